@@ -1,0 +1,95 @@
+"""The one loop that every gradient attack walks, and what can be read from the walk."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+
+from brittle.ground import Flags, Images, Labels, PerExample, value_and_grad
+
+from .objectives import See, Seen
+from .rules import Here, Rule
+
+Estimator = Callable[[See, Images, Labels, int], tuple[Seen, Images]]
+Allow = Callable[[Images, Images], Images]
+
+
+class Step(NamedTuple):
+    """One point of the walk: where it stands, what the model shows there (asked for: the last point is not looked at unasked),
+    and the gradient followed from there (none at the last point)."""
+
+    x: Images
+    seen: Callable[[], Seen]
+    grad: Images | None
+
+
+Path = Callable[[Images, Labels, int], Iterator[Step]]
+
+
+class Found(NamedTuple):
+    """The end of an attack: images [B, *S], whether they fool the model [B], by what margin [B]."""
+
+    x: Images
+    fooled: Flags
+    margin: PerExample
+
+
+def walk(see: See, x0: Images, y: Labels, *, start: Images, rule: Rule, allow: Allow, estimate: Estimator, steps: int) -> Iterator[Step]:
+    """Climb the objective from `start`: gradient, rule, back into what is allowed. Yields `steps` points and the last one.
+
+    No value is read to the host and no shape changes, so a step can be captured as it is.
+    Cost: `steps` calls of `estimate`.
+    """
+    x, memory = start, rule.init(x0)
+    for t in range(steps):
+        seen, grad = estimate(see, x, y, t)
+        yield Step(x, partial(_same, seen), grad)
+        move, memory = rule.update(grad, Here(x0, x, seen.loss, t), memory)
+        x = allow(x0, x + move)
+    yield Step(x, partial(look, see, x, y), None)
+
+
+def _same(seen: Seen) -> Seen:
+    return seen
+
+
+def look(see: See, x: Images, y: Labels) -> Seen:
+    """What the model shows at x, without a gradient. Cost: one forward pass."""
+    with torch.no_grad():
+        return see(x, y).detach()
+
+
+def best_of(path: Iterable[Step]) -> Found:
+    """The best point of the path per example: fooled before not fooled, then the larger loss. A NaN stays, to be reported."""
+    points = iter(path)
+    first = next(points)
+    best_x, best = first.x, first.seen()
+    for point in points:
+        seen = point.seen()
+        better = (seen.fooled & ~best.fooled) | ((seen.fooled == best.fooled) & ~(seen.loss <= best.loss))
+        better &= ~best.loss.isnan()
+        best_x, best = pick(better, point.x, best_x), Seen(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True)))
+    return Found(best_x, best.fooled, best.margin)
+
+
+def last_of(path: Iterable[Step]) -> Images:
+    """The last point of the path, not looked at by the model: what adversarial training needs."""
+    for step in path:
+        x = step.x
+    return x
+
+
+def at_point(see: See, x: Images, y: Labels, t: int) -> tuple[Seen, Images]:
+    """The gradient at x itself. Cost: one gradient."""
+
+    def f(x: Images) -> tuple[PerExample, Seen]:
+        seen = see(x, y)
+        return seen.loss, seen.detach()
+
+    return value_and_grad(f, x)
+
+
+def pick(flags: Flags, new: Any, old: Any) -> Any:
+    """`new` where the flag of its example is set, else `old`; both [B, *S]."""
+    return torch.where(flags.view(-1, *[1] * (new.dim() - 1)), new, old)

@@ -1,0 +1,200 @@
+"""The attacks by their names in the field: chains of rules on the one loop."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Literal
+
+import torch
+
+from brittle.ground import BrittleError, Images, Labels, eval_mode
+
+from .adaptive import adaptive, sparse_adaptive
+from .attack import Attack, check_step, walking
+from .estimators import smoothed
+from .loop import Allow, Estimator, Found, Step, at_point, look, walk
+from .objectives import ModelObjective, Objective, logits_of, session
+from .rules import Rule, chain, momentum, scale, sparse, steepest
+from .threats import Threat
+
+Start = Literal["clean", "random"]
+L1_SHARE = 0.01  # of the pixels moved in one L1 step
+
+
+def climbing(
+    name: str,
+    objective: Objective,
+    threat: Threat,
+    rule: Rule,
+    *,
+    steps: int,
+    start: Start,
+    seed: int,
+    estimate: Callable[[int], Estimator] = lambda seed: at_point,
+    allow: Allow | None = None,
+) -> Attack:
+    """An attack that walks the loop by `rule` and keeps the best point per example (the clean image is such a point)."""
+    if steps < 1:
+        raise BrittleError(f"steps must be at least 1, not {steps}")
+    inside = allow or threat.allow
+
+    def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
+        first, gradient = begin(threat, x, start, seed), estimate(seed)
+        with session(objective) as see:
+            yield from walk(see, x, y, start=first, rule=rule, allow=inside, estimate=gradient, steps=steps)
+
+    return walking(name, path, seed)
+
+
+def begin(threat: Threat, x: Images, start: Start, seed: int) -> Images:
+    """Where the walk begins: the clean images, or points drawn uniformly from the ball, brought into the box."""
+    if start not in ("clean", "random"):
+        raise BrittleError(f"start is 'clean' or 'random', not {start!r}")
+    return x if start == "clean" else threat.allow(x, x + threat.sample(x, seed))
+
+
+def direction(threat: Threat) -> Rule:
+    """Steepest direction; in L1 the signs of the most telling 1 % of pixels, since one pixel a step would take for ever."""
+    return sparse(L1_SHARE) if threat.norm == "L1" else steepest(threat)
+
+
+def default_step(threat: Threat, steps: int) -> float:
+    """2.5 eps / steps: far enough to reach any point of the ball and to turn back."""
+    return 2.5 * threat.radius / steps
+
+
+def fgsm(objective: Objective, threat: Threat, *, start: Start = "clean", seed: int = 0) -> Attack:
+    """One step of length eps along the steepest direction.
+
+    x + eps * argmax_{||s|| <= 1} <grad L(x), s>
+
+    Cost: one gradient, one forward pass. Random: only with start="random".
+    Source: Goodfellow et al. 2015; the L2 and L1 forms are the dual directions.
+    """
+    rule = chain(steepest(threat), scale(threat.radius))
+    return climbing("FGSM", objective, threat, rule, steps=1, start=start, seed=seed)
+
+
+def pgd(
+    objective: Objective, threat: Threat, *, steps: int = 40, step: float | None = None, start: Start = "random", seed: int = 0
+) -> Attack:
+    """Projected gradient ascent: x <- P(x + step * steepest(grad L(x))).
+
+    Args:
+        objective: what to make large (`against(model)`).
+        threat: the set of allowed images; `P` is the nearest point of ball and box.
+        steps: number of gradients.
+        step: length of one step in pixel units; default 2.5 eps / steps.
+        start: the clean image or a uniform draw from the ball.
+    Returns:
+        An attack that keeps the best point of its path, not merely the last.
+    Cost: `steps` gradients, one forward pass. Random: the start.
+    Source: Madry et al. 2018. L1 steps follow Tramer and Boneh 2019 (signs of 1 % of the pixels).
+    """
+    step = default_step(threat, steps) if step is None else step
+    check_step(step, threat)
+    return climbing(f"PGD-{steps}", objective, threat, chain(direction(threat), scale(step)), steps=steps, start=start, seed=seed)
+
+
+def mim(
+    objective: Objective, threat: Threat, *, steps: int = 40, step: float | None = None, decay: float = 1.0, start: Start = "clean", seed: int = 0
+) -> Attack:
+    """PGD along accumulated gradients: g <- decay g + grad / ||grad||_1.
+
+    Cost: `steps` gradients, one forward pass. Source: Dong et al. 2018 (MI-FGSM).
+    """
+    step = default_step(threat, steps) if step is None else step
+    check_step(step, threat)
+    rule = chain(momentum(decay), direction(threat), scale(step))
+    return climbing(f"MIM-{steps}", objective, threat, rule, steps=steps, start=start, seed=seed)
+
+
+def apgd(objective: Objective, threat: Threat, *, steps: int = 100, start: Start = "random", seed: int = 0) -> Attack:
+    """Auto-PGD: no step size to choose. Linf, L2: Croce and Hein 2020; L1: Croce and Hein 2021.
+
+    Use it with `cross_entropy` or `dlr`. It is not called AutoAttack: restarts, returns to the best point and projections differ in detail.
+    Cost: `steps` gradients, one forward pass. Random: the start.
+    """
+    l1 = threat.norm == "L1"
+    rule = sparse_adaptive(threat, steps) if l1 else chain(steepest(threat), adaptive(threat, steps))
+    return climbing(f"APGD-{steps}", objective, threat, rule, steps=steps, start=start, seed=seed)
+
+
+def apgd_targeted(objective: ModelObjective, threat: Threat, *, steps: int = 100, targets: int = 9, seed: int = 0) -> Attack:
+    """APGD towards each of the `targets` most probable wrong classes in turn (at most C - 1), survivors only.
+
+    `objective` is `against(model, targeted_dlr)`: its loss reads labels [B, 2] = (true class, target).
+    Cost: at most `targets` * (`steps` gradients + 1 forward pass). Source: Croce and Hein 2020, APGD with targeted DLR.
+    """
+    inner = apgd(objective, threat, steps=steps)
+
+    def search(x: Images, y: Labels, seed: int) -> Found:
+        with session(objective) as see, torch.no_grad():
+            ranked = others_ranked(objective, x, y)
+            clean = see(x, torch.stack([y, ranked[:, 0]], 1))
+        best = Found(x, clean.fooled, clean.margin)
+        for k in range(min(targets, ranked.shape[1])):
+            alive = (~best.fooled).nonzero().squeeze(1)
+            if len(alive) == 0:
+                break
+            found = inner.seeded(seed + k).run(x[alive], torch.stack([y[alive], ranked[alive, k]], 1))
+            better = alive[found.fooled | (found.margin > best.margin[alive])]
+            kept = found.fooled | (found.margin > best.margin[alive])
+            best = Found(*(whole.index_copy(0, better, part[kept]) for whole, part in zip(best, found, strict=True)))
+        return best
+
+    return Attack(f"APGD-T-{steps}", search, seed)
+
+
+def second_order(
+    objective: Objective,
+    threat: Threat,
+    *,
+    steps: int = 40,
+    step: float | None = None,
+    sigma: float | None = None,
+    draws: int = 20,
+    start: Start = "clean",
+    clamp: Literal["each", "end"] | None = None,
+    seed: int = 0,
+) -> Attack:
+    """The second-order attack (S-O): PGD along the gradient averaged over Gaussian noise.
+
+    x <- P(x + step * steepest(E_eta grad L(x + eta))),  eta ~ N(0, sigma^2 I)
+
+    Where the plain gradient vanishes, E over eta of grad L(x + eta) is what curvature leaves of it. Since noise is symmetric the
+    average is the gradient of the Gaussian-smoothed loss, no power iteration (derivation: docs).
+
+    Args:
+        sigma, step, clamp: default to the authors' settings: L2: sigma 0.15, step 2.5 eps / steps, clamped to [0, 1] only after
+            the last step; Linf: sigma 0.1, step 0.01, clamped at each step. L1 follows L2.
+        draws: Gaussian draws averaged at each step.
+    Cost: `steps` * (`draws` gradients + 1 forward pass). Random: the noise.
+    Source: Li, Chen, Wang, Carin 2019 (arXiv 1905.06455), eq. 3-4, settings from the authors' code.
+    """
+    linf = threat.norm == "Linf"
+    sigma = (0.1 if linf else 0.15) if sigma is None else sigma
+    step = (min(0.01, threat.radius) if linf else default_step(threat, steps)) if step is None else step
+    late = (clamp or ("each" if linf else "end")) == "end"
+    check_step(step, threat)
+
+    rule = chain(direction(threat), scale(step))
+
+    def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
+        allow = (lambda x0, moved: x0 + threat.project(moved - x0)) if late else threat.allow
+        first, gradient = begin(threat, x, start, seed), smoothed(sigma, draws, seed)
+        with session(objective) as see:
+            for point in walk(see, x, y, start=first, rule=rule, allow=allow, estimate=gradient, steps=steps):
+                inside = point.x.clamp(0, 1)  # clamping can undo a success: a point is judged as it will be handed out
+                yield Step(inside, partial(look, see, inside, y), point.grad) if late else point
+
+    return walking(f"S-O-{steps}x{draws}", path, seed)
+
+
+def others_ranked(objective: ModelObjective, x: Images, y: Labels) -> Labels:
+    """The classes other than `y` [B, C - 1], the most probable first."""
+
+
+    with eval_mode(objective.model):
+        logits = logits_of(objective.model(x))
+    order = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
+    return order[:, :-1]

@@ -1,0 +1,124 @@
+"""Objectives: what an attack makes large. `(x [B, *S] in [0, 1], y [B]) -> loss [B]`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from brittle.ground import BrittleError, Flags, Images, Labels, Logits, PerExample, eval_mode, fast_dtype, frozen
+
+from .losses import Loss, cross_entropy, margin
+
+
+class Seen(NamedTuple):
+    """What one forward pass tells: the loss climbed [B], the margin of the wrong classes [B], and whether the model is fooled [B]."""
+
+    loss: PerExample
+    margin: PerExample
+    fooled: Flags
+
+    def detach(self) -> "Seen":
+        return Seen(self.loss.detach(), self.margin.detach(), self.fooled)
+
+
+See = Callable[[Images, Labels], Seen]
+
+
+class Objective(Protocol):
+    """Any function `(x, y) -> loss [B]`; larger is worse for the model."""
+
+    def __call__(self, x: Images, y: Labels, /) -> PerExample: ...
+
+
+@dataclass(frozen=True)
+class ModelObjective:
+    """A model's loss as an objective. While it is attacked the model is in eval mode and its parameters are held still."""
+
+    model: Callable[[Tensor], Any]
+    loss: Loss
+    targeted: bool
+    precision: str
+
+    def __call__(self, x: Images, y: Labels) -> PerExample:
+        with self.session() as see:
+            return see(x, y).loss
+
+    @contextmanager
+    def session(self) -> Iterator[See]:
+        """The objective as a function that shows loss, margin and success, while the model is held still."""
+        dtypes: dict[str, Callable[[Tensor], Any]] = {}
+
+        def see(x: Images, y: Labels) -> Seen:
+            kind = x.device.type
+            if kind not in dtypes:
+                fast = self.precision == "fast" and x.dtype == torch.float32
+                dtypes[kind] = frozen(self.model, fast_dtype(kind) if fast else torch.float32)
+            logits = logits_of(dtypes[kind](x))
+            logits = logits if logits.dtype == torch.float64 else logits.float()
+            return self.judge(logits, y)
+
+        with eval_mode(self.model):
+            yield see
+
+    def judge(self, logits: Logits, y: Labels) -> Seen:
+        """Loss, margin and success of these logits; labels [B, 2] are (true class, target)."""
+        own = y if y.dim() == 1 else y[:, 0]
+        sign = -1 if self.targeted else 1
+        with torch.no_grad():
+            held = logits.detach()
+            wrong = sign * margin(held, own)
+            fooled = (held.argmax(1) == own) if self.targeted else (held.argmax(1) != own)
+        return Seen(sign * self.loss(logits, y), wrong, fooled)
+
+
+def against(model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precision: str = "float32") -> ModelObjective:
+    """Untargeted: make `loss` at the true class large; the model is fooled when it answers another class.
+
+    Args:
+        model: `[B, *S]` in [0, 1] to logits `[B, C]`, a dict with "logits", or an object with `.logits`.
+        loss: `(logits, y) -> [B]`.
+        precision: `float32`, or `fast`: bfloat16 on devices that multiply it natively. Verify successes in float32.
+    """
+    return _objective(model, loss, False, precision)
+
+
+def toward(model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precision: str = "float32") -> ModelObjective:
+    """Targeted: `y` is the class to reach; `loss` at it is made small, and the model is fooled when it answers `y`."""
+    return _objective(model, loss, True, precision)
+
+
+def _objective(model: Callable[[Tensor], Any], loss: Loss, targeted: bool, precision: str) -> ModelObjective:
+    if precision not in ("float32", "fast"):
+        raise BrittleError(f"precision is 'float32' or 'fast', not {precision!r}")
+    if not callable(model):
+        raise BrittleError(f"a model is a function from images to logits; {type(model).__name__} cannot be called")
+    return ModelObjective(model, loss, targeted, precision)
+
+
+@contextmanager
+def session(objective: Objective) -> Iterator[See]:
+    """The objective's `session`; a plain function shows its loss as the margin and is never fooled."""
+    if isinstance(objective, ModelObjective):
+        with objective.session() as see:
+            yield see
+        return
+
+    def see(x: Images, y: Labels) -> Seen:
+        loss = objective(x, y)
+        return Seen(loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
+
+    yield see
+
+
+def logits_of(output: Any) -> Logits:
+    """The logits [B, C] in a model's answer: the tensor itself, `answer["logits"]` or `answer.logits`."""
+    if isinstance(output, dict):
+        output = output.get("logits", output)
+    logits = getattr(output, "logits", output)
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] < 2:
+        got = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise BrittleError(f"the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; it answered {got}")
+    return logits

@@ -1,0 +1,95 @@
+"""Threats: the set of images that an adversary may hand in instead of `x`, as frozen data."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from torch import Tensor
+
+from brittle.ground import BrittleError, Images, Norm, PerExample, keys_of, norm_named
+
+
+@dataclass(frozen=True)
+class Threat:
+    """All images within `eps` of x in one norm, with pixels in [0, 1].
+
+    Attributes:
+        norm: `Linf`, `L2` or `L1`.
+        eps: the radius in pixel units, kept as it was written ("8/255", "0.3"); `radius` is its value.
+    """
+
+    norm: str
+    eps: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", norm_named(self.norm).name)
+        object.__setattr__(self, "eps", str(self.eps).strip())
+        if not (math.isfinite(self.radius) and self.radius >= 0):
+            raise BrittleError(f"eps must be a finite number >= 0, not {self.eps!r}")
+
+    @classmethod
+    def parse(cls, text: str) -> "Threat":
+        """The threat written `NORM:EPS`, such as `Linf:8/255`, `L2:0.5`."""
+        norm, colon, eps = text.partition(":")
+        if not colon:
+            raise BrittleError(f"a threat is written NORM:EPS, such as Linf:8/255 or L2:0.5, not {text!r}")
+        return cls(norm, eps)
+
+    def __str__(self) -> str:
+        return f"{self.norm}:{self.eps}"
+
+    @property
+    def radius(self) -> float:
+        """`eps` as a number; fractions are parsed, never evaluated."""
+        try:
+            return float(Fraction(self.eps))
+        except (ValueError, ZeroDivisionError):
+            raise BrittleError(f"eps must be a number or a fraction such as 8/255, not {self.eps!r}") from None
+
+    @property
+    def geometry(self) -> Norm:
+        """The norm's functions on flattened examples."""
+        return norm_named(self.norm)
+
+    def scaled(self, factor: float) -> "Threat":
+        """The same norm with `factor` times the radius."""
+        return Threat(self.norm, repr(self.radius * factor))
+
+    def size(self, delta: Images) -> PerExample:
+        """||delta|| of each example [B]."""
+        return self.geometry.size(delta.flatten(1))
+
+    def project(self, delta: Images) -> Images:
+        """The nearest perturbation (in L2) inside the ball; the box is not looked at."""
+        return self.geometry.project(delta.flatten(1), self.radius).view_as(delta)
+
+    def allow(self, x: Images, moved: Images) -> Images:
+        """The nearest image (in L2) to `moved` that lies in the ball around `x` and in [0, 1]."""
+        delta, low, high = ((part).flatten(1) for part in (moved - x, -x, 1 - x))
+        near = self.geometry.project_box(delta, self.radius, low, high)
+        return (x + near.view_as(x)).clamp(0, 1)
+
+    def steepest(self, grad: Images) -> Images:
+        """The direction s with ||s|| <= 1 that maximises <grad, s>; where grad = 0 it is 0."""
+        return self.geometry.steepest(grad.flatten(1)).view_as(grad)
+
+    def sample(self, x: Images, seed: int) -> Tensor:
+        """A perturbation drawn uniformly from the ball for each example [B, *S]; a function of (image, seed) alone."""
+        flat = x.flatten(1)
+        unit = self.geometry.sample(keys_of(x), flat.shape[1], seed)
+        return (self.radius * unit).to(x.dtype).view_as(x)
+
+
+def Linf(eps: float | str) -> Threat:  # noqa: N802 - the field's name
+    """Every pixel may move by `eps` (MNIST 0.3, CIFAR-10 "8/255", ImageNet "4/255")."""
+    return Threat("Linf", str(eps))
+
+
+def L2(eps: float | str) -> Threat:  # noqa: N802
+    """The Euclidean length of the perturbation is at most `eps` (MNIST 2, CIFAR-10 0.5, ImageNet 3)."""
+    return Threat("L2", str(eps))
+
+
+def L1(eps: float | str) -> Threat:  # noqa: N802
+    """The absolute values of the perturbation add up to at most `eps` (MNIST 10, CIFAR-10 12)."""
+    return Threat("L1", str(eps))

@@ -1,0 +1,29 @@
+"""Floor 1. Tensors and geometry: array names, seeded noise, norms and their projections, gradients, the device's habits."""
+
+from .devices import fast_dtype, keep_freed_memory, pick_device
+from .errors import BrittleError
+from .gradients import eval_mode, frozen, value_and_grad
+from .noise import keys_of, normal, uniform
+from .norms import NORMS, Norm, norm_named
+from .types import Flags, Images, Labels, Logits, PerExample
+
+__all__ = [
+    "NORMS",
+    "BrittleError",
+    "Flags",
+    "Images",
+    "Labels",
+    "Logits",
+    "Norm",
+    "PerExample",
+    "eval_mode",
+    "fast_dtype",
+    "frozen",
+    "keep_freed_memory",
+    "keys_of",
+    "norm_named",
+    "normal",
+    "pick_device",
+    "uniform",
+    "value_and_grad",
+]

@@ -1,0 +1,56 @@
+"""What is fast on which device, decided here and nowhere else."""
+
+import ctypes
+import functools
+import os
+import sys
+
+import torch
+
+from .errors import BrittleError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device called `name`; `auto` is the first of CUDA, Apple's MPS and the CPU that works here.
+
+    Raises:
+        BrittleError: the device is unknown or absent.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BrittleError(f"device {name!r} cannot be used here ({reason}); try --device cpu") from None
+
+
+@functools.cache
+def fast_dtype(kind: str) -> torch.dtype:
+    """The dtype in which a gradient on a device of this kind is cheapest: bfloat16 where the hardware multiplies it.
+
+    Processors without such instructions (AMX, AVX512-BF16) emulate bfloat16 at less than half the speed of float32.
+    """
+    if kind == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if kind == "cpu":
+        native = getattr(torch.cpu, "_is_amx_tile_supported", None), getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        return torch.bfloat16 if any(asked() for asked in native if asked) else torch.float32
+    return torch.float32
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Make glibc keep the memory that a gradient frees, for the next gradient to use; true if it agreed.
+
+    By default glibc gives large blocks back to the kernel at once, and each step pays for faulting the same pages in
+    again: up to half of the time of a convolution net. Set `BRITTLE_MALLOC=0` to leave the allocator alone.
+    """
+    if not sys.platform.startswith("linux") or os.environ.get("BRITTLE_MALLOC") == "0":
+        return False
+    trim_threshold, mmap_threshold = -1, -3  # names of glibc's malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(mmap_threshold, 1 << 30) and mallopt(trim_threshold, (1 << 31) - 1))

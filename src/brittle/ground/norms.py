@@ -1,0 +1,153 @@
+"""Norms: size, dual, nearest point of the ball, nearest point of ball and box, steepest direction, uniform samples.
+
+Geometry is written here once. Everything works on flattened examples `d [B, D]`; a radius is a number or `[B, 1]`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import BrittleError
+from .noise import Keys, normal, uniform
+
+Radius = float | Tensor
+
+
+@dataclass(frozen=True)
+class Norm:
+    """One norm on R^D.
+
+    `size(d)` is ||d|| [B]. `project(d, eps)` is the nearest point (in L2) of {||p|| <= eps}. `project_box(d, eps, low, high)`
+    is the nearest point of that ball cut with low <= p <= high (low <= 0 <= high). `steepest(g)` maximises <g, s> over ||s|| <= 1,
+    so that <g, steepest(g)> is the dual norm of g. `sample(keys, D, seed)` is uniform in the unit ball.
+    """
+
+    name: str
+    dual: str
+    size: Callable[[Tensor], Tensor]
+    project: Callable[[Tensor, Radius], Tensor]
+    project_box: Callable[[Tensor, Radius, Tensor, Tensor], Tensor]
+    steepest: Callable[[Tensor], Tensor]
+    sample: Callable[[Keys, int, int], Tensor]
+
+
+def norm_named(name: str) -> Norm:
+    """The norm called `Linf`, `L2` or `L1` (also `inf`, `linf`, `2`, `l2`, ...)."""
+    short = name.strip().lower().removeprefix("l").replace("infinity", "inf")
+    try:
+        return NORMS[f"L{short}"]
+    except KeyError:
+        raise BrittleError(f"unknown norm {name!r}; known: {', '.join(NORMS)}") from None
+
+
+def _linf_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
+    return _linf_project(d, eps).clamp(low, high)
+
+
+def _linf_project(d: Tensor, eps: Radius) -> Tensor:
+    return torch.minimum(d, _like(eps, d)).maximum(-_like(eps, d))
+
+
+def _linf_sample(keys: Keys, size: int, seed: int) -> Tensor:
+    return uniform(keys, torch.Size([size]), seed=seed) * 2 - 1
+
+
+def _l2_project(d: Tensor, eps: Radius) -> Tensor:
+    length = d.norm(dim=1, keepdim=True)
+    return d * (_like(eps, d) / length.clamp(min=torch.finfo(d.dtype).tiny)).clamp(max=1)
+
+
+def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
+    """Nearest point: clamp(s d), with the largest s in [0, 1] that the ball allows.
+
+    A coordinate is clamped once s exceeds its ratio room / |d|. Sorted by ratio, sum min(s |d|, room)^2 = eps^2 is solved exactly.
+    """
+    size, room = _size_and_room(d, low, high)
+    ratio, order = (room / size.clamp(min=torch.finfo(d.dtype).tiny)).sort(dim=1)
+    clamped = room.square().gather(1, order).cumsum(1)
+    free = size.square().gather(1, order).flip(1).cumsum(1).flip(1)
+    clamped_before, budget = _shifted(clamped), _like(eps, d).square()
+    # the first interval [.., ratio_k] at whose right end the length exceeds the budget holds the solution
+    over = clamped_before + ratio.square() * free > budget
+    first = over.int().argmax(1, keepdim=True)
+    left = (budget - clamped_before.gather(1, first)).clamp(min=0)
+    scale = (left / free.gather(1, first).clamp(min=torch.finfo(d.dtype).tiny)).sqrt()
+    scale = torch.where(over.any(1, keepdim=True), scale, torch.ones_like(scale)).clamp(max=1)
+    return _l2_project((d * scale).clamp(low, high), eps)  # the last projection removes rounding only
+
+
+def _l2_steepest(g: Tensor) -> Tensor:
+    largest = g.abs().amax(1, keepdim=True)  # divide first: squares of tiny gradients would underflow
+    unit = g / torch.where(largest > 0, largest, torch.ones_like(largest))
+    length = unit.norm(dim=1, keepdim=True)
+    return unit / torch.where(length > 0, length, torch.ones_like(length))
+
+
+def _l2_sample(keys: Keys, size: int, seed: int) -> Tensor:
+    radius = uniform(keys, torch.Size([1]), seed=seed, draw=-1) ** (1 / size)
+    return _l2_steepest(normal(keys, torch.Size([size]), seed=seed)) * radius
+
+
+def _l1_project(d: Tensor, eps: Radius) -> Tensor:
+    infinite = torch.full_like(d, torch.inf)
+    return _l1_project_box(d, eps, -infinite, infinite)
+
+
+def _l1_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
+    """Nearest point: sign(d) min((|d| - shrink)+, room), with the smallest shrink >= 0 that the ball allows.
+
+    The length h(shrink) = sum (|d| - shrink)+ - sum (|d| - room - shrink)+ is piecewise linear, with corners at |d| (where a
+    coordinate enters) and at |d| - room (where it stops growing); sorting the corners solves h = eps exactly.
+    Source: Duchi et al. 2008 for the ball; Croce and Hein 2021 (Mind the box) for ball and box.
+    """
+    size, room = _size_and_room(d, low, high)
+    corners = torch.cat([size, size - room], 1)
+    weights = torch.ones_like(corners)
+    weights[:, d.shape[1] :] = -1
+    corners, order = corners.sort(dim=1, descending=True)
+    weights = weights.gather(1, order)
+    mass, slope = (weights * corners).cumsum(1), weights.cumsum(1)
+    radius = _like(eps, d)
+    inside = mass - slope * corners < radius  # length at each corner, non-decreasing along the row
+    last = (inside.int().cumsum(1).amax(1, keepdim=True) - 1).clamp(min=0)
+    shrink = (mass.gather(1, last) - radius) / slope.gather(1, last).clamp(min=1)
+    shrink = torch.where(room.sum(1, keepdim=True) <= radius, torch.zeros_like(shrink), shrink).clamp(min=0)
+    near = d.sign() * torch.minimum((size - shrink).clamp(min=0), room)
+    length = near.abs().sum(1, keepdim=True)
+    return near * (radius / length.clamp(min=torch.finfo(d.dtype).tiny)).clamp(max=1)  # rounding only
+
+
+def _l1_steepest(g: Tensor) -> Tensor:
+    index = g.abs().argmax(1, keepdim=True)
+    return torch.zeros_like(g).scatter(1, index, g.gather(1, index).sign())
+
+
+def _l1_sample(keys: Keys, size: int, seed: int) -> Tensor:
+    """Laplace numbers divided by their absolute sum plus one more exponential are uniform in the unit ball."""
+    signed = uniform(keys, torch.Size([size]), seed=seed) * 2 - 1
+    exponential = -torch.log1p(-signed.abs())
+    spare = -torch.log(uniform(keys, torch.Size([1]), seed=seed, draw=-1))
+    return signed.sign() * exponential / (exponential.sum(1, keepdim=True) + spare)
+
+
+def _size_and_room(d: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """|d| and the part of it that the box allows, both [B, D]."""
+    size = d.abs()
+    return size, torch.minimum(torch.where(d > 0, high, -low).clamp(min=0), size)
+
+
+def _shifted(sums: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(sums[:, :1]), sums[:, :-1]], 1)
+
+
+def _like(eps: Radius, d: Tensor) -> Tensor:
+    return torch.as_tensor(eps, dtype=d.dtype, device=d.device)
+
+
+NORMS = {
+    "Linf": Norm("Linf", "L1", lambda d: d.abs().amax(1), _linf_project, _linf_project_box, torch.sign, _linf_sample),
+    "L2": Norm("L2", "L2", lambda d: d.norm(dim=1), _l2_project, _l2_project_box, _l2_steepest, _l2_sample),
+    "L1": Norm("L1", "Linf", lambda d: d.abs().sum(1), _l1_project, _l1_project_box, _l1_steepest, _l1_sample),
+}

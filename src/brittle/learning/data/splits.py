@@ -1,0 +1,167 @@
+"""A data set in memory: parts of uint8 images, fixed stratified splits, and resumable batches.
+
+Images stay uint8 on whatever device they are on, until a batch is gathered as float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brittle.ground import BrittleError
+
+Pair = tuple[Tensor, Tensor]  # images uint8 [N, C, H, W] and labels int64 [N]
+
+SPLIT_SEED = 0  # one fixed seed for every split, so that a data set is the same on every machine
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    Args:
+        images: uint8 [N, C, H, W], 0..255.
+        labels: int64 [N], each an index into `classes`.
+        classes: the name of every class.
+        name: such as "mnist/test".
+    Raises:
+        BrittleError: a wrong type or shape, counts that differ, a label that is no class.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise BrittleError(f"{self.name}: images must be uint8 [N, C, H, W], not {_describe(self.images)}")
+        if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
+            raise BrittleError(f"{self.name}: labels must be int64 [N], not {_describe(self.labels)}")
+        if len(self.images) != len(self.labels):
+            counts = f"{len(self.images)} images but {len(self.labels)} labels"
+            raise BrittleError(f"{self.name}: {counts}; the two do not belong together, get both again")
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            wrong = next(label for label in self.labels.tolist() if not 0 <= label < len(self.classes))
+            span = f"0 to {len(self.classes) - 1}"
+            raise BrittleError(f"{self.name}: label {wrong} is out of range; the labels of these classes are {span}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same part with its tensors on `device`."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def take(self, which: Tensor | slice | int) -> Split:
+        """The images at these indices or in this slice; for an int n, the first n.
+
+        Raises:
+            BrittleError: n is negative or more than there are.
+        """
+        if isinstance(which, int):
+            if not 0 <= which <= len(self):
+                raise BrittleError(f"{self.name}: cannot take {which} images, there are {len(self)}")
+            which = slice(which)
+        return replace(self, images=self.images[which], labels=self.labels[which])
+
+    def x(self, indices: Tensor | slice = slice(None)) -> Tensor:
+        """The images as float32 [B, C, H, W] = images / 255, on the part's device."""
+        return self.images[indices].to(torch.float32) / 255
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the shape, the pixels and the labels."""
+        sha = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        sha.update(self.images.cpu().contiguous().numpy().data)
+        sha.update(self.labels.cpu().numpy().astype("<i8").data)
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Three parts: learn from `train`, choose by `validation`, and only report on `test`."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+
+    def __post_init__(self) -> None:
+        if self.test.images.shape[1:] != self.train.images.shape[1:]:
+            train, test = (" x ".join(map(str, part.images.shape[1:])) for part in (self.train, self.test))
+            raise BrittleError(f"{self.name}: train images are {train} but test images are {test}; make them one size")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of every image."""
+        return tuple(self.train.images.shape[1:])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of every class."""
+        return self.train.classes
+
+
+def assemble(name: str, classes: tuple[str, ...], train: Pair, test: Pair | None) -> DataSet:
+    """The data set made of these images: validation (10 %, at most 5,000) comes out of train, never out of test.
+
+    Without a test part, 20 % of the images become one. Both splits are stratified, and the same on every machine.
+
+    Raises:
+        BrittleError: as for `Split`; no images; too few images of some class to split.
+    """
+    known = Split(*train, classes, f"{name}/train")
+    if len(classes) < 2 or not len(known):
+        what = f"{len(known)} images of {len(classes)} classes"
+        raise BrittleError(f"{known.name}: {what} cannot be learned from; give images of at least two classes")
+    if test is None:
+        rest, held_out = _stratified(known, len(known) // 5)
+        known, tested = known.take(rest), replace(known.take(held_out), name=f"{name}/test")
+    else:
+        tested = Split(*test, classes, f"{name}/test")
+    if not len(tested):
+        raise BrittleError(f"{tested.name}: there are no images in it; add some, or give no test part")
+    rest, held_out = _stratified(known, min(5000, len(known) // 10))
+    validation = replace(known.take(held_out), name=f"{name}/validation")
+    return DataSet(name, known.take(rest), validation, tested)
+
+
+def _stratified(part: Split, size: int) -> tuple[Tensor, Tensor]:
+    """Indices of (the rest, `size` held-out images), both in order, classes in proportion."""
+    from sklearn.model_selection import train_test_split  # here, because importing it takes a second
+
+    counts = torch.bincount(part.labels).tolist()
+    if 1 in counts:
+        rare = f"class {part.classes[counts.index(1)]!r} has too few images to hold some out"
+        raise BrittleError(f"{part.name}: {rare}; give every class at least 5")
+    size = max(size, sum(count > 0 for count in counts))
+    everyone, labels = np.arange(len(part)), part.labels.numpy()
+    parts = train_test_split(everyone, test_size=size, stratify=labels, random_state=SPLIT_SEED)
+    rest, held_out = (torch.from_numpy(np.sort(indices)) for indices in parts)
+    return rest, held_out
+
+
+def batches(count: int, size: int, *, seed: int, epoch: int) -> tuple[Tensor, ...]:
+    """Indices int64 [<= size] of every batch of one epoch over `count` images, shuffled; the last may be smaller.
+
+    Random: a permutation keyed by (seed, epoch) alone, so a resumed run sees the same step k of epoch e.
+
+    Raises:
+        BrittleError: a size below 1, or a negative count, seed or epoch.
+    """
+    if size < 1 or min(count, seed, epoch) < 0:
+        values = f"count {count}, size {size}, seed {seed}, epoch {epoch}"
+        raise BrittleError(f"batches need a size of at least 1 and nothing negative, not {values}")
+    key = int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
+    shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(key))
+    return tuple(shuffled[start : start + size] for start in range(0, count, size))
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
