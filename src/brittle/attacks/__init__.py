@@ -4,7 +4,7 @@ from .attack import Attack, check_examples, restarts, searching, stages, walking
 from .estimators import smoothed
 from .loop import Found, Step, at_point, best_of, last_of, walk
 from .losses import LOSSES, Loss, cross_entropy, dlr, margin, targeted_dlr
-from .minimum import Minimum, fmn
+from .minimum import Fmn, Minimum, fmn
 from .named import apgd, apgd_targeted, begin, climbing, default_step, direction, fgsm, mim, pgd, second_order
 from .objectives import ModelObjective, Objective, See, Seen, against, logits_of, session, toward
 from .rules import Here, Rule, chain, momentum, plain, scale, sparse, steepest
@@ -16,6 +16,7 @@ __all__ = [
     "L2",
     "LOSSES",
     "Attack",
+    "Fmn",
     "Found",
     "Here",
     "Linf",

@@ -1,0 +1,8 @@
+"""Floor 8. Audit records to figures and one self-contained HTML page.
+
+`write_page([read_run(Path("runs/audit"))], Path("audit.html"))`
+"""
+
+from .page import FORMAT, Audited, page, read_run, write_page
+
+__all__ = ["FORMAT", "Audited", "page", "read_run", "write_page"]

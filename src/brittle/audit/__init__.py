@@ -1,0 +1,25 @@
+"""Floor 4. What can be believed: is a model fit to be attacked, are successes real, does a gradient mean anything."""
+
+from .audit import Event, Report, audit, auditing
+from .doctor import Finding, doctor
+from .ensemble import EFFORTS, ensemble
+from .journal import Journal
+from .statistics import Proportion, paired_p_value
+from .verification import Verified, to_8bit, verify
+
+__all__ = [
+    "EFFORTS",
+    "Event",
+    "Finding",
+    "Journal",
+    "Proportion",
+    "Report",
+    "Verified",
+    "audit",
+    "auditing",
+    "doctor",
+    "ensemble",
+    "paired_p_value",
+    "to_8bit",
+    "verify",
+]

@@ -1,0 +1,66 @@
+"""Which attacks an audit runs in a threat, the cheap ones first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from brittle.attacks import Attack, Fmn, Threat, against, apgd, apgd_targeted, cross_entropy, dlr, fmn, margin, pgd, second_order, square, targeted_dlr
+from brittle.ground import BrittleError
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard an audit tries. `targets` counts the classes APGD-T aims at, `draws` the noise draws of the second-order attack."""
+
+    pgd: int
+    apgd: int
+    targets: int
+    minimum: int
+    second_order: tuple[int, int]
+    square: int
+
+
+EFFORTS = {
+    "quick": Effort(pgd=20, apgd=30, targets=1, minimum=40, second_order=(15, 5), square=150),
+    "standard": Effort(pgd=40, apgd=100, targets=3, minimum=100, second_order=(40, 10), square=1000),
+    "thorough": Effort(pgd=100, apgd=100, targets=9, minimum=300, second_order=(60, 20), square=5000),
+}
+
+
+def effort_named(name: str) -> Effort:
+    """The effort called `quick`, `standard` or `thorough`."""
+    if name not in EFFORTS:
+        raise BrittleError(f"no effort is called {name!r}; known: {', '.join(EFFORTS)}")
+    return EFFORTS[name]
+
+
+def ensemble(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, *, images: bool, seed: int) -> dict[str, Attack | Fmn]:
+    """The attacks of one threat by their names, in the order in which they run.
+
+    The minimum-norm attack stands first: it also draws the accuracy-versus-eps curve. All run at the speed of the device.
+    Args:
+        images: whether examples are [B, C, H, W], which the Square attack needs.
+    """
+    ce, ratio, gap = (against(model, loss, precision="fast") for loss in (cross_entropy, dlr, margin))
+    aimed = against(model, targeted_dlr, precision="fast")
+    attacks: dict[str, Attack | Fmn] = {
+        f"FMN-{effort.minimum}": fmn(gap, threat.norm, steps=effort.minimum),
+        f"PGD-{effort.pgd}": pgd(ce, threat, steps=effort.pgd, seed=seed),
+        f"APGD-CE-{effort.apgd}": apgd(ce, threat, steps=effort.apgd, seed=seed),
+        f"APGD-DLR-{effort.apgd}": apgd(ratio, threat, steps=effort.apgd, seed=seed),
+        f"APGD-T-{effort.apgd}x{effort.targets}": apgd_targeted(aimed, threat, steps=effort.apgd, targets=effort.targets, seed=seed),
+        "S-O-{}x{}".format(*effort.second_order): averaged(model, threat, effort, seed),
+    }
+    if threat.norm == "Linf" and images:
+        attacks[f"Square-{effort.square}"] = square(gap, threat, queries=effort.square, seed=seed)
+    return attacks
+
+
+def averaged(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, seed: int) -> Attack:
+    """The second-order attack as an auditor uses it: random start, steps of 2.5 eps / steps, clamped at each step."""
+    steps, draws = effort.second_order
+    step = 2.5 * threat.radius / steps
+    objective = against(model, precision="fast")
+    return second_order(objective, threat, steps=steps, step=step, draws=draws, start="random", clamp="each", seed=seed)

@@ -1,0 +1,42 @@
+"""Accuracies as what they are: counts of n examples, with intervals."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from scipy.stats import binomtest
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """`correct` of `n`, with its exact (Clopper-Pearson) 95 % interval."""
+
+    correct: int
+    n: int
+
+    @property
+    def accuracy(self) -> float:
+        """correct / n; 0 of 0 is 0."""
+        return self.correct / self.n if self.n else 0.0
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval (low, high). Source: Clopper and Pearson 1934."""
+        if not self.n:
+            return 0.0, 1.0
+        low, high = binomtest(self.correct, self.n).proportion_ci(0.95, method="exact")
+        return float(low), float(high)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.accuracy:.1%} [{100 * low:.1f}, {100 * high:.1f}]".replace("%", " %")
+
+    def record(self) -> dict[str, Any]:
+        """As it stands in JSON."""
+        return {"correct": self.correct, "n": self.n, "accuracy": self.accuracy, "interval": list(self.interval)}
+
+
+def paired_p_value(only_first: int, only_second: int) -> float:
+    """The chance that `only_first` so far exceeds `only_second` if neither is more likely: McNemar's exact test, one-sided."""
+    both = only_first + only_second
+    return float(binomtest(only_first, both, alternative="greater").pvalue) if both else 1.0

@@ -1,0 +1,124 @@
+"""From tallies to words: the verdict in one sentence, and the record that is written and shown."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from brittle.ground import Images, Labels
+
+from .doctor import Finding
+from .standing import Standing
+from .statistics import Proportion
+
+FORMAT = "brittle-audit/1"
+WALL = 12  # triples shown per threat
+CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat's eps
+
+
+def verdict_of(
+    clean: Proportion, union: Proportion, robust: dict[str, Proportion], findings: Sequence[Finding], skipped: Sequence[str]
+) -> dict[str, str]:
+    """`trust`, `suspicious` or `broken`; one sentence; what to do next."""
+    bad = [finding for finding in findings if finding.level == "bad"]
+    doubtful = [finding for finding in findings if finding.level == "warn"]
+    where = " or ".join(robust) if len(robust) > 1 else next(iter(robust))
+    figure = f"{union} of {union.n} images withstand every attack in {where}"
+    if bad:
+        level, why, next_step = "broken", f"but do not trust it: {_said(bad[0])}", bad[0].hint
+    elif skipped:
+        level, why, next_step = "suspicious", f"an upper bound: the budget left out {len(skipped)} pieces of work", "give a larger --budget, or none"
+    elif doubtful:
+        level, why, next_step = "suspicious", f"and single attacks mislead here: {_said(doubtful[0])}", "quote the union, not one attack; --effort thorough looks harder"
+    else:
+        level, why, next_step = "trust", "and no sign of masked gradients was seen", "--effort thorough and all test images, before you publish"
+    return {"level": level, "sentence": f"{figure}, {why}.", "next": next_step}
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.name} is not so ({finding.text})" if ": " in finding.name else f"{finding.text}"
+
+
+def record_of(
+    clean: Proportion,
+    union: Proportion,
+    union_8bit: Proportion,
+    standings: Sequence[Standing],
+    findings: Sequence[Finding],
+    gradients: Sequence[dict[str, Any]],
+    skipped: Sequence[str],
+    verdict: dict[str, str],
+    answers: Callable[[Images], list[int]],
+    x: Images,
+    y: Labels,
+) -> dict[str, Any]:
+    """All figures of an audit as JSON; model, data and circumstances are added where they are known."""
+    labels, said = y.tolist(), answers(x)
+    return {
+        "format": FORMAT,
+        "verdict": verdict,
+        "clean": clean.record(),
+        "union": union.record(),
+        "union_8bit": union_8bit.record(),
+        "threats": [_threat(standing) for standing in standings],
+        "checks": [_check(finding) for finding in findings],
+        "gradients": list(gradients),
+        "skipped": list(skipped),
+        "examples": [
+            {"index": i, "label": labels[i], "answer": said[i], "broken_by": {str(one.threat): one.breaker[i] for one in standings}}
+            for i in range(len(labels))
+        ],
+        "wall": [entry for standing in standings for entry in _wall(standing, labels, answers)],
+    }
+
+
+def _threat(standing: Standing) -> dict[str, Any]:
+    n = len(standing.alive)
+    return {
+        "threat": str(standing.threat),
+        "norm": standing.threat.norm,
+        "eps": standing.threat.eps,
+        "robust": Proportion(int(standing.alive.sum()), n).record(),
+        "robust_8bit": Proportion(int(standing.alive_8bit.sum()), n).record(),
+        "attacks": list(standing.tally.values()),
+        "curve": _curve(standing),
+    }
+
+
+def _curve(standing: Standing) -> dict[str, Any] | None:
+    """Accuracy at each eps: the share of examples whose smallest perturbation found is larger (an upper bound)."""
+    if standing.minimum is None or standing.threat.radius == 0:
+        return None
+    eps = torch.linspace(0, 2 * standing.threat.radius, CURVE + 1, dtype=torch.float64)
+    counts = (standing.minimum.cpu()[None, :] > eps[:, None]).sum(1)
+    points = [Proportion(int(count), len(standing.minimum)) for count in counts]
+    name = next(name for name in standing.tally if name.startswith("FMN"))
+    return {
+        "attack": name,
+        "n": len(standing.minimum),
+        "eps": eps.tolist(),
+        "accuracy": [point.accuracy for point in points],
+        "low": [point.interval[0] for point in points],
+        "high": [point.interval[1] for point in points],
+    }
+
+
+def _check(finding: Finding) -> dict[str, Any]:
+    threat, colon, name = finding.name.partition(": ")
+    return {"name": name if colon else finding.name, "threat": threat if colon else None, "level": finding.level, "text": finding.text, "hint": finding.hint}
+
+
+def _wall(standing: Standing, labels: list[int], answers: Callable[[Images], list[int]]) -> list[dict[str, Any]]:
+    rows = [row for row, breaker in enumerate(standing.breaker) if breaker][:WALL]
+    said = answers(standing.adversarial[rows]) if rows else []
+    return [
+        {
+            "index": row,
+            "label": labels[row],
+            "answer": answer,
+            "threat": str(standing.threat),
+            "attack": standing.breaker[row],
+            "size": float(standing.sizes[row]),
+        }
+        for row, answer in zip(rows, said, strict=True)
+    ]

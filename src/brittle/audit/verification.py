@@ -1,0 +1,46 @@
+"""A success counts only after it was looked at afresh: float32 forward pass, float64 norm, range, 8-bit rounding."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from brittle.attacks import Threat, against, session
+from brittle.ground import Flags, Images, Labels
+
+TOLERANCE = 1e-5  # relative, on eps: float32 pixels cannot sum up more exactly
+
+
+class Verified(NamedTuple):
+    """Per example: the model is fooled by an allowed image [B]; by that image in 8 bits [B]; the perturbation's size [B]; allowed [B]."""
+
+    broken: Flags
+    broken_8bit: Flags
+    size: Float64[Tensor, "B"]
+    allowed: Flags
+
+
+def verify(model: Callable[[Tensor], Any], threat: Threat, x: Images, x_adv: Images, y: Labels) -> Verified:
+    """Judge adversarial images [B, *S] by themselves, whatever the attack claimed.
+
+    Cost: two forward passes in float32.
+    """
+    delta = (x_adv.double() - x.double()).flatten(1)
+    size = threat.geometry.size(delta)
+    flat = x_adv.flatten(1)
+    inside = (flat >= 0).all(1) & (flat <= 1).all(1)  # false for NaN too
+    allowed = inside & (size <= threat.radius * (1 + TOLERANCE))
+    with session(against(model)) as see, torch.no_grad():
+        fooled = see(x_adv, y).fooled
+        fooled_8bit = see(to_8bit(x, x_adv), y).fooled
+    return Verified(fooled & allowed, fooled_8bit & allowed, size, allowed)
+
+
+def to_8bit(x: Images, x_adv: Images) -> Images:
+    """`x_adv` with each pixel's change from `x` cut to a whole number of 1/255.
+
+    If x is an 8-bit image so is the result, and it is in every ball that held `x_adv`: no pixel moves further than before.
+    """
+    return (x + ((x_adv - x) * 255 + 1e-3 * (x_adv - x).sign()).trunc() / 255).clamp(0, 1)

@@ -1,0 +1,137 @@
+"""MODEL on the command line: a checkpoint of ours, `module:callable`, or a TorchScript / torch.export file."""
+
+import hashlib
+import importlib
+import sys
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from brittle.ground import BrittleError
+
+from .checkpoints import load_net
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to be attacked, what it is called, a SHA-256 of what it was read from, and the checkpoint's header."""
+
+    model: Callable[[Tensor], Any]
+    name: str
+    digest: str
+    header: dict[str, Any] | None = None
+
+
+def load_model(spec: str, weights: Path | None = None) -> Loaded:
+    """The model that `spec` names.
+
+    Args:
+        spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `FILE.pt2` (torch.export), or `module:callable`: imported from
+            the working directory; a class or function without required arguments is called, and must give a model.
+        weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; prefixes `module.` and `model.` are cut.
+    Raises:
+        BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is ever run.
+    """
+    path = Path(spec).expanduser()
+    if path.suffix == ".safetensors":
+        net, header = load_net(path)
+        return Loaded(net, header.get("name", path.stem), _sha256(path), header)
+    if path.suffix in (".pt", ".ts", ".pth", ".pt2", ".torchscript") or path.is_file():
+        return Loaded(_load_program(path), path.stem, _sha256(path))
+    if ":" in spec:
+        model, source = _import(spec)
+        if weights:
+            _load_weights(model, weights, spec)
+        digest = hashlib.sha256("".join(_sha256(part) for part in (source, weights) if part).encode()).hexdigest()
+        return Loaded(model, spec, digest)
+    raise BrittleError(f"{spec!r} is no model: give FILE.safetensors, a TorchScript or torch.export file, or module:callable")
+
+
+def _load_program(path: Path) -> Callable[[Tensor], Any]:
+    if not path.is_file():
+        raise BrittleError(f"there is no file {path}")
+    if not zipfile.is_zipfile(path):
+        raise BrittleError(f"{path} is neither TorchScript nor torch.export; pickled models are not run: give module:callable with --weights {path}")
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    exported = any(name.endswith(("archive_format", "serialized_exported_program.json", "models/model.json")) for name in names)
+    scripted = any("/code/" in name or name.endswith("constants.pkl") for name in names)
+    if not exported and not scripted:
+        raise BrittleError(f"{path} holds no program but (probably) weights; give module:callable with --weights {path}")
+    try:
+        if exported:
+            return torch.export.load(path).module()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        return module.eval()
+    except Exception as error:
+        raise BrittleError(f"{path} cannot be loaded as a program ({str(error).splitlines()[0]})") from None
+
+
+def _import(spec: str) -> tuple[Callable[[Tensor], Any], Path | None]:
+    module_name, _, attribute = spec.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+        model = getattr(module, attribute)
+    except ModuleNotFoundError as error:
+        raise BrittleError(f"{spec}: there is no module {error.name!r} here or installed") from None
+    except AttributeError:
+        raise BrittleError(f"{spec}: module {module_name!r} has no {attribute!r}") from None
+    except Exception as error:
+        raise BrittleError(f"{spec}: importing it failed ({type(error).__name__}: {error})") from None
+    if isinstance(model, type) or (callable(model) and not isinstance(model, nn.Module) and _takes_nothing(model)):
+        try:
+            model = model()
+        except Exception as error:
+            raise BrittleError(f"{spec}: calling it failed ({type(error).__name__}: {error})") from None
+    if not callable(model):
+        raise BrittleError(f"{spec} gives {type(model).__name__}, which is no model: it cannot be called on images")
+    source = getattr(module, "__file__", None)
+    return model, Path(source) if source else None
+
+
+def _takes_nothing(function: Callable[..., Any]) -> bool:
+    import inspect
+
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return all(parameter.default is not parameter.empty or parameter.kind in (2, 4) for parameter in parameters)
+
+
+def _load_weights(model: Any, path: Path, spec: str) -> None:
+    if not isinstance(model, nn.Module):
+        raise BrittleError(f"{spec} is no torch.nn.Module, so --weights {path} cannot be put into it")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BrittleError(f"there is no file {path}") from None
+    except Exception as error:
+        raise BrittleError(f"{path} cannot be read as plain weights ({str(error).splitlines()[0]}); nothing pickled is run") from None
+    state = next((state[key] for key in ("state_dict", "model") if isinstance(state, dict) and isinstance(state.get(key), dict)), state)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise BrittleError(f"{path} holds no state dict (names to tensors)")
+    state = {name.removeprefix("module.").removeprefix("model."): value for name, value in state.items()}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise BrittleError(f"{path} does not fit {spec}: {' '.join(str(error).split())[:200]}") from None
+
+
+def _sha256(path: Path | None) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""

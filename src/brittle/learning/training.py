@@ -1,0 +1,242 @@
+"""The one training loop, on Lightning Fabric. It yields progress; it resumes from its own state file, bit for bit on a CPU."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from brittle.attacks import Threat, against, pgd
+from brittle.ground import BrittleError, fast_dtype, keep_freed_memory
+
+from .checkpoints import load_tensors, save_tensors
+from .data import DataSet, Split, batches, default_augment
+from .goals import Adversarial, Goal, Learner, Moment
+
+FORMAT = "brittle-training/1"
+SAVE_EVERY = 20.0  # seconds between saved states
+COLLAPSE = 0.5  # robust accuracy below this share of its best is called a collapse
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the parameters move.
+
+    Attributes:
+        epochs: passes over the training images; may be a fraction.
+        batch: examples per step.
+        optimizer: `adam` or `sgd` (momentum 0.9).
+        lr: the largest learning rate.
+        schedule: `triangular` (up over the first 2/5, down to 0), `cosine`, `step` (x0.1 at 1/2, 3/4 and 9/10) or `constant`.
+        weight_decay: L2 penalty of the optimiser.
+        precision: `fast` (bfloat16 where the device multiplies it) or `float32`.
+    """
+
+    epochs: float = 2.0
+    batch: int = 128
+    optimizer: str = "adam"
+    lr: float = 2e-3
+    schedule: str = "triangular"
+    weight_decay: float = 0.0
+    precision: str = "fast"
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0 or self.batch < 1 or not self.lr > 0:
+            raise BrittleError(f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}")
+        for value, known in ((self.optimizer, OPTIMIZERS), (self.schedule, SCHEDULES), (self.precision, ("fast", "float32"))):
+            if value not in known:
+                raise BrittleError(f"{value!r} is unknown; choose one of {', '.join(known)}")
+
+
+def _triangular(done: float) -> float:
+    return done / 0.4 if done < 0.4 else (1 - done) / 0.6
+
+
+def _stepped(done: float) -> float:
+    return 0.1 ** sum(done >= drop for drop in (0.5, 0.75, 0.9))
+
+
+SCHEDULES = {
+    "triangular": _triangular,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    "step": _stepped,
+    "constant": lambda done: 1.0,
+}
+OPTIMIZERS = ("adam", "sgd")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop says as it goes: after each step the loss; at the end of each epoch accuracies on validation images too."""
+
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    clean: float | None = None
+    robust: float | None = None
+    alarm: str | None = None
+
+
+@dataclass
+class State:
+    """All that a resumed run needs beside the net and the optimiser."""
+
+    step: int = 0
+    loss: float = math.nan
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def train(
+    net: nn.Module,
+    data: DataSet,
+    goal: Goal,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    state_file: Path | None = None,
+    device: str = "auto",
+    devices: int = 1,
+) -> Iterator[Progress]:
+    """Train `net` in place, yielding `Progress`; the last one's history is in `history_of(state_file)` and in each epoch's event.
+
+    Every step is a function of (seed, step): batch, augmentation, attack and dropout are keyed by them, so that a run that is
+    killed and resumed from `state_file` gives the same bits as one that was not.
+
+    Args:
+        net: takes images in [0, 1]; moved to the device.
+        state_file: written every 20 s and at each epoch's end; read if it is there.
+        device: `auto`, `cpu`, `cuda`, ...; devices: how many of them (Fabric spreads the batch).
+    Raises:
+        BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), or a state of other training.
+    Cost: per step, the goal's gradients with respect to the input plus one with respect to the parameters.
+    """
+    keep_freed_memory()
+    half = recipe.precision == "fast" and fast_dtype(_kind(device)) == torch.bfloat16
+    fabric = Fabric(accelerator=_kind(device), devices=devices, precision="bf16-mixed" if half else "32-true")
+    fabric.launch()
+    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(net, recipe)
+    wrapped, optimizer = fabric.setup(net, optimizer)
+    learner = Learner(net, wrapped)
+    identity = _identity(data, goal, recipe, seed)
+    state = _restore(state_file, net, optimizer, identity)
+    train_split, validation = data.train.to(fabric.device), data.validation.take(min(500, len(data.validation))).to(fabric.device)
+    augment = default_augment(data.name)
+    per_epoch = math.ceil(len(train_split) / recipe.batch)
+    steps = max(1, round(recipe.epochs * per_epoch))
+    saved = time.monotonic()
+    order: tuple[Tensor, ...] = ()
+    losses: list[Tensor] = []
+    while state.step < steps:
+        epoch, place = divmod(state.step, per_epoch)
+        if not order or place == 0:
+            order = batches(len(train_split), recipe.batch, seed=seed, epoch=epoch)
+        at = Moment(state.step, state.step / steps, seed * 1_000_003 + state.step)
+        torch.manual_seed(at.seed)
+        rows = order[place][fabric.global_rank :: fabric.world_size].to(fabric.device)
+        x, y = augment(train_split.x(rows), at.seed), train_split.labels[rows]
+        rate = recipe.lr * SCHEDULES[recipe.schedule]((state.step + 1) / steps if recipe.schedule == "triangular" else at.done)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        wrapped.train()
+        loss = goal.losses(learner, x, y, at).mean()
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        losses.append(loss.detach())
+        ends = state.step + 1 == steps or place + 1 == per_epoch
+        due = ends or time.monotonic() - saved > SAVE_EVERY
+        if len(losses) == 10 or due or state.step == 0:  # one read of the host in ten steps, and before anything is saved
+            state.loss = float(torch.stack(losses).mean())
+            losses.clear()
+            if not math.isfinite(state.loss):
+                kept = f"; the state before it is in {state_file}" if state_file and state_file.exists() else ""
+                raise BrittleError(f"the loss became {state.loss} at step {state.step + 1}{kept}; try a smaller --lr")
+        optimizer.step()
+        state.step += 1
+        event = Progress(state.step, steps, state.loss, rate)
+        if ends:
+            event = _validated(net, validation, goal, event, state.history)
+            state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
+        if due and state_file and fabric.is_global_zero:
+            _save(state_file, net, optimizer, state, identity)
+            saved = time.monotonic()
+        yield event
+    if fabric.world_size > 1:
+        fabric.barrier()
+
+
+def history_of(state_file: Path) -> list[dict[str, Any]]:
+    """The epochs of a training run, from its state file."""
+    return list(load_tensors(state_file)[1]["state"]["history"])
+
+
+def accuracy(net: nn.Module, split: Split, threat: Threat | None = None, steps: int = 10, batch: int = 500) -> float:
+    """Share of right answers in eval mode; with a threat, of answers still right under PGD."""
+    from brittle.attacks import session
+
+    right = 0
+    for start in range(0, len(split), batch):
+        rows = slice(start, start + batch)
+        x, y = split.x(rows), split.labels[rows]
+        if threat is not None:
+            right += int((~pgd(against(net, precision="fast"), threat, steps=steps).run(x, y).fooled).sum())
+        else:
+            with session(against(net)) as see, torch.no_grad():
+                right += int((~see(x, y).fooled).sum())
+    return right / len(split)
+
+
+def _validated(net: nn.Module, validation: Split, goal: Goal, event: Progress, history: list[dict[str, Any]]) -> Progress:
+    clean = accuracy(net, validation)
+    threats = goal.threats if isinstance(goal, Adversarial) else ()
+    robust = min((accuracy(net, validation, threat) for threat in threats), default=None)
+    best = max((epoch["robust"] or 0.0 for epoch in history), default=0.0)
+    alarm = None
+    if robust is not None and best > 0.1 and robust < COLLAPSE * best:
+        alarm = f"robust accuracy fell from {best:.1%} to {robust:.1%}: catastrophic overfitting; use more steps or a smaller step"
+    return Progress(event.step, event.steps, event.loss, event.lr, clean, robust, alarm)
+
+
+def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(net.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(net.parameters(), lr=recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
+
+
+def _kind(device: str) -> str:
+    from brittle.ground import pick_device
+
+    return pick_device(device).type
+
+
+def _identity(data: DataSet, goal: Goal, recipe: Recipe, seed: int) -> str:
+    return f"{data.name} {goal!r} {recipe!r} seed {seed}"
+
+
+def _save(path: Path, net: nn.Module, optimizer: Any, state: State, identity: str) -> None:
+    tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
+    for index, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if isinstance(value, Tensor)}
+    save_tensors(path, tensors, {"format": FORMAT, "identity": identity, "state": asdict(state)})
+
+
+def _restore(path: Path | None, net: nn.Module, optimizer: Any, identity: str) -> State:
+    if path is None or not path.exists():
+        return State()
+    tensors, header = load_tensors(path)
+    if header.get("format") != FORMAT or header.get("identity") != identity:
+        raise BrittleError(f"{path} holds the state of other training; give another --out, or --fresh to start over")
+    net.load_state_dict({name.removeprefix("net."): value for name, value in tensors.items() if name.startswith("net.")})
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, slot = name.split(".", 2)
+            slots.setdefault(int(index), {})[slot] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    return State(**header["state"])
