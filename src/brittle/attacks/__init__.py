@@ -5,13 +5,14 @@ from .estimators import smoothed
 from .loop import Found, Step, at_point, best_of, last_of, walk
 from .losses import LOSSES, Loss, cross_entropy, dlr, margin, targeted_dlr
 from .minimum import Fmn, Minimum, fmn
-from .named import apgd, apgd_targeted, begin, climbing, default_step, direction, fgsm, mim, pgd, second_order
+from .named import ATTACKS, apgd, apgd_targeted, begin, climbing, default_step, direction, fgsm, mim, named_attack, pgd, second_order
 from .objectives import ModelObjective, Objective, See, Seen, against, logits_of, session, toward
 from .rules import Here, Rule, chain, momentum, plain, scale, sparse, steepest
 from .square import square
 from .threats import L1, L2, Linf, Threat
 
 __all__ = [
+    "ATTACKS",
     "L1",
     "L2",
     "LOSSES",
@@ -49,6 +50,7 @@ __all__ = [
     "margin",
     "mim",
     "momentum",
+    "named_attack",
     "pgd",
     "plain",
     "restarts",

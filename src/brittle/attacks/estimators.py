@@ -8,15 +8,17 @@ from .loop import Estimator, at_point
 from .objectives import See, Seen
 
 
-def smoothed(sigma: float, draws: int, seed: int) -> Estimator:
+def smoothed(x0: Images, sigma: float, draws: int, seed: int) -> Estimator:
     """The mean gradient over x + eta, eta ~ N(0, sigma^2 I): the gradient of the Gaussian-smoothed loss.
 
     `E_eta grad L(x + eta)`, Li et al. 2019 (Norm-Agnostic Robustness), eq. 3-4; the loss and the success are those at x itself.
-    Cost: `draws` gradients and one forward pass. Random: a function of (clean start of the step, seed, step, draw).
+    Cost: `draws` gradients and one forward pass. Random: a function of (clean image x0, seed, step, draw), so that rounding errors along the walk do not change the noise.
     """
 
+    keys = keys_of(x0)
+
     def estimate(see: See, x: Images, y: Labels, t: int) -> tuple[Seen, Images]:
-        keys, total = keys_of(x), torch.zeros_like(x)
+        total = torch.zeros_like(x)
         for k in range(draws):
             eta = normal(keys, x.shape[1:], seed=seed, draw=t * draws + k).to(x.dtype)
             total += at_point(see, x + sigma * eta, y, t)[1]

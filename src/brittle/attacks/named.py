@@ -5,6 +5,8 @@ from functools import partial
 from typing import Literal
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from brittle.ground import BrittleError, Images, Labels, eval_mode
 
@@ -29,7 +31,7 @@ def climbing(
     steps: int,
     start: Start,
     seed: int,
-    estimate: Callable[[int], Estimator] = lambda seed: at_point,
+    estimate: Estimator = at_point,
     allow: Allow | None = None,
 ) -> Attack:
     """An attack that walks the loop by `rule` and keeps the best point per example (the clean image is such a point)."""
@@ -38,9 +40,9 @@ def climbing(
     inside = allow or threat.allow
 
     def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
-        first, gradient = begin(threat, x, start, seed), estimate(seed)
+        first = begin(threat, x, start, seed)
         with session(objective) as see:
-            yield from walk(see, x, y, start=first, rule=rule, allow=inside, estimate=gradient, steps=steps)
+            yield from walk(see, x, y, start=first, rule=rule, allow=inside, estimate=estimate, steps=steps)
 
     return walking(name, path, seed)
 
@@ -181,7 +183,7 @@ def second_order(
 
     def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
         allow = (lambda x0, moved: x0 + threat.project(moved - x0)) if late else threat.allow
-        first, gradient = begin(threat, x, start, seed), smoothed(sigma, draws, seed)
+        first, gradient = begin(threat, x, start, seed), smoothed(x, sigma, draws, seed)
         with session(objective) as see:
             for point in walk(see, x, y, start=first, rule=rule, allow=allow, estimate=gradient, steps=steps):
                 inside = point.x.clamp(0, 1)  # clamping can undo a success: a point is judged as it will be handed out
@@ -190,7 +192,7 @@ def second_order(
     return walking(f"S-O-{steps}x{draws}", path, seed)
 
 
-def others_ranked(objective: ModelObjective, x: Images, y: Labels) -> Labels:
+def others_ranked(objective: ModelObjective, x: Images, y: Labels) -> Int[Tensor, "B others"]:
     """The classes other than `y` [B, C - 1], the most probable first."""
 
 
@@ -198,3 +200,13 @@ def others_ranked(objective: ModelObjective, x: Images, y: Labels) -> Labels:
         logits = logits_of(objective.model(x))
     order = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
     return order[:, :-1]
+
+
+ATTACKS: dict[str, Callable[..., Attack]] = {"fgsm": fgsm, "pgd": pgd, "mim": mim, "apgd": apgd, "second_order": second_order}
+
+
+def named_attack(name: str, objective: Objective, threat: Threat, steps: int, seed: int) -> Attack:
+    """The attack called `name` with its default settings."""
+    if name not in ATTACKS:
+        raise BrittleError(f"no attack is called {name!r}; known: {', '.join(ATTACKS)}")
+    return ATTACKS[name](objective, threat, seed=seed, **({} if name == "fgsm" else {"steps": steps}))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ class Seen(NamedTuple):
 See = Callable[[Images, Labels], Seen]
 
 
+@runtime_checkable
 class Objective(Protocol):
     """Any function `(x, y) -> loss [B]`; larger is worse for the model."""
 

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from .errors import BrittleError
+from brittle.errors import BrittleError
 
 
 def pick_device(name: str = "auto") -> torch.device:

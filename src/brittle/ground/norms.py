@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .errors import BrittleError
+from brittle.errors import BrittleError
 from .noise import Keys, normal, uniform
 
 Radius = float | Tensor
@@ -112,7 +112,8 @@ def _l1_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor
     radius = _like(eps, d)
     inside = mass - slope * corners < radius  # length at each corner, non-decreasing along the row
     last = (inside.int().cumsum(1).amax(1, keepdim=True) - 1).clamp(min=0)
-    shrink = (mass.gather(1, last) - radius) / slope.gather(1, last).clamp(min=1)
+    corner, mass, slope = (part.gather(1, last) for part in (corners, mass, slope))
+    shrink = torch.where(slope > 0, (mass - radius) / slope.clamp(min=1), corner)  # slope 0: the length is eps all along
     shrink = torch.where(room.sum(1, keepdim=True) <= radius, torch.zeros_like(shrink), shrink).clamp(min=0)
     near = d.sign() * torch.minimum((size - shrink).clamp(min=0), room)
     length = near.abs().sum(1, keepdim=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -27,6 +27,7 @@ class Moment(NamedTuple):
     seed: int
 
 
+@runtime_checkable
 class Goal(Protocol):
     """A training goal: frozen data with a loss per example."""
 

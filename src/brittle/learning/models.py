@@ -20,10 +20,11 @@ from .checkpoints import load_net
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to be attacked, what it is called, a SHA-256 of what it was read from, and the checkpoint's header."""
+    """A model ready to be attacked, what it is called, where it is from, a SHA-256 of that, and the checkpoint's header."""
 
     model: Callable[[Tensor], Any]
     name: str
+    source: str
     digest: str
     header: dict[str, Any] | None = None
 
@@ -41,15 +42,15 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
     path = Path(spec).expanduser()
     if path.suffix == ".safetensors":
         net, header = load_net(path)
-        return Loaded(net, header.get("name", path.stem), _sha256(path), header)
+        return Loaded(net, header.get("name", path.stem), spec, _sha256(path), header)
     if path.suffix in (".pt", ".ts", ".pth", ".pt2", ".torchscript") or path.is_file():
-        return Loaded(_load_program(path), path.stem, _sha256(path))
+        return Loaded(_load_program(path), path.stem, spec, _sha256(path))
     if ":" in spec:
         model, source = _import(spec)
         if weights:
             _load_weights(model, weights, spec)
         digest = hashlib.sha256("".join(_sha256(part) for part in (source, weights) if part).encode()).hexdigest()
-        return Loaded(model, spec, digest)
+        return Loaded(model, spec, spec, digest)
     raise BrittleError(f"{spec!r} is no model: give FILE.safetensors, a TorchScript or torch.export file, or module:callable")
 
 

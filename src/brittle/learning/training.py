@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from brittle.attacks import Threat, against, pgd
@@ -116,6 +115,8 @@ def train(
         BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), or a state of other training.
     Cost: per step, the goal's gradients with respect to the input plus one with respect to the parameters.
     """
+    from lightning_fabric import Fabric  # here, because importing it takes as long as importing torch
+
     keep_freed_memory()
     half = recipe.precision == "fast" and fast_dtype(_kind(device)) == torch.bfloat16
     fabric = Fabric(accelerator=_kind(device), devices=devices, precision="bf16-mixed" if half else "32-true")

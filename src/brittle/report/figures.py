@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +28,7 @@ from PIL import Image
 INK, GREY, RULE, BAR = "#1c2024", "#5b6570", "#e3e6ea", "#eef0f3"
 PALETTE = ("#1a5fb4", "#b8500c", "#1b7f5c", "#8a3fa0", "#8c6a00", "#b3265e", "#3d6e8f", "#5f5f5f")
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.8)), (0, (6, 2, 1.5, 2)))
+DASH_WORDS = ("solid", "dashed", "dotted", "dash-dotted")
 WIDTH, TEXT, ROW = 480, 12.5, 15
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -38,6 +39,7 @@ STYLE: dict[str, Any] = {
     "axes.labelpad": 6,
     "axes.labelsize": TEXT,
     "axes.spines.left": False,
+    "axes.titlesize": TEXT,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.dpi": 72,
@@ -57,7 +59,6 @@ STYLE: dict[str, Any] = {
     "ytick.left": False,
     "ytick.major.pad": 6,
 }
-
 Record = Mapping[str, Any]
 
 
@@ -104,7 +105,7 @@ def curves(threats: Sequence[Record], colours: Mapping[str, str], name: str) -> 
         return ""
     relative = len({threat["norm"] for threat in shown}) > 1
     with drawing(name, height=320) as figure:
-        axes = panel(figure, 46, 52, WIDTH - 92, 320 - 22)
+        axes = panel(figure, 46, 52, WIDTH - room_for(threat["threat"] for threat in shown), 320 - 34)
         accuracy_axis(axes)
         ends, told = [], []
         for i, threat in enumerate(shown):
@@ -115,31 +116,41 @@ def curves(threats: Sequence[Record], colours: Mapping[str, str], name: str) -> 
             axes.fill_between(x, numbers(curve["low"]), numbers(curve["high"]), color=colour, alpha=0.14, linewidth=0)
             axes.plot(x, accuracy, color=colour, linestyle=dash(i))
             if not relative:
-                mark(axes, unit, f"eps {threat['eps']}")
+                mark(axes, unit, f"eps {threat['eps']}", 6 + 14 * (i % 2))
             ends.append(End(accuracy, threat["threat"], colour))
             start, stop = (f"{accuracy[k]:.1%} at eps {eps[k]:.3g}" for k in (0, -1))
             told.append(f"{threat['threat']} from {start} to {stop}")
         if relative:
             mark(axes, 1, "the audited eps")
         axes.set_xlim(left=0)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter(plain())
         axes.set_xlabel("eps, in units of each threat’s own eps" if relative else readable(f"eps ({shown[0]['norm']})"))
         name_ends(axes, ends)
         return inline(figure, name, "Accuracy against eps. " + "; ".join(told) + ".")
 
 
 def breakers(threats: Sequence[Record], examples: Sequence[Record], colours: Mapping[str, str], name: str) -> str:
-    """Bars: how many examples, right when clean, each attack was the first to break; '' if none was tried."""
+    """Bars: how many examples, right when clean, each attack was the first to break; '' if none was tried.
+
+    Attacks that broke none share one row; the tables name them all.
+    """
     right = [example for example in examples if example["answer"] == example["label"]]
     groups: list[tuple[str, list[tuple[str, int]]]] = []
     for threat in threats:
         by = [example["broken_by"].get(threat["threat"]) for example in right]
         attacks = dict.fromkeys([attack["name"] for attack in threat["attacks"]] + [attack for attack in by if attack])
+        rows = [(attack, by.count(attack)) for attack in attacks if attack in by]
+        idle = [(attack, 0) for attack in attacks if attack not in by]
         if attacks:
-            groups.append((threat["threat"], [(attack, by.count(attack)) for attack in attacks]))
+            groups.append(
+                (
+                    threat["threat"],
+                    rows + (idle if len(idle) < 2 else [(f"{len(idle)} {'other ' if rows else ''}attacks", 0)]),
+                )
+            )
     if not right or not groups:
         return ""
-    line, gap, left, end = 22, 18, 196, WIDTH - 50
+    line, gap, left, end = 22, 18, 204, WIDTH - 50
     height = sum(line * (len(rows) + 1) + gap for _, rows in groups) - gap + 8
     longest = max(1, *(count for _, rows in groups for _, count in rows))
     with drawing(name, height) as figure:
@@ -153,7 +164,7 @@ def breakers(threats: Sequence[Record], examples: Sequence[Record], colours: Map
             axes.text(left, y + line / 2, f"{total:,} of {len(right):,} broken", color=GREY, va="center")
             y += line
             for attack, count in rows:
-                axes.text(0, y + line / 2, clip(attack, 29), va="center")
+                axes.text(0, y + line / 2, clip(attack, 25), va="center", color=INK if count else GREY)
                 axes.barh(y + line / 2, end - left, 12, left=left, color=BAR, linewidth=0)
                 axes.barh(
                     y + line / 2, (end - left) * count / longest, 12, left=left, color=colours[threat_name], linewidth=0
@@ -173,21 +184,20 @@ def gradients(paths: Sequence[Record], colours: Mapping[str, str], name: str) ->
     norms = [numbers(path["mean_norm"]) for path in shown]
     positive = np.concatenate(norms)
     positive = positive[np.isfinite(positive) & (positive > 0)]
-    spread = bool(positive.size) and positive.max() / positive.min() >= 20
-    several = len({path["path"] for path in shown}) > 1
+    spread = bool(positive.size) and positive.max() / positive.min() >= 100
+    ways = list(dict.fromkeys(path["path"] for path in shown))
     with drawing(name, height=300) as figure:
-        axes = panel(figure, 54, 52, WIDTH - (152 if several else 92), 300 - 30)
-        ends, told = [], []
+        axes = panel(figure, 54, 52, WIDTH - room_for(clip(path["threat"], 20) for path in shown), 300 - 30)
+        ends: dict[str, End] = {}
+        told = []
         for i, (path, norm) in enumerate(zip(shown, norms, strict=True)):
             colour = colours.get(path["threat"], INK)
             height = np.where(norm > 0, norm, np.nan) if spread else norm
-            axes.plot(
-                np.arange(1, len(norm) + 1), height, color=colour, linestyle=dash(i), marker=dot(norm), clip_on=False
-            )
-            label = f"{path['threat']} {path['path']}" if several else path["threat"]
-            finite = height[np.isfinite(height)]
-            if finite.size:
-                ends.append(End(height, clip(label, 20), colour))
+            line = dash(ways.index(path["path"]) if len(ways) > 1 else i)
+            steps = np.arange(1, len(norm) + 1)
+            axes.plot(steps, height, color=colour, linestyle=line, marker=dot(norm), clip_on=False)
+            if np.isfinite(height).any():
+                ends.setdefault(path["threat"], End(height, clip(path["threat"], 20), colour))
             told.append(f"{path['threat']} {path['path']} from {norm[0]:.3g} to {norm[-1]:.3g}")
         if spread:
             axes.set_yscale("log")
@@ -196,10 +206,13 @@ def gradients(paths: Sequence[Record], colours: Mapping[str, str], name: str) ->
         else:
             axes.set_ylim(bottom=0, top=1.1 * positive.max() if positive.size else 1)
             axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-        step_axis(axes, max(map(len, norms)), "step" if several else f"step of {clip(shown[0]['path'], 40)}")
-        axes.set_title("mean gradient norm (L2)", loc="left", fontsize=TEXT, color=GREY, x=-0.115, pad=10)
-        name_ends(axes, ends)
+        axes.yaxis.set_major_formatter(plain())
+        step_axis(axes, max(map(len, norms)), "step" if len(ways) > 1 else f"step of {clip(ways[0], 40)}")
+        words = (
+            [f"{word} {clip(way, 14)}" for word, way in zip(DASH_WORDS, ways, strict=False)] if len(ways) > 1 else []
+        )
+        axes.set_title(", ".join(["mean gradient norm (L2)", *words]), loc="left", color=GREY, x=-0.115, pad=10)
+        name_ends(axes, list(ends.values()))
         return inline(figure, name, "Mean gradient norm along the path. " + "; ".join(told) + ".")
 
 
@@ -224,6 +237,7 @@ def training(history: Sequence[Record], name: str) -> str:
         below.plot(epochs, loss, color=PALETTE[1], marker=dot(loss), clip_on=False)
         below.set_ylim(0, 1.15 * max(finite.max(), 1e-9) if finite.size else 1)
         below.yaxis.set_major_locator(MaxNLocator(2))
+        below.yaxis.set_major_formatter(plain())
         if finite.size:
             name_ends(below, [End(loss, "loss", PALETTE[1])])
             told.append(f"loss ends at {finite[-1]:.3g}")
@@ -284,6 +298,11 @@ def step_axis(axes: Axes, last: int, label: str) -> None:
     axes.set_xlabel(label)
 
 
+def plain() -> FuncFormatter:
+    """Ticks as 0, 0.25, 1e-05."""
+    return FuncFormatter(lambda value, _: f"{value:.4g}")
+
+
 def steps_between(first: int, last: int) -> list[int]:
     """Round numbers for the ticks between the first and the last, not too near to the last."""
     pace = max(1, 10 ** math.floor(math.log10(max(last, 1))) // 2)
@@ -291,18 +310,23 @@ def steps_between(first: int, last: int) -> list[int]:
     return [tick for tick in range(pace, last, pace) if tick > first and last - tick >= 0.6 * pace]
 
 
-def mark(axes: Axes, x: float, text: str) -> None:
-    """A dotted upright line at x, named at its top."""
+def mark(axes: Axes, x: float, text: str, above: float = 6) -> None:
+    """A dotted upright line at x, named this far above its top."""
     axes.axvline(x, color=GREY, linewidth=1, linestyle=(0, (1, 2)), zorder=0)
     axes.annotate(
         text,
         (x, 1),
-        xytext=(0, 6),
+        xytext=(0, above),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
         ha="center",
         color=GREY,
     )
+
+
+def room_for(texts: Iterable[str]) -> float:
+    """The width that the longest of these names needs at the right of a line, on a phone too."""
+    return 14 + 9.2 * max(map(len, texts))
 
 
 def name_ends(axes: Axes, ends: Sequence[End]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -40,7 +41,7 @@ NUMBER = (int, float)
 MAYBE = type(None)
 SHARE = {"correct": int, "n": int, "accuracy": (*NUMBER, MAYBE), "interval": [NUMBER]}
 SHAPE: dict[str, Any] = {  # what the page reads; a record may hold more
-    "model": {"name": str, "source": str, "digest": str, "parameters": int, "training": (dict, MAYBE)},
+    "model": {"name": str, "digest": str, "parameters": (int, MAYBE), "training": (dict, MAYBE)},
     "data": {"name": str, "n": int, "of": int, "classes": list, "digest": str},
     "verdict": {"level": frozenset(VERDICTS), "sentence": str, "next": str},
     "clean": SHARE,
@@ -85,7 +86,7 @@ class Audited:
 
     Attributes:
         record: what `audit.json` says, format "brittle-audit/1".
-        clean: the wall's clean images, uint8 [k, C, H, W]; k may be 0.
+        clean: the wall's clean images, uint8 [k, C, H, W]; k may be 0; other shapes are not shown.
         adversarial: the wall's adversarial images, float32 [k, C, H, W] in [0, 1], in the order of `record["wall"]`.
     """
 
@@ -121,7 +122,7 @@ def read_run(folder: Path) -> Audited:
         raise BrittleError(f"{folder}: audit.safetensors is missing; {AGAIN}") from error
     except (SafetensorError, OSError) as error:
         raise BrittleError(f"{tensors}: damaged ({str(error).splitlines()[0]}); {AGAIN}") from error
-    if clean.ndim != 4 or clean.shape != adversarial.shape or len(clean) != len(record["wall"]):
+    if clean.shape != adversarial.shape or len(clean) != len(record["wall"]):
         raise BrittleError(
             f"{tensors}: damaged, {clean.shape} clean and {adversarial.shape} adversarial images "
             f"for {len(record['wall'])} entries of the wall; {AGAIN}"
@@ -165,9 +166,9 @@ def write_page(audits: Sequence[Audited], path: Path, *, title: str = "brittle a
         beside.write_bytes(text.encode("utf-8", "replace"))
         os.replace(beside, path)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
         raise BrittleError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 
@@ -198,6 +199,7 @@ def model(audited: Audited, ident: str, colours: dict[str, str]) -> Record:
 
     threats, examples = record["threats"], record["examples"]
     history = (record["model"]["training"] or {}).get("history") or []
+    counts = [threat["curve"].get("n", record["data"]["n"]) for threat in threats if threat["curve"]]
     drawn = {
         "curves": figures.curves(threats, colours, f"{ident}-curves"),
         "breakers": figures.breakers(threats, examples, colours, f"{ident}-breakers"),
@@ -210,12 +212,23 @@ def model(audited: Audited, ident: str, colours: dict[str, str]) -> Record:
         "figures": {name: Markup(svg) for name, svg in drawn.items()},
         "checks": sorted(record["checks"], key=lambda check: WORST_FIRST.index(check["level"])),
         "checked": [(level, n) for level in WORST_FIRST if (n := [c["level"] for c in record["checks"]].count(level))],
-        "wall": [triple(audited, i, named) for i in range(len(record["wall"]))],
+        "skipped": record.get("skipped", []),
+        "starts": first_paths(record["gradients"]),
+        "curve_n": max((n for n in counts if n < record["data"]["n"]), default=None),
+        "wall": [triple(audited, i, named) for i in range(len(record["wall"])) if audited.clean.ndim == 4],
         "matrix": [
             {**example, "label": named(example["label"]), "answer": named(example["answer"]), "right": right(example)}
             for example in examples[:MATRIX_ROWS]
         ],
     }
+
+
+def first_paths(paths: Sequence[Record]) -> list[Record]:
+    """The first gradient path of each threat."""
+    firsts: dict[str, Record] = {}
+    for path in paths:
+        firsts.setdefault(path["threat"], path)
+    return list(firsts.values())
 
 
 def right(example: Record) -> bool:
@@ -264,7 +277,7 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
         for i in level:
             signs[i][column] = "best" if len(level) == 1 else "level"
         if column != "clean":
-            said.append({"column": column, "best": best, "second": second, "clear": len(level) == 1, "level": level})
+            said.append({"column": column, "best": best, "second": second, "alone": len(level) == 1, "level": level})
     notes = []
     if len({(each["data"]["digest"], each["data"]["n"]) for each in models}) > 1:
         notes.append("The models were audited on different examples, so small differences mean little.")
@@ -277,7 +290,9 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
 def template() -> Template:
     """The page's template, with its filters, read once."""
     room = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    room.filters.update(percent=percent, interval=interval, duration=duration, level=LEVELS.__getitem__)
+    room.filters.update(
+        percent=percent, interval=interval, duration=duration, options=options, level=LEVELS.__getitem__
+    )
     return room.from_string(files("brittle.report").joinpath("page.html.j2").read_text("utf-8"))
 
 
@@ -297,3 +312,15 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def options(command: str) -> list[tuple[str, bool]]:
+    """The words of a command, an option with its value in one piece; and whether the piece is not to be broken."""
+    pieces: list[str] = []
+    for word in command.split(" "):
+        after_option = bool(pieces) and pieces[-1].startswith("-") and " " not in pieces[-1]
+        if after_option and not word.startswith("-"):
+            pieces[-1] += f" {word}"
+        else:
+            pieces.append(word)
+    return [(piece, piece.startswith("-") and len(piece) <= 28) for piece in pieces]

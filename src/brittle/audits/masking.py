@@ -13,7 +13,6 @@ from .doctor import Finding
 from .ensemble import Effort, averaged
 from .statistics import paired_p_value
 
-PROBES = 100  # examples on which attacks are compared
 GAP = 0.05  # differences below this share of the examples are not worth a word
 
 

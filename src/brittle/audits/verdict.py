@@ -19,24 +19,26 @@ CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat
 def verdict_of(
     clean: Proportion, union: Proportion, robust: dict[str, Proportion], findings: Sequence[Finding], skipped: Sequence[str]
 ) -> dict[str, str]:
-    """`trust`, `suspicious` or `broken`; one sentence; what to do next."""
+    """`trust`, `suspicious` or `broken`; one sentence; what to do next (in commands, MODEL stands for the model)."""
     bad = [finding for finding in findings if finding.level == "bad"]
     doubtful = [finding for finding in findings if finding.level == "warn"]
     where = " or ".join(robust) if len(robust) > 1 else next(iter(robust))
     figure = f"{union} of {union.n} images withstand every attack in {where}"
+    again = "brittle audit MODEL --effort thorough -n all"
     if bad:
         level, why, next_step = "broken", f"but do not trust it: {_said(bad[0])}", bad[0].hint
     elif skipped:
-        level, why, next_step = "suspicious", f"an upper bound: the budget left out {len(skipped)} pieces of work", "give a larger --budget, or none"
+        level, why, next_step = "suspicious", f"an upper bound: the budget left out {len(skipped)} pieces of work", "brittle audit MODEL"
     elif doubtful:
-        level, why, next_step = "suspicious", f"and single attacks mislead here: {_said(doubtful[0])}", "quote the union, not one attack; --effort thorough looks harder"
+        level, why, next_step = "suspicious", f"and single attacks mislead here: {_said(doubtful[0])}; quote the union", again
     else:
-        level, why, next_step = "trust", "and no sign of masked gradients was seen", "--effort thorough and all test images, before you publish"
+        level, why, next_step = "trust", "and no sign of masked gradients was seen", again
     return {"level": level, "sentence": f"{figure}, {why}.", "next": next_step}
 
 
 def _said(finding: Finding) -> str:
-    return f"{finding.name} is not so ({finding.text})" if ": " in finding.name else f"{finding.text}"
+    threat, colon, _ = finding.name.partition(": ")
+    return f"in {threat} {finding.text}" if colon else finding.text
 
 
 def record_of(

@@ -1,5 +1,6 @@
 """Floor 4. What can be believed: is a model fit to be attacked, are successes real, does a gradient mean anything."""
 
+from .about import circumstances
 from .audit import Event, Report, audit, auditing
 from .doctor import Finding, doctor
 from .ensemble import EFFORTS, ensemble
@@ -17,6 +18,7 @@ __all__ = [
     "Verified",
     "audit",
     "auditing",
+    "circumstances",
     "doctor",
     "ensemble",
     "paired_p_value",

@@ -1,8 +1,10 @@
 """The audit: staged attacks in several threats at once, every success verified, survivors only, resumable."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,11 +12,13 @@ from torch import Tensor
 
 from brittle.attacks import Attack, Fmn, Threat, against, check_examples, logits_of, session
 from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode, pick_device
+from brittle.learning import save_tensors, write_bytes
 
+from .about import circumstances
 from .doctor import Finding, doctor
 from .ensemble import Effort, effort_named, ensemble
 from .journal import Journal
-from .masking import PROBES, probe
+from .masking import probe
 from .standing import Standing
 from .statistics import Proportion
 from .verdict import record_of, verdict_of
@@ -53,6 +57,33 @@ class Report:
     withstands: Tensor
     adversarial: Tensor
     images: Tensor
+
+    def save(self, folder: Path, about: dict[str, Any] | None = None) -> Path:
+        """Write `audit.json` and `audit.safetensors` (wall, survivors, adversarial images) into `folder`; `about` joins the JSON.
+
+        The tensors: `withstands` [T, n]; `wall_clean`, `wall_adversarial` [k, *S]; and for each threat the rows that broke and their images.
+        """
+        shape = list(self.images.shape[1:])
+        unsaid = {
+            "model": {"name": "model", "digest": "", "parameters": None, "training": None},
+            "data": {"name": f"images {shape}", "n": self.clean.n, "of": self.clean.n, "classes": [], "digest": ""},
+            "run": circumstances("cpu", 0.0, 0),
+        }
+        record = {**unsaid, **self.record, **(about or {})}
+        places = {entry["threat"]: index for index, entry in enumerate(record["threats"])}
+        wall = [(places[entry["threat"]], entry["index"]) for entry in record["wall"]]
+        kinds, rows = (torch.tensor([pair[side] for pair in wall], dtype=torch.int64) for side in (0, 1))
+        tensors = {
+            "withstands": self.withstands,
+            "wall_clean": (self.images[rows] * 255).round().to(torch.uint8),
+            "wall_adversarial": self.adversarial[kinds, rows],
+        }
+        for name, index in places.items():
+            broken = torch.tensor([one["index"] for one in record["examples"] if one["broken_by"][name]], dtype=torch.int64)
+            tensors |= {f"rows/{name}": broken, f"adversarial/{name}": self.adversarial[index][broken]}
+        save_tensors(folder / "audit.safetensors", tensors, {"format": record["format"]})
+        write_bytes(folder / "audit.json", json.dumps(record, indent=1).encode())
+        return folder
 
     def __str__(self) -> str:
         lines = [f"{'clean':<14}{self.clean}"]
@@ -113,7 +144,7 @@ def auditing(
     if isinstance(model, torch.nn.Module):
         model = model.to(place)
     journal = journal or Journal(None, "")
-    fit = doctor(model, x[:PROBES], y[:PROBES])
+    fit = doctor(model, x[:100], y[:100])
     fatal = [finding for finding in fit if finding.level == "bad" and finding.name in ("answer", "finite", "classes")]
     if fatal:
         raise BrittleError(f"the model cannot be attacked: {fatal[0].text}; {fatal[0].hint}")
@@ -122,7 +153,7 @@ def auditing(
     units = _units(model, standings, tries, x, seed)
     skipped: list[str] = []
     for done, (standing, name, attack, rows) in enumerate(units):
-        alive = rows[standing.alive[rows]]
+        alive = rows[standing.alive_8bit[rows]]
         if len(alive) == 0:
             continue
         key = f"{standing.threat.norm}-{standing.threat.eps}-{name}-{int(rows[0])}".replace("/", "of")
@@ -215,7 +246,7 @@ def _probed(
     if kept is None:
         if budget is not None and time.monotonic() - started > budget:
             return [Finding(f"{threat}: probes", "skipped", "the budget was spent before attacks could be compared", "give a larger --budget")], []
-        rows = right.nonzero().squeeze(1)[:PROBES]
+        rows = right.nonzero().squeeze(1)[: effort.probes]
         found = probe(model, threat, x[rows], y[rows], effort, seed)
         kept = {}, {"findings": [list(finding) for finding in found.findings], "gradients": found.gradients}
         journal.write(key, *kept)

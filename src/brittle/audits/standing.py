@@ -13,7 +13,11 @@ from .statistics import Proportion
 
 @dataclass
 class Standing:
-    """How one threat stands: which examples withstand, which attack broke which, and each attack's tally."""
+    """How one threat stands: which examples withstand, which attack broke which, and each attack's tally.
+
+    An example goes on being attacked until an adversarial image of it also fools when it is rounded to 8 bits: minimum-norm
+    images lie on the decision boundary, and rounding alone would undo them.
+    """
 
     threat: Threat
     alive: Flags
@@ -26,11 +30,12 @@ class Standing:
 
     def note(self, name: str, rows: Tensor, piece: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Enter the outcome of one attack on the examples `rows`."""
-        broken = rows[piece["broken"]]
+        news = piece["broken"] & self.alive[rows]
+        broken = rows[news]
         self.alive[broken] = False
         self.alive_8bit[rows[piece["broken_8bit"]]] = False
-        self.adversarial[broken] = piece["x"].to(self.adversarial)
-        self.sizes[broken] = piece["size"].to(self.sizes)
+        self.adversarial[broken] = piece["x"][news[piece["broken"]]].to(self.adversarial)
+        self.sizes[broken] = piece["size"][news[piece["broken"]]].to(self.sizes)
         for row in broken.tolist():
             self.breaker[row] = name
         row = self.tally.setdefault(name, {"name": name, "tried": 0, "claimed": 0, "broke": 0, "seconds": 0.0})

@@ -12,7 +12,14 @@ from brittle.ground import BrittleError
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard an audit tries. `targets` counts the classes APGD-T aims at, `draws` the noise draws of the second-order attack."""
+    """How hard an audit tries.
+
+    Attributes:
+        pgd, apgd, minimum: steps of these attacks; square: queries.
+        targets: classes that APGD-T aims at.
+        second_order: its steps and noise draws.
+        probes: examples on which attacks are compared with one another.
+    """
 
     pgd: int
     apgd: int
@@ -20,12 +27,13 @@ class Effort:
     minimum: int
     second_order: tuple[int, int]
     square: int
+    probes: int
 
 
 EFFORTS = {
-    "quick": Effort(pgd=20, apgd=30, targets=1, minimum=40, second_order=(15, 5), square=150),
-    "standard": Effort(pgd=40, apgd=100, targets=3, minimum=100, second_order=(40, 10), square=1000),
-    "thorough": Effort(pgd=100, apgd=100, targets=9, minimum=300, second_order=(60, 20), square=5000),
+    "quick": Effort(pgd=20, apgd=30, targets=1, minimum=40, second_order=(15, 5), square=150, probes=50),
+    "standard": Effort(pgd=40, apgd=100, targets=3, minimum=100, second_order=(40, 10), square=1000, probes=100),
+    "thorough": Effort(pgd=100, apgd=100, targets=9, minimum=300, second_order=(60, 20), square=5000, probes=200),
 }
 
 

@@ -1,0 +1,43 @@
+"""Floor 9. Arguments to declarations to runs to pages; nothing numeric is decided here."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """The `brittle` command: exit status 0, 2 for bad input (one line on stderr), 130 when stopped by Ctrl-C, 1 for our own faults."""
+    debug = "--debug" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--debug"]
+    sys.exit(_run(debug))
+
+
+def _run(debug: bool) -> int:
+    from typer.exceptions import Abort, Exit, TyperException
+
+    from brittle.errors import BrittleError
+
+    from .verbs import app
+
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except Exit as ended:
+        return ended.exit_code
+    except (BrittleError, TyperException) as error:
+        if debug:
+            raise
+        text = error.format_message() if isinstance(error, TyperException) else str(error)
+        return _said(f"error: {text}", 2)
+    except (KeyboardInterrupt, Abort):
+        return _said("stopped; the same command goes on where it was", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _said(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1)
+
+
+def _said(line: str, status: int) -> int:
+    print(" ".join(line.split()), file=sys.stderr)
+    return status

@@ -1,0 +1,5 @@
+"""`python -m brittle.cli`, the same as `brittle`."""
+
+from . import main
+
+main()

@@ -1,0 +1,64 @@
+"""Options that several verbs share, and how their texts become values."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brittle.errors import BrittleError
+
+if TYPE_CHECKING:
+    from brittle.attacks import Threat
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="checkpoint of ours, TorchScript or torch.export file, or module:callable")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="state dict for module:callable (plain tensors only)")]
+Data = Annotated[str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, folder:PATH, tensors:PATH, ...")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")]
+Threats = Annotated[list[str] | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255; may be repeated")]
+Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
+Seed = Annotated[int, typer.Option("--seed", help="the only source of randomness")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps")]
+Json = Annotated[bool, typer.Option("--json", help="machine-readable result on stdout")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="compute again what is stored")]
+
+USUAL = {
+    "digits": ("Linf:0.15", "L2:0.6", "L1:2"),
+    "mnist": ("Linf:0.3", "L2:2", "L1:10"),
+    "fashion-mnist": ("Linf:0.1", "L2:1", "L1:5"),
+    "kmnist": ("Linf:0.3", "L2:2", "L1:10"),
+    "cifar10": ("Linf:8/255", "L2:0.5", "L1:12"),
+}
+
+
+def threats_of(texts: list[str] | None, data: str) -> tuple["Threat", ...]:
+    """The threats written, or those usual for the data set.
+
+    Raises:
+        BrittleError: a text that is no threat; none given where none is usual.
+    """
+    from brittle.attacks import Threat
+
+    texts = texts or list(USUAL.get(data.partition(" (")[0], ()))
+    if not texts:
+        raise BrittleError(f"say what to withstand on {data}: --threat Linf:8/255 --threat L2:0.5")
+    return tuple(Threat.parse(text) for text in texts)
+
+
+def seconds_of(text: str | None) -> float | None:
+    """A duration: 90s, 2m, 1h, or a number of seconds."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not found:
+        raise BrittleError(f"a budget is written 90s, 2m or 1h, not {text!r}")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def count_of(text: str) -> int:
+    """A number of examples: a positive number, or `all` (0)."""
+    if text.strip().lower() == "all":
+        return 0
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise BrittleError(f"-n is a number of examples of at least 1, or all, not {text!r}")
+    return int(text)

@@ -1,0 +1,38 @@
+"""`brittle quickstart`: the whole path once, small enough to wait for."""
+
+from pathlib import Path
+from typing import Any
+
+from brittle.errors import BrittleError
+
+from .options import threats_of
+from .show import follow
+
+SCALES = {"digits": ("mlp", 20.0, 40.0, 7, 300), "mnist": ("madry", 1.0, 2.0, 5, 500)}
+
+
+def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -> tuple[Path, list[dict[str, Any]]]:
+    """Train a standard and a PGD-trained net, audit both, and write one page; the page and both records."""
+    from brittle.learning import Adversarial, Inner, Recipe, Standard
+    from brittle.report import read_run, write_page
+    from brittle.studies import Audit, Store, Train, running
+    from brittle.studies.nodes import Source
+
+    from .verbs import _copy
+
+    if data not in SCALES:
+        raise BrittleError(f"the quickstart knows {' and '.join(SCALES)}, not {data!r}; use brittle train and brittle audit")
+    net, epochs, robust_epochs, steps, n = SCALES[data]
+    source, threats, store, runs = Source.of(data, data_dir), threats_of(None, data), Store(), []
+    goals = {
+        "standard": (Standard(), Recipe(epochs)),
+        "robust": (Adversarial(threats[:1], Inner("pgd", steps)), Recipe(robust_epochs)),
+    }
+    for name, (goal, recipe) in goals.items():
+        node = Audit(Train(source, net, goal, recipe, seed), source, threats, "quick", n, seed)
+        folder = follow(running(node, store, device=device))
+        for part in ("audit.json", "audit.safetensors"):
+            _copy(folder / part, out / name / part)
+        runs.append(read_run(out / name))
+    page = write_page(runs, out / "report.html", title=f"Which of two {data} classifiers is robust, and in which norms?")
+    return page, [run.record for run in runs]

@@ -1,0 +1,26 @@
+"""A declaration is frozen data; its hash names the result on every machine."""
+
+import hashlib
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+VERSION = 1  # raised when the same declaration would give other results
+
+
+def declaration_of(node: Any) -> Any:
+    """The declaration as plain JSON: dataclasses with their kind and fields, the rest as it is."""
+    if is_dataclass(node) and not isinstance(node, type):
+        held = {one.name: declaration_of(getattr(node, one.name)) for one in fields(node) if one.compare}
+        return {"kind": type(node).__name__, **held}
+    if isinstance(node, (tuple, list)):
+        return [declaration_of(part) for part in node]
+    if node is None or isinstance(node, (str, int, float, bool)):
+        return node
+    raise TypeError(f"{type(node).__name__} cannot stand in a declaration")
+
+
+def hash_of(node: Any) -> str:
+    """SHA-256 (hex) of the declaration."""
+    text = json.dumps({"version": VERSION, "node": declaration_of(node)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,47 @@
+"""One runner for all nodes: what is needed first, what is stored already, the rest computed and kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .declare import declaration_of, hash_of
+from .nodes import Node
+from .store import Store
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress: which node, how far, a line; `folder` at the end of a node, `stored` if it was there already, `warning` if an entry was damaged."""
+
+    title: str
+    done: int
+    total: int
+    text: str
+    folder: Path | None = None
+    stored: bool = False
+    warning: str | None = None
+
+
+def running(node: Node, store: Store, *, device: str = "auto", fresh: bool = False) -> Iterator[Event]:
+    """Compute `node`, or find it in the store; the last event carries its folder.
+
+    Interrupted work goes on where it stopped. `fresh` forgets this node's result (not those it needs) and computes it again.
+    """
+    inputs = []
+    for need in node.needs:
+        for event in running(need, store, device=device):
+            yield event
+        assert event.folder is not None
+        inputs.append(event.folder)
+    key = hash_of(node)
+    with store.lock(key):
+        if fresh:
+            store.forget(key)
+        folder, warning = store.read(key)
+        if folder is not None:
+            yield Event(node.title, 1, 1, "stored", folder, stored=True)
+            return
+        yield Event(node.title, 0, 1, "starting", warning=warning)
+        for step in node.compute(store.work(key), tuple(inputs), device):
+            yield Event(node.title, step.done, step.total, step.text)
+        yield Event(node.title, 1, 1, "done", store.finish(key, declaration_of(node)))

@@ -1,0 +1,68 @@
+"""Results by the hash of their declaration: written whole or not at all, digests checked when they are read."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from brittle.learning import write_bytes
+
+
+class Store:
+    """A folder of results. `HASH/` is finished work; `HASH.work/` is work that goes on, or that was interrupted.
+
+    Args:
+        root: default `$BRITTLE_STORE`, or `brittle/store` in the user's cache.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        self.root = Path(root or os.environ.get("BRITTLE_STORE") or cache / "brittle" / "store")
+
+    def read(self, key: str) -> tuple[Path | None, str | None]:
+        """The folder of a finished result, or none; and, where an entry was damaged, a line that says so (it is set aside)."""
+        folder = self.root / key
+        if not folder.is_dir():
+            return None, None
+        try:
+            digests = json.loads((folder / "entry.json").read_text())["files"]
+            wrong = [name for name, digest in digests.items() if _digest(folder / name) != digest]
+        except (OSError, ValueError, KeyError, TypeError):
+            wrong = ["entry.json"]
+        if not wrong:
+            return folder, None
+        shutil.rmtree(folder)
+        return None, f"the stored result {key[:12]} was damaged ({', '.join(wrong)}) and is computed again"
+
+    def work(self, key: str) -> Path:
+        """The folder in which the result is made; what an interrupted run left there is still in it."""
+        folder = self.root / f"{key}.work"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def finish(self, key: str, declaration: Any) -> Path:
+        """Make the work folder the result: digests of its files, then one rename."""
+        work, folder = self.work(key), self.root / key
+        files = {path.name: _digest(path) for path in sorted(work.iterdir()) if path.is_file() and path.name != "entry.json"}
+        write_bytes(work / "entry.json", json.dumps({"declaration": declaration, "files": files}, indent=1).encode())
+        os.replace(work, folder)
+        return folder
+
+    def forget(self, key: str) -> None:
+        """Remove a result and any work towards it."""
+        for folder in (self.root / key, self.root / f"{key}.work"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def lock(self, key: str) -> FileLock:
+        """Held while the result is made, so that two processes do not make it at once."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.root / f"{key}.lock")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,141 @@
+"""Sharp laws of the geometry: feasible, nearest, steepest. Each fails for a projection that merely looks right."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import minimize
+from scipy.stats import kstest
+from torch import Tensor
+
+from brittle.attacks import L1, L2, Linf, Threat
+from brittle.ground import NORMS, BrittleError, Norm, keys_of, norm_named, normal, uniform
+
+norms = pytest.mark.parametrize("norm", NORMS.values(), ids=list(NORMS))
+numbers = st.floats(-4, 4, width=32).map(lambda value: 0.0 if abs(value) < 1e-6 else value)
+vectors = st.integers(1, 12).flatmap(lambda size: arrays("float64", (3, size), elements=numbers)).map(torch.from_numpy)
+radii = st.floats(0.01, 5)
+
+
+@norms
+@given(d=vectors, eps=radii)
+def test_projection_stays_in_the_ball_and_is_the_nearest_point(norm: Norm, d: Tensor, eps: float) -> None:
+    p = norm.project(d, eps)
+    assert (norm.size(p) <= eps * (1 + 1e-9)).all()
+    # p is nearest if and only if <d - p, q - p> <= 0 for all q in the ball; the largest <d - p, q> is eps ||d - p||_dual
+    gap = eps * NORMS[norm.dual].size(d - p) - ((d - p) * p).sum(1)
+    assert (gap <= 1e-9).all()
+
+
+@norms
+@given(d=vectors, eps=radii)
+def test_interior_points_do_not_move(norm: Norm, d: Tensor, eps: float) -> None:
+    inside = d * (0.99 * eps / norm.size(d).clamp(min=1e-9)).clamp(max=1)[:, None]
+    assert torch.equal(norm.project(inside, eps), inside)
+
+
+@norms
+@settings(max_examples=60)
+@given(d=vectors, eps=radii, seed=st.integers(0, 9))
+def test_projection_on_ball_and_box_is_the_nearest_allowed_point(norm: Norm, d: Tensor, eps: float, seed: int) -> None:
+    x = uniform(keys_of(d), d.shape[1:], seed=seed).double().round(decimals=1)  # some pixels at the edge of the box
+    p = norm.project_box(d, eps, -x, 1 - x)
+    assert (norm.size(p) <= eps * (1 + 1e-9)).all()
+    assert (p >= -x - 1e-12).all()
+    assert (p <= 1 - x + 1e-12).all()
+    for k in range(20):  # the variational inequality against many allowed points
+        q = (eps * norm.sample(keys_of(d), d.shape[1], seed + k).double()).clamp(-x, 1 - x)
+        assert (((d - p) * (q - p)).sum(1) <= 1e-8).all()
+    q = norm.project_box(2 * p, eps, -x, 1 - x)
+    assert (((d - p) * (q - p)).sum(1) <= 1e-8).all()
+
+
+@pytest.mark.parametrize("norm", ["L2", "L1"])
+def test_projection_on_ball_and_box_agrees_with_a_general_solver(norm: str) -> None:
+    torch.manual_seed(0)
+    d, x, eps = torch.randn(5, 6, dtype=torch.float64), torch.rand(5, 6, dtype=torch.float64), 0.8
+    p = NORMS[norm].project_box(d, eps, -x, 1 - x)
+    for i in range(5):
+        size = (lambda v: eps**2 - (v**2).sum()) if norm == "L2" else (lambda v: eps - abs(v).sum())
+        start = (0.2 * p[i]).numpy()
+        solved = minimize(
+            lambda v, i=i: ((v - d[i].numpy()) ** 2).sum(),
+            start,
+            bounds=[(-float(a), 1 - float(a)) for a in x[i]],
+            constraints={"type": "ineq", "fun": size},
+            method="SLSQP",
+            options={"ftol": 1e-14, "maxiter": 500},
+        )
+        assert float(((p[i] - d[i]) ** 2).sum()) <= solved.fun + 1e-6
+
+
+@norms
+@given(g=vectors)
+def test_steepest_direction_has_unit_size_and_attains_the_dual_norm(norm: Norm, g: Tensor) -> None:
+    s = norm.steepest(g)
+    assert (norm.size(s) <= 1 + 1e-12).all()
+    assert torch.allclose((g * s).sum(1), NORMS[norm.dual].size(g), rtol=1e-9, atol=1e-12)
+
+
+@norms
+def test_tiny_and_zero_gradients_give_no_nan(norm: Norm) -> None:
+    g = torch.tensor([[0.0, 0.0], [1e-30, -1e-30], [3e-39, 0.0]])
+    s = norm.steepest(g)
+    assert s.isfinite().all()
+    assert (s[0] == 0).all()
+    assert (norm.size(s)[1:] > 0.99).all()
+
+
+@norms
+def test_samples_are_uniform_in_the_ball(norm: Norm) -> None:
+    size = 5
+    samples = norm.sample(keys_of(torch.rand(4000, 3)), size, 0)
+    assert (norm.size(samples) <= 1 + 1e-6).all()
+    assert kstest((norm.size(samples) ** size).numpy(), "uniform").pvalue > 1e-3  # volume grows as radius^D
+    assert samples.mean(0).abs().max() < 0.05
+
+
+def test_noise_belongs_to_the_image_not_to_the_batch() -> None:
+    x = torch.rand(50, 3, 4, 4)
+    order = torch.randperm(50)
+    noise = normal(keys_of(x), x.shape[1:], seed=3)
+    assert torch.equal(normal(keys_of(x[order]), x.shape[1:], seed=3), noise[order])
+    assert not torch.equal(normal(keys_of(x), x.shape[1:], seed=4), noise)
+    assert not torch.equal(normal(keys_of(x), x.shape[1:], seed=3, draw=1), noise)
+
+
+def test_noise_has_the_distribution_it_claims() -> None:
+    keys = keys_of(torch.rand(200, 7))
+    assert kstest(uniform(keys, torch.Size([500]), seed=1).flatten().numpy(), "uniform").pvalue > 1e-3
+    noise = normal(keys, torch.Size([500]), seed=1)
+    assert kstest(noise.flatten().numpy(), "norm").pvalue > 1e-3
+    across = torch.corrcoef(noise).fill_diagonal_(0).abs().max()
+    along = torch.corrcoef(noise.T[:200]).fill_diagonal_(0).abs().max()
+    assert across < 6 / 500**0.5
+    assert along < 6 / 200**0.5
+
+
+def test_threats_are_parsed_and_keep_their_text() -> None:
+    assert Threat.parse("linf:8/255") == Linf("8/255") == Threat("inf", "8/255")
+    assert str(Linf("8/255")) == "Linf:8/255"
+    assert Linf("8/255").radius == 8 / 255
+    assert norm_named("2") is NORMS["L2"]
+    assert L1(12).radius == 12
+
+
+@pytest.mark.parametrize("eps", ["-1", "nan", "inf", "eight", "1/0", "__import__('os')"])
+def test_bad_radii_are_refused(eps: str) -> None:
+    with pytest.raises(BrittleError, match="eps"):
+        Threat("L2", eps)
+
+
+def test_allow_gives_images_inside_ball_and_box() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(20, 1, 5, 4)
+    for threat in (Linf(0.2), L2(0.7), L1(2)):
+        inside = threat.allow(x, x + 3 * torch.randn_like(x))
+        assert inside.min() >= 0
+        assert inside.max() <= 1
+        assert (threat.size(inside - x) <= threat.radius * (1 + 1e-5)).all()
+        assert threat.size(inside - x).min() > 0.9 * min(threat.radius, 0.2)  # and the budget is used

@@ -1,0 +1,126 @@
+"""Attacks on problems whose exact answer is known."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brittle.attacks import L1, L2, Attack, Linf, Threat, against, apgd, cross_entropy, dlr, fgsm, fmn, margin, mim, pgd, second_order
+from brittle.ground import NORMS
+
+THREATS = (Linf(0.05), L2(0.3), L1(0.6))
+
+
+class Linear(nn.Module):
+    """Two classes, logits (0, w x + b): the worst perturbation of each norm is known."""
+
+    def __init__(self, w: Tensor, b: float) -> None:
+        super().__init__()
+        self.w, self.b = nn.Parameter(w), b
+
+    def forward(self, x: Tensor) -> Tensor:
+        score = x.flatten(1) @ self.w + self.b
+        return torch.stack([torch.zeros_like(score), score], 1)
+
+
+def problem(count: int = 200, size: int = 16) -> tuple[Linear, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    w = torch.randn(size, generator=generator, dtype=torch.float64)
+    x = 0.7 * torch.rand(count, size, generator=generator, dtype=torch.float64) + 0.15
+    model = Linear(w, -float((x @ w).median()))
+    y = (model(x)[:, 1] > 0).long()
+    return model, x, y, w
+
+
+def climbers(model: nn.Module, threat: Threat) -> list[Attack]:
+    ce, gap = against(model), against(model, margin)
+    return [
+        pgd(ce, threat, steps=100),
+        mim(ce, threat, steps=100),
+        apgd(ce, threat),
+        apgd(gap, threat),
+        second_order(ce, threat, steps=100, step=2.5 * threat.radius / 100, draws=2, clamp="each"),
+    ]
+
+
+@pytest.mark.parametrize("threat", THREATS, ids=str)
+def test_attacks_find_the_worst_case_of_a_linear_classifier(threat: Threat) -> None:
+    model, x, y, w = problem()
+    distance = (x @ w + model.b).abs()
+    dual = NORMS[threat.geometry.dual].size(w[None])[0]
+    # without the box active the worst change of the score is eps ||w||_dual
+    beatable = distance < threat.radius * dual * 0.99
+    safe = distance > threat.radius * dual * 1.01
+    assert beatable.sum() > 5
+    assert safe.sum() > 5
+    for attack in climbers(model, threat):
+        fooled = attack.run(x, y).fooled
+        assert not fooled[safe].any(), attack.name
+        towards = threat.steepest(torch.where(y > 0, -1.0, 1.0)[:, None] * w)
+        best = x + threat.radius * towards
+        inside = (best.amin(1) >= 0) & (best.amax(1) <= 1)  # the box does not bind
+        assert fooled[beatable & inside].float().mean() > 0.97, attack.name
+
+
+def test_one_step_suffices_on_a_linear_classifier() -> None:
+    model, x, y, w = problem()
+    for threat in (Linf(0.05), L2(0.1)):
+        found = fgsm(against(model), threat).run(x, y)
+        change = ((found.x - x) @ w).abs()
+        assert torch.allclose(change, threat.radius * NORMS[threat.geometry.dual].size(w[None])[0].expand(len(x)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("norm", ["L2", "Linf", "L1"])
+def test_minimum_norm_attack_finds_the_distance_to_the_hyperplane(norm: str) -> None:
+    model, x, y, w = problem()
+    distance = (x @ w + model.b).abs() / NORMS[NORMS[norm].dual].size(w[None])[0]
+    found = fmn(against(model, margin), norm, steps=200)(x, y)
+    reachable = distance < 0.1  # so that the box does not matter
+    assert (found.size[reachable] >= distance[reachable] * (1 - 1e-6)).all()
+    assert float((found.size / distance)[reachable].median()) < (1.25 if norm == "L1" else 1.05)
+    succeeded = found.size.isfinite()
+    assert succeeded.float().mean() > 0.9
+    assert torch.allclose(NORMS[norm].size(found.x - x)[succeeded], found.size[succeeded])
+
+
+class Bowl(nn.Module):
+    """The loss a^T (x - c)^2 / 2 as a callable objective: the worst point of a Linf ball is at its corners."""
+
+    def __init__(self, a: Tensor, c: Tensor) -> None:
+        super().__init__()
+        self.a, self.c = a, c
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * (self.a * (x - self.c).square()).sum(1)
+
+
+def test_plain_objectives_are_climbed_to_the_corner_of_the_ball() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, c = torch.rand(6, generator=generator) + 0.1, torch.full((6,), 0.5)
+    x = 0.5 + 0.2 * (torch.rand(30, 6, generator=generator) - 0.5)
+    bowl, threat = Bowl(a, c), Linf(0.1)
+    corner = x + 0.1 * (x - c).sign()
+    found = pgd(bowl, threat, steps=20, start="clean")(x, torch.zeros(30, dtype=torch.int64))
+    assert torch.allclose(bowl(found, torch.zeros(30)), bowl(corner, torch.zeros(30)), rtol=1e-5)
+
+
+class Flat(nn.Module):
+    """Logits whose gradient at the data is exactly zero, but not around it: what the second-order attack was made for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        away = (x - 0.5).flatten(1)
+        score = 1 - 40 * away[:, 0].square()
+        return torch.stack([score, torch.zeros_like(score)], 1)
+
+
+def test_second_order_attack_leaves_a_point_without_gradient() -> None:
+    x, y = torch.full((8, 1, 2, 2), 0.5) , torch.zeros(8, dtype=torch.int64)
+    threat = L2(0.3)
+    assert not pgd(against(Flat()), threat, start="clean").run(x, y).fooled.any()
+    assert second_order(against(Flat()), threat).run(x, y).fooled.all()
+
+
+def test_dlr_ignores_the_scale_of_the_logits() -> None:
+    logits, y = torch.randn(50, 7, dtype=torch.float64), torch.randint(0, 7, (50,))
+    assert torch.allclose(dlr(1000 * logits, y), dlr(logits, y))
+    assert torch.equal(margin(logits, y) > 0, logits.argmax(1) != y)
+    assert torch.allclose(cross_entropy(logits, y), -logits.log_softmax(1)[torch.arange(50), y])

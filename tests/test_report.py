@@ -1,0 +1,520 @@
+"""The report: every number of the record is on the page, nothing in a record can act, and a browser shows it whole."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+from scipy.stats import beta
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from brittle.ground import BrittleError
+from brittle.report import Audited, figures, page, read_run, write_page
+
+N = 240
+THREATS = {
+    "Linf:8/255": ("APGD-100 cross-entropy", "Square-1000"),
+    "L2:0.5": ("PGD-40", "FMN-100"),
+    "L1:12": ("FMN-100",),
+}
+NASTY = "<script>alert('&')</script>"
+
+
+def share(correct: int, n: int = N) -> dict[str, Any]:
+    low = float(beta.ppf(0.025, correct, n - correct + 1)) if correct else 0.0
+    high = float(beta.ppf(0.975, correct + 1, n - correct)) if correct < n else 1.0
+    return {"correct": correct, "n": n, "accuracy": correct / n, "interval": [low, high]}
+
+
+def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wall: int = 4, seed: int = 0) -> Audited:
+    """A record as an audit writes it: every count follows from one table of which attack broke which example."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, N).tolist()
+    answers = [(y + 1) % 10 if i % 24 == 0 else y for i, y in enumerate(labels)]
+    right = [i for i in range(N) if labels[i] == answers[i]]
+    broken: dict[str, dict[int, str]] = {}
+    threats = []
+    for threat, attacks in THREATS.items():
+        norm, eps = threat.split(":")
+        broken[threat] = {i: attacks[rng.integers(len(attacks))] for i in right if rng.random() > strength}
+        left, rows = len(right), []
+        for attack in attacks:
+            broke = list(broken[threat].values()).count(attack)
+            rows.append({"name": attack, "tried": left, "claimed": broke + 1, "broke": broke, "seconds": 12.34})
+            left -= broke
+            rows[-1]["left"] = share(left)
+        line = [share(round(len(right) * (1 - t) ** (2 - strength))) for t in np.linspace(0, 1, 9)]
+        curve = {
+            "attack": "FMN-100",
+            "eps": np.linspace(0, 0.1, 9).tolist(),
+            "accuracy": [p["accuracy"] for p in line],
+            "low": [p["interval"][0] for p in line],
+            "high": [p["interval"][1] for p in line],
+        }
+        robust = {"robust": share(left), "robust_8bit": share(left + 1)}
+        threats.append({"threat": threat, "norm": norm, "eps": eps, **robust, "attacks": rows, "curve": curve})
+    union = len(right) - len(set().union(*broken.values()))
+    clean = rng.integers(0, 256, (wall, channels, size, size), dtype=np.uint8)
+    moved = np.clip(clean / 255 + rng.uniform(-0.03, 0.03, clean.shape), 0, 1).astype(np.float32)
+    record = {
+        "format": "brittle-audit/1",
+        "model": {
+            "name": name,
+            "source": "runs/model.safetensors",
+            "digest": "ab" * 32,
+            "parameters": 3274634,
+            "training": {
+                "goal": "adversarial",
+                "threat": "Linf:8/255",
+                "epochs": 3,
+                "net": "madry",
+                "history": [
+                    {"epoch": e, "loss": 1 / e, "clean": 0.9 + e / 40, "robust": 0.6 + e / 20} for e in (1, 2, 3)
+                ],
+            },
+        },
+        "data": {
+            "name": "cifar10/test",
+            "n": N,
+            "of": 10000,
+            "classes": [f"class {i}" for i in range(10)],
+            "digest": "cd" * 32,
+        },
+        "verdict": {
+            "level": "trust",
+            "sentence": f"A sentence about {name}.",
+            "next": f"brittle audit {name} --n 10000",
+        },
+        "clean": share(len(right)),
+        "union": share(union),
+        "union_8bit": share(union + 1),
+        "threats": threats,
+        "checks": [
+            {
+                "name": "more steps help",
+                "threat": "L2:0.5",
+                "level": "fine",
+                "text": "PGD-100 leaves less.",
+                "hint": "",
+            },
+            {"name": "restarts agree", "threat": None, "level": "bad", "text": "They do not.", "hint": "Add restarts."},
+        ],
+        "gradients": [
+            {"threat": t, "path": "PGD-40", "mean_norm": (10.0 ** -np.arange(5)).tolist(), "zero_share": 0.017}
+            for t in THREATS
+        ],
+        "examples": [
+            {"index": i, "label": y, "answer": a, "broken_by": {t: broken[t].get(i) for t in THREATS}}
+            for i, (y, a) in enumerate(zip(labels, answers, strict=True))
+        ],
+        "wall": [
+            {"index": i, "label": i, "answer": i + 1, "threat": "L1:12", "attack": "FMN-100", "size": 1.25 + i}
+            for i in range(wall)
+        ],
+        "run": {
+            "command": f"brittle audit {name} --seed 7",
+            "seed": 7,
+            "seconds": 63.1,
+            "date": "2026-11-21T09:12:33+00:00",
+            "versions": {"brittle": "0.1.0", "torch": "2.13.0"},
+            "hardware": "2-core test machine",
+            "precision": "float32",
+        },
+    }
+    return Audited(json.loads(json.dumps(record)), clean, moved)
+
+
+def bare(whole: Audited) -> Audited:
+    """The same audit with everything left out that may be left out."""
+    record = copy.deepcopy(whole.record)
+    record["model"]["training"] = None
+    return Audited(
+        record | {key: [] for key in ("checks", "gradients", "examples", "wall")},
+        whole.clean[:0],
+        whole.adversarial[:0],
+    )
+
+
+def put(run: Path, what: Audited) -> Path:
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "audit.json").write_text(json.dumps(what.record), "utf-8")
+    save_file({"wall_clean": what.clean, "wall_adversarial": what.adversarial}, run / "audit.safetensors")
+    return run
+
+
+@pytest.fixture(scope="module")
+def two() -> list[Audited]:
+    return [audited("robust net", 0.8), audited("standard net", 0.1, channels=1, size=28, seed=1)]
+
+
+@pytest.fixture(scope="module")
+def html(two: list[Audited]) -> str:
+    return page(two)
+
+
+def said(html: str) -> str:
+    """What a reader sees of the page, as one line."""
+    words: list[str] = []
+    inside: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            inside[:] = [tag] if tag in ("style", "script") else []
+
+        def handle_endtag(self, tag: str) -> None:
+            inside.clear()
+
+        def handle_data(self, data: str) -> None:
+            if not inside:
+                words.append(data)
+
+    Reader().feed(html)
+    return " ".join("".join(words).split())
+
+
+def shown(p: dict[str, Any]) -> str:
+    return f"{100 * p['accuracy']:.1f} % [{100 * p['interval'][0]:.1f}, {100 * p['interval'][1]:.1f}]"
+
+
+def test_every_number_of_the_record_is_on_the_page(two: list[Audited], html: str) -> None:
+    text = said(html)
+    for record in (one.record for one in two):
+        shares = [record["clean"], record["union"], record["union_8bit"]]
+        for threat in record["threats"]:
+            shares += [threat["robust"], threat["robust_8bit"], *(attack["left"] for attack in threat["attacks"])]
+            for attack in threat["attacks"]:
+                counts = f"{attack['tried']}{attack['claimed']}{attack['broke']} (−1)"
+                assert f"{attack['name']}{counts}{shown(attack['left'])}12.3 s" in text
+        assert all(shown(p) in text for p in shares)
+        assert record["verdict"]["sentence"] in text
+        assert record["verdict"]["next"] in text
+        assert record["run"]["command"] in text
+        assert record["model"]["digest"] in text
+        assert record["data"]["digest"] in text
+    for phrase in (
+        "3,274,634 parameters",
+        "1 min 3 s",
+        "torch 2.13.0",
+        "2-core test machine",
+        "2026-11-21T09:12:33+00:00",
+    ):
+        assert phrase in text
+    assert "L1:12 1.7 %" in text  # zero gradients
+    assert "class 2 → class 3 example 2" in text
+    assert "FMN-100 within L1:12, size 3.25" in text
+
+
+def test_the_worst_check_stands_first_and_each_has_its_sign_word_and_hint(html: str) -> None:
+    text = said(html)
+    assert "2 checks: 1 bad, 1 fine." in text
+    assert text.index("✕ badrestarts agree") < text.index("✓ finemore steps help")
+    assert "They do not.Add restarts." in text
+
+
+def test_the_matrix_lists_the_first_200_examples_and_counts_the_rest(html: str) -> None:
+    text = said(html)
+    assert "The first 200 of 240 examples; the other 40 are in audit.json." in text
+    assert "wrong when clean" in text
+    assert "✓ held" in text
+
+
+def test_the_more_robust_model_is_named_for_each_norm(html: str) -> None:
+    text = said(html)
+    for column in (*THREATS, "union"):
+        assert f"{column}: robust net is more robust" in text
+    assert html.count("★</span>") == 4  # not for clean: there both are equal
+    assert html.count("≈</span>") == 2
+
+
+def test_overlapping_intervals_have_no_winner(two: list[Audited]) -> None:
+    text = said(page([two[0], audited("its twin", 0.8)]))
+    assert "net is more robust" not in text
+    assert "L2:0.5: no clear winner; the intervals of robust net and its twin overlap." in text
+
+
+def test_a_comparison_says_when_the_models_saw_different_examples_or_threats(two: list[Audited]) -> None:
+    other = copy.deepcopy(two[1])
+    other.record["data"]["digest"] = "ef" * 32
+    other.record["threats"].pop()
+    text = said(page([two[0], other]))
+    assert "different examples" in text
+    assert "different threats" in text
+    assert "not measured" in text
+
+
+def test_one_model_alone_has_no_comparison(two: list[Audited]) -> None:
+    assert "Which model is more robust" not in page(two[:1])
+
+
+def test_an_audit_with_everything_optional_left_out_still_makes_a_page(two: list[Audited]) -> None:
+    least = bare(two[0])
+    for threat in least.record["threats"]:
+        threat["curve"] = None
+    assert "A sentence about robust net." in said(page([least]))
+    least.record["threats"].clear()
+    assert "<svg" not in page([least])
+
+
+def test_what_was_left_out_or_seen_in_part_is_said(two: list[Audited]) -> None:
+    part = copy.deepcopy(two[0])
+    part.record["skipped"] = ["Square-1000 in L1:12 on 17 examples"]
+    part.record["verdict"]["next"] = "give a larger budget"
+    for threat in part.record["threats"]:
+        threat["curve"]["n"] = 100
+    del part.record["model"]["source"]
+    html = page([part])
+    assert "upper bounds. Left out: Square-1000 in L1:12 on 17 examples." in said(html)
+    assert "on the first 100 examples" in said(html)
+    assert "give a larger budget" in said(html)
+    assert "<code>give" not in html
+
+
+def test_inputs_that_are_no_images_are_not_drawn(two: list[Audited]) -> None:
+    flat = Audited(two[0].record, two[0].clean.reshape(4, -1), two[0].adversarial.reshape(4, -1))
+    assert "<img" not in page([flat])
+
+
+def test_nothing_in_a_record_is_markup() -> None:
+    def poison(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: v if k in ("format", "level", "eps", "norm", "date") else poison(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [poison(item) for item in value]
+        return value + NASTY if isinstance(value, str) else value
+
+    clean = audited("net", 0.5)
+    bad = Audited(poison(clean.record), clean.clean, clean.adversarial)
+    for example in bad.record["examples"]:  # keys too
+        example["broken_by"] = {f"{k}{NASTY}": v for k, v in example["broken_by"].items()}
+    html = page([bad, bad], title=f"title {NASTY}")
+    assert html.count("<script") == 1  # the page's own
+    assert "&lt;script&gt;alert(" in html
+
+
+def test_letters_that_xml_or_a_font_lacks_do_no_harm(two: list[Audited]) -> None:
+    odd = copy.deepcopy(two[0])
+    odd.record["threats"][0]["attacks"][0]["name"] = "\x00 $\\frac$ 攻击 \ud800"
+    odd.record["model"]["name"] = "模型 $x_1$"
+    assert "$\\frac$ 攻击" in page([odd])
+
+
+def test_the_same_record_gives_the_same_bytes_whatever_the_settings(two: list[Audited], html: str) -> None:
+    with matplotlib.rc_context({"font.size": 40, "svg.fonttype": "path", "axes.facecolor": "red"}):
+        before = dict(matplotlib.rcParams)
+        assert page(two) == html
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_ids_are_unique_and_every_reference_finds_its_own(html: str) -> None:
+    ids = re.findall(r'\sid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+    used = re.findall(r'(?:url\(#|href="#|for="|aria-controls="|aria-labelledby=")([^")]+)', html)
+    assert set(used) <= set(ids)
+    assert html.count("<svg") == html.count("</svg>") == 8  # four figures for each model
+
+
+def test_the_page_names_no_address_outside_itself(html: str) -> None:
+    assert "://" not in html
+    assert set(re.findall(r'src="([^:"]*:)', html)) == {"data:"}
+    assert "default-src 'none'" in html
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 20), (3, 224, 224)])
+def test_a_picture_holds_the_pixels(shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for image in (pixels, (pixels / 255).astype(np.float32)):
+        kind, _, code = figures.picture(image).partition(",")
+        assert kind == "data:image/png;base64"
+        back = np.asarray(Image.open(io.BytesIO(base64.b64decode(code))))
+        assert np.array_equal(
+            back if shape[0] == 1 else np.moveaxis(back, -1, 0), pixels.squeeze(0) if shape[0] == 1 else pixels
+        )
+
+
+def test_a_difference_is_grey_where_nothing_changed_and_fills_the_range() -> None:
+    clean = np.full((1, 4, 4), 51, np.uint8)
+    adversarial = np.full((1, 4, 4), 0.2, np.float64)
+    adversarial[0, 0, 0] += 0.1
+    between, factor = figures.difference(clean, adversarial)
+    assert factor == pytest.approx(5)
+    assert between[0, 0, 0] == pytest.approx(1)
+    assert between[0, 1, 1] == pytest.approx(0.5)
+    same, factor = figures.difference(clean, clean / 255)
+    assert factor == 1
+    assert np.all(same == 0.5)
+
+
+def test_names_at_line_ends_keep_their_distance_and_stay_inside() -> None:
+    for wanted in ([0.0, 0.0, 0.0], [10.0, 95.0, 99.0], [0.0, 50.0, 100.0]):
+        placed = np.array(figures.apart(wanted, 15, 100))
+        assert np.all(np.diff(placed) >= 15)
+        assert placed.min() >= 0
+        assert placed.max() <= 100
+
+
+def test_a_run_is_read_as_it_was_written(two: list[Audited], tmp_path: Path) -> None:
+    for whole in (*two, bare(two[0])):
+        back = read_run(put(tmp_path / "run", whole))
+        assert back.record == whole.record
+        assert np.array_equal(back.clean, whole.clean)
+        assert np.array_equal(back.adversarial, whole.adversarial)
+
+
+@pytest.mark.parametrize(
+    ("harm", "line"),
+    [
+        (lambda run: shutil.rmtree(run), "no finished audit here"),
+        (lambda run: (run / "audit.json").unlink(), "audit.json is missing"),
+        (lambda run: (run / "audit.safetensors").unlink(), "audit.safetensors is missing"),
+        (lambda run: (run / "audit.json").write_text('{"format": "brittle-au'), "not JSON"),
+        (lambda run: (run / "audit.json").write_bytes(b"\xff\xfe\x00"), "not JSON"),
+        (lambda run: (run / "audit.json").write_text("[]"), "its format is None"),
+        (lambda run: edit(run, lambda r: r.update(format="brittle-audit/9")), "its format is 'brittle-audit/9'"),
+        (lambda run: edit(run, lambda r: r.pop("union")), "it has no 'union'"),
+        (
+            lambda run: edit(run, lambda r: r["threats"][1]["attacks"][0].pop("left")),
+            r"threats\[1\].attacks\[0\] has no 'left'",
+        ),
+        (lambda run: edit(run, lambda r: r["clean"].update(accuracy="1")), "clean.accuracy cannot be"),
+        (lambda run: edit(run, lambda r: r["verdict"].update(level="nice")), "verdict.level cannot be"),
+        (lambda run: edit(run, lambda r: r.update(checks={})), "checks is no list"),
+        (lambda run: edit(run, lambda r: r["wall"].pop()), "for 3 entries of the wall"),
+        (lambda run: (run / "audit.safetensors").write_bytes(b"x" * 40), "audit.safetensors: damaged"),
+        (lambda run: save_file({"wall_clean": np.zeros(3)}, run / "audit.safetensors"), "audit.safetensors: damaged"),
+    ],
+)
+def test_a_missing_or_damaged_run_is_one_clear_line(two: list[Audited], tmp_path: Path, harm: Any, line: str) -> None:
+    run = put(tmp_path / "run", two[0])
+    harm(run)
+    with pytest.raises(BrittleError, match=line) as caught:
+        read_run(run)
+    assert "\n" not in str(caught.value)
+    assert str(run) in str(caught.value)
+
+
+def edit(run: Path, change: Any) -> None:
+    record = json.loads((run / "audit.json").read_text("utf-8"))
+    change(record)
+    (run / "audit.json").write_text(json.dumps(record), "utf-8")
+
+
+def test_a_page_is_written_whole_or_not_at_all(
+    two: list[Audited], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "new" / "page.html"
+    assert write_page([bare(two[0])], path, title="first") == path
+    old = path.read_text("utf-8")
+    assert "<title>first</title>" in old
+
+    def full(self: Path, data: bytes) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(BrittleError, match="cannot be written"):
+        write_page([bare(two[0])], path, title="second")
+    assert path.read_text("utf-8") == old
+    assert [child.name for child in path.parent.iterdir()] == ["page.html"]
+
+
+def test_no_audit_or_a_place_that_is_a_file_is_one_clear_line(two: list[Audited], tmp_path: Path) -> None:
+    with pytest.raises(BrittleError, match="at least one audit"):
+        page([])
+    (tmp_path / "file").touch()
+    with pytest.raises(BrittleError, match="cannot be written"):
+        write_page([bare(two[0])], tmp_path / "file" / "page.html")
+
+
+def program(*names: str) -> str:
+    """The path of the first of these programs that is installed."""
+    for name in names:
+        if found := (f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else shutil.which(name)):
+            return found
+    pytest.fail(f"{names[0]} is not installed; get it with: apt-get install chromium chromium-driver")
+
+
+@pytest.fixture
+def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[webdriver.Chrome]:
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program("chromium", "chromium-browser", "google-chrome")
+    for flag in (
+        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
+        *("disable-component-update", "disable-sync", "disable-dev-shm-usage", f"user-data-dir={tmp_path / 'profile'}"),
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(program("chromedriver")))
+    driver.get("about:blank")
+    driver.get_log("performance")  # what the browser's own first page did
+    yield driver
+    driver.quit()
+
+
+def test_a_browser_shows_the_page_whole_at_every_width(
+    two: list[Audited], tmp_path: Path, browser: webdriver.Chrome
+) -> None:
+    whole = [*two, bare(audited("a-name-" * 12 + NASTY, 0.4))]
+    path = write_page(whole, tmp_path / "page.html", title="the title")
+    for width in (375, 1200):
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        browser.get(path.as_uri())
+        browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert browser.execute_script("return window.innerWidth") == width
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.title == "the title"
+
+    rows = [
+        len(table.find_elements(By.CSS_SELECTOR, "tbody tr")) for table in browser.find_elements(By.TAG_NAME, "table")
+    ]
+    assert rows == [5, 5, 5, 3, *([2, 2, 1, 200] * 2), 2, 2, 1]  # cards, comparison, then model by model
+    cells = "return [...document.querySelectorAll('td:not(.track), th, dd, figcaption')].map(e => e.innerText.trim())"
+    assert all(browser.execute_script(cells))
+    assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert len(browser.find_elements(By.TAG_NAME, "img")) == 3 * (4 + 4)
+    drawn = "return [...document.querySelectorAll('svg')].filter(s => s.getBoundingClientRect().height > 100).length"
+    assert browser.execute_script(drawn) == len(browser.find_elements(By.TAG_NAME, "svg")) == 9
+
+    differences = browser.find_elements(By.CSS_SELECTOR, "#m1-wall .difference img")
+    others = browser.find_elements(By.CSS_SELECTOR, "#m2-wall .difference img")
+    toggle = browser.find_element(By.ID, "m1-differences")
+    assert all(image.is_displayed() for image in differences)
+    toggle.send_keys(Keys.SPACE)  # by keyboard
+    assert not any(image.is_displayed() for image in differences)
+    assert all(image.is_displayed() for image in others)
+    browser.find_element(By.CSS_SELECTOR, "label[for=m1-differences]").click()  # and by hand
+    assert all(image.is_displayed() for image in differences)
+
+    command = browser.find_element(By.CSS_SELECTOR, ".command code")
+    assert command.get_attribute("textContent") == two[0].record["verdict"]["next"]
+    button = browser.find_element(By.CSS_SELECTOR, ".command button")
+    button.click()
+    assert button.is_displayed()
+
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"width": 690})  # A4 between its margins
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 690
+    assert not browser.find_element(By.TAG_NAME, "details").is_displayed()
+
+    assert browser.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert path.as_uri() in asked
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
