@@ -163,7 +163,9 @@ def test_a_model_that_answers_nan_is_an_error(name: str, threat: Threat) -> None
 def test_more_steps_of_the_same_length_never_weaken(threat: Threat) -> None:
     model = net()
     x, y = examples(model, 40)
-    counts = [int(pgd(against(model), threat, steps=steps, step=threat.radius / 10).run(x, y).fooled.sum()) for steps in (1, 3, 10, 30)]
+    counts = [
+        int(pgd(against(model), threat, steps=steps, step=threat.radius / 10).run(x, y).fooled.sum()) for steps in (1, 3, 10, 30)
+    ]
     assert counts == sorted(counts)
 
 

@@ -4,7 +4,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import L1, L2, Attack, Linf, Threat, against, apgd, cross_entropy, dlr, fgsm, fmn, margin, mim, pgd, second_order
+from brittle.attacks import (
+    L1,
+    L2,
+    Attack,
+    Linf,
+    Threat,
+    against,
+    apgd,
+    cross_entropy,
+    dlr,
+    fgsm,
+    fmn,
+    margin,
+    mim,
+    pgd,
+    second_order,
+)
 from brittle.ground import NORMS
 
 THREATS = (Linf(0.05), L2(0.3), L1(0.6))
@@ -113,7 +129,7 @@ class Flat(nn.Module):
 
 
 def test_second_order_attack_leaves_a_point_without_gradient() -> None:
-    x, y = torch.full((8, 1, 2, 2), 0.5) , torch.zeros(8, dtype=torch.int64)
+    x, y = torch.full((8, 1, 2, 2), 0.5), torch.zeros(8, dtype=torch.int64)
     threat = L2(0.3)
     assert not pgd(against(Flat()), threat, start="clean").run(x, y).fooled.any()
     assert second_order(against(Flat()), threat).run(x, y).fooled.all()

@@ -1,7 +1,8 @@
+# ruff: noqa: F401 - the second half of the file tells type checkers what the first tells the interpreter
 """Attack, audit and train classifiers; find the features that are useful yet brittle.
 
-    x_adv = brittle.pgd(brittle.against(model), Linf("8/255"), steps=40)(x, y)
-    report = brittle.audit(model, (x, y), threats=[Linf(0.3), L2(2), L1(10)])
+x_adv = brittle.pgd(brittle.against(model), Linf("8/255"), steps=40)(x, y)
+report = brittle.audit(model, (x, y), threats=[Linf(0.3), L2(2), L1(10)])
 """
 
 import importlib
@@ -35,11 +36,21 @@ _HOMES = {
         "toward",
         "worst_of",
     ),
-    "brittle.learning": ("Adversarial", "Inner", "Recipe", "Standard", "build_net", "load", "load_net", "save_net", "train"),
+    "brittle.learning": (
+        "Adversarial",
+        "Inner",
+        "Recipe",
+        "Standard",
+        "build_net",
+        "load",
+        "load_net",
+        "save_net",
+        "train",
+    ),
     "brittle.audits": ("Report", "audit", "doctor", "verify"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

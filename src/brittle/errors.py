@@ -1,4 +1,4 @@
-"""Beside the floors, so that nothing heavy is imported with it. The one error a user is meant to read: a single clear line, exit status 2 on the command line."""
+"""The one error a user is meant to read. It stands beside the floors, so that nothing heavy is imported with it."""
 
 
 class BrittleError(ValueError):

@@ -5,7 +5,21 @@ from .estimators import smoothed
 from .loop import Found, Step, at_point, best_of, last_of, walk
 from .losses import LOSSES, Loss, cross_entropy, dlr, margin, targeted_dlr
 from .minimum import Fmn, Minimum, fmn
-from .named import ATTACKS, apgd, apgd_targeted, begin, climbing, default_step, direction, fgsm, mim, named_attack, pgd, second_order
+from .named import (
+    ATTACKS,
+    Start,
+    apgd,
+    apgd_targeted,
+    begin,
+    climbing,
+    default_step,
+    direction,
+    fgsm,
+    mim,
+    named_attack,
+    pgd,
+    second_order,
+)
 from .objectives import ModelObjective, Objective, See, Seen, against, logits_of, session, toward
 from .rules import Here, Rule, chain, momentum, plain, scale, sparse, steepest
 from .square import square
@@ -28,6 +42,7 @@ __all__ = [
     "Rule",
     "See",
     "Seen",
+    "Start",
     "Step",
     "Threat",
     "against",

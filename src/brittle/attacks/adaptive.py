@@ -78,7 +78,7 @@ def checkpoint_steps(steps: int) -> dict[int, int]:
 
 
 class SparseProgress(NamedTuple):
-    """Per example: step, share of pixels moved, best point with its gradient and loss, and pixels changed at the last checkpoint."""
+    """Per example: step, share of pixels moved, best point with gradient and loss, pixels changed at the last checkpoint."""
 
     step: PerExample
     share: PerExample

@@ -107,7 +107,9 @@ def _combined(name: str, attacks: tuple[Attack, ...], *, survivors_only: bool) -
             if len(alive) == 0:
                 break
             found = attack.seeded(attack.seed + seed).run(x[alive], y[alive])
-            best = Found(*(whole.index_copy(0, alive, part) for whole, part in zip(best, worse(found, _rows(best, alive)), strict=True)))
+            best = Found(
+                *(whole.index_copy(0, alive, part) for whole, part in zip(best, worse(found, _rows(best, alive)), strict=True))
+            )
         return best
 
     return Attack(name, search, 0, batch=10**9)  # each part forms its own batches
@@ -135,7 +137,9 @@ def check_examples(x: Any, y: Any) -> None:
         raise BrittleError("there are no examples to attack")
     low, high = (float(value) for value in x.aminmax())
     if not (low >= 0 and high <= 1):
-        raise BrittleError(f"images must lie in [0, 1] and be finite; these range from {low:.3g} to {high:.3g}. Put the normalisation inside the model")
+        raise BrittleError(
+            f"images must lie in [0, 1]; these range from {low:.3g} to {high:.3g}. Put the normalisation inside the model"
+        )
 
 
 def check_step(step: float, threat: Threat) -> None:

@@ -12,7 +12,8 @@ def smoothed(x0: Images, sigma: float, draws: int, seed: int) -> Estimator:
     """The mean gradient over x + eta, eta ~ N(0, sigma^2 I): the gradient of the Gaussian-smoothed loss.
 
     `E_eta grad L(x + eta)`, Li et al. 2019 (Norm-Agnostic Robustness), eq. 3-4; the loss and the success are those at x itself.
-    Cost: `draws` gradients and one forward pass. Random: a function of (clean image x0, seed, step, draw), so that rounding errors along the walk do not change the noise.
+    Cost: `draws` gradients and one forward pass.
+    Random: a function of (clean image x0, seed, step, draw); rounding errors along the walk do not change the noise.
     """
 
     keys = keys_of(x0)

@@ -35,7 +35,9 @@ class Found(NamedTuple):
     margin: PerExample
 
 
-def walk(see: See, x0: Images, y: Labels, *, start: Images, rule: Rule, allow: Allow, estimate: Estimator, steps: int) -> Iterator[Step]:
+def walk(
+    see: See, x0: Images, y: Labels, *, start: Images, rule: Rule, allow: Allow, estimate: Estimator, steps: int
+) -> Iterator[Step]:
     """Climb the objective from `start`: gradient, rule, back into what is allowed. Yields `steps` points and the last one.
 
     No value is read to the host and no shape changes, so a step can be captured as it is.
@@ -69,7 +71,10 @@ def best_of(path: Iterable[Step]) -> Found:
         seen = point.seen()
         better = (seen.fooled & ~best.fooled) | ((seen.fooled == best.fooled) & ~(seen.loss <= best.loss))
         better &= ~best.loss.isnan()
-        best_x, best = pick(better, point.x, best_x), Seen(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True)))
+        best_x, best = (
+            pick(better, point.x, best_x),
+            Seen(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True))),
+        )
     return Found(best_x, best.fooled, best.margin)
 
 

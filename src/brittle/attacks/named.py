@@ -77,7 +77,13 @@ def fgsm(objective: Objective, threat: Threat, *, start: Start = "clean", seed: 
 
 
 def pgd(
-    objective: Objective, threat: Threat, *, steps: int = 40, step: float | None = None, start: Start = "random", seed: int = 0
+    objective: Objective,
+    threat: Threat,
+    *,
+    steps: int = 40,
+    step: float | None = None,
+    start: Start = "random",
+    seed: int = 0,
 ) -> Attack:
     """Projected gradient ascent: x <- P(x + step * steepest(grad L(x))).
 
@@ -98,7 +104,14 @@ def pgd(
 
 
 def mim(
-    objective: Objective, threat: Threat, *, steps: int = 40, step: float | None = None, decay: float = 1.0, start: Start = "clean", seed: int = 0
+    objective: Objective,
+    threat: Threat,
+    *,
+    steps: int = 40,
+    step: float | None = None,
+    decay: float = 1.0,
+    start: Start = "clean",
+    seed: int = 0,
 ) -> Attack:
     """PGD along accumulated gradients: g <- decay g + grad / ||grad||_1.
 
@@ -113,7 +126,8 @@ def mim(
 def apgd(objective: Objective, threat: Threat, *, steps: int = 100, start: Start = "random", seed: int = 0) -> Attack:
     """Auto-PGD: no step size to choose. Linf, L2: Croce and Hein 2020; L1: Croce and Hein 2021.
 
-    Use it with `cross_entropy` or `dlr`. It is not called AutoAttack: restarts, returns to the best point and projections differ in detail.
+    Use it with `cross_entropy` or `dlr`. It is not called AutoAttack: restarts, returns to the best point and
+    projections differ in detail.
     Cost: `steps` gradients, one forward pass. Random: the start.
     """
     l1 = threat.norm == "L1"
@@ -195,14 +209,19 @@ def second_order(
 def others_ranked(objective: ModelObjective, x: Images, y: Labels) -> Int[Tensor, "B others"]:
     """The classes other than `y` [B, C - 1], the most probable first."""
 
-
     with eval_mode(objective.model):
         logits = logits_of(objective.model(x))
     order = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
     return order[:, :-1]
 
 
-ATTACKS: dict[str, Callable[..., Attack]] = {"fgsm": fgsm, "pgd": pgd, "mim": mim, "apgd": apgd, "second_order": second_order}
+ATTACKS: dict[str, Callable[..., Attack]] = {
+    "fgsm": fgsm,
+    "pgd": pgd,
+    "mim": mim,
+    "apgd": apgd,
+    "second_order": second_order,
+}
 
 
 def named_attack(name: str, objective: Objective, threat: Threat, steps: int, seed: int) -> Attack:

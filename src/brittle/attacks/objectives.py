@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -14,7 +15,7 @@ from .losses import Loss, cross_entropy, margin
 
 
 class Seen(NamedTuple):
-    """What one forward pass tells: the loss climbed [B], the margin of the wrong classes [B], and whether the model is fooled [B]."""
+    """What one forward pass tells: the loss climbed [B], the margin of the wrong classes [B], whether the model is fooled [B]."""
 
     loss: PerExample
     margin: PerExample
@@ -105,13 +106,13 @@ def session(objective: Objective) -> Iterator[See]:
     if isinstance(objective, ModelObjective):
         with objective.session() as see:
             yield see
-        return
+    else:
+        yield partial(_plain, objective)
 
-    def see(x: Images, y: Labels) -> Seen:
-        loss = objective(x, y)
-        return Seen(loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
 
-    yield see
+def _plain(objective: Objective, x: Images, y: Labels) -> Seen:
+    loss = objective(x, y)
+    return Seen(loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
 
 
 def logits_of(output: Any) -> Logits:
@@ -121,5 +122,7 @@ def logits_of(output: Any) -> Logits:
     logits = getattr(output, "logits", output)
     if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] < 2:
         got = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise BrittleError(f"the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; it answered {got}")
+        raise BrittleError(
+            f"the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; it answered {got}"
+        )
     return logits

@@ -22,7 +22,8 @@ def square(objective: Objective, threat: Threat, *, queries: int = 1000, share: 
     Raises:
         BrittleError: another norm than Linf, or examples that are not images [B, C, H, W].
     Cost: `queries` forward passes. Random: stripes, signs, places.
-    Source: Andriushchenko et al. 2020, algorithms 1-2. Differs: places and signs are hashes of the image, so that a batch is not one draw.
+    Source: Andriushchenko et al. 2020, algorithms 1-2.
+    Differs: places and signs are hashes of the image, so that a batch is not one draw.
     """
     if threat.norm != "Linf":
         raise BrittleError(f"the Square attack is built for Linf only, not {threat.norm}")
@@ -43,7 +44,10 @@ def _search(see: See, x: Images, y: Labels, threat: Threat, queries: int, share:
     clean = see(x, y)
     best_x, best = threat.allow(x, x + stripes), see(threat.allow(x, x + stripes), y)
     back = (clean.fooled & ~best.fooled) | ((clean.fooled == best.fooled) & (clean.loss > best.loss))
-    best_x, best = pick(back, x, best_x), type(best)(*(torch.where(back, a, b) for a, b in zip(clean, best, strict=True)))
+    best_x, best = (
+        pick(back, x, best_x),
+        type(best)(*(torch.where(back, a, b) for a, b in zip(clean, best, strict=True))),
+    )
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
     for k in range(1, queries):
         side = max(1, min(round(math.sqrt(_share_at(k, queries, share) * height * width)), height, width))
@@ -56,7 +60,10 @@ def _search(see: See, x: Images, y: Labels, threat: Threat, queries: int, share:
         proposal = threat.allow(x, proposal)
         seen = see(proposal, y)
         better = (seen.fooled & ~best.fooled) | ((seen.fooled == best.fooled) & (seen.loss > best.loss))
-        best_x, best = pick(better, proposal, best_x), type(best)(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True)))
+        best_x, best = (
+            pick(better, proposal, best_x),
+            type(best)(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True))),
+        )
     return Found(best_x, best.fooled, best.margin)
 
 
@@ -67,4 +74,4 @@ def _signs(numbers: Tensor) -> Tensor:
 def _share_at(query: int, queries: int, share: float) -> float:
     """The schedule of the paper: halved at fixed points of 10,000 queries, stretched to the queries at hand."""
     points = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-    return share / 2 ** sum(query / queries * 10_000 > point for point in points)
+    return share * 0.5 ** sum(query / queries * 10_000 > point for point in points)

@@ -80,16 +80,16 @@ class Threat:
         return (self.radius * unit).to(x.dtype).view_as(x)
 
 
-def Linf(eps: float | str) -> Threat:  # noqa: N802 - the field's name
+def Linf(eps: float | str) -> Threat:
     """Every pixel may move by `eps` (MNIST 0.3, CIFAR-10 "8/255", ImageNet "4/255")."""
     return Threat("Linf", str(eps))
 
 
-def L2(eps: float | str) -> Threat:  # noqa: N802
+def L2(eps: float | str) -> Threat:
     """The Euclidean length of the perturbation is at most `eps` (MNIST 2, CIFAR-10 0.5, ImageNet 3)."""
     return Threat("L2", str(eps))
 
 
-def L1(eps: float | str) -> Threat:  # noqa: N802
+def L1(eps: float | str) -> Threat:
     """The absolute values of the perturbation add up to at most `eps` (MNIST 10, CIFAR-10 12)."""
     return Threat("L1", str(eps))

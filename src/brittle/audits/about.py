@@ -17,7 +17,11 @@ def circumstances(device: str, seconds: float, seed: int) -> dict[str, Any]:
     place = pick_device(device)
     names = ("brittle", "torch", "numpy", "scipy", "lightning-fabric", "safetensors")
     versions = {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
-    hardware = torch.cuda.get_device_name(place) if place.type == "cuda" else f"{os.cpu_count()}-core {platform.machine()} ({_processor()})"
+    hardware = (
+        torch.cuda.get_device_name(place)
+        if place.type == "cuda"
+        else f"{os.cpu_count()}-core {platform.machine()} ({_processor()})"
+    )
     return {
         "seconds": round(seconds, 1),
         "seed": seed,

@@ -61,7 +61,7 @@ class Report:
     def save(self, folder: Path, about: dict[str, Any] | None = None) -> Path:
         """Write `audit.json` and `audit.safetensors` (wall, survivors, adversarial images) into `folder`; `about` joins the JSON.
 
-        The tensors: `withstands` [T, n]; `wall_clean`, `wall_adversarial` [k, *S]; and for each threat the rows that broke and their images.
+        The tensors: `withstands` [T, n]; `wall_clean`, `wall_adversarial` [k, *S]; per threat the broken rows and their images.
         """
         shape = list(self.images.shape[1:])
         unsaid = {
@@ -113,7 +113,7 @@ def audit(
         data: images [n, *S] float in [0, 1], labels int64 [n].
         threats: such as `[Linf(0.3), L2(2), L1(10)]`.
         effort: `quick`, `standard` or `thorough`.
-        budget: seconds after which no new piece of work begins; what was left out is in the record, and the figures are upper bounds.
+        budget: seconds after which no new piece of work begins; what was left out is recorded, and figures are upper bounds.
     Raises:
         BrittleError: examples or model unfit to be attacked.
     Cost: per surviving example and threat about 1,100 gradients at `standard`.
@@ -167,14 +167,21 @@ def auditing(
             journal.write(key, *kept)
         standing.note(name, alive, *_on(kept, place))
         if isinstance(attack, Fmn) and int(rows[0]) == 0:
-            standing.minimum = torch.zeros(len(rows), dtype=torch.float64, device=place).index_copy(0, alive, kept[0]["minimum"].to(place))
+            standing.minimum = torch.zeros(len(rows), dtype=torch.float64, device=place).index_copy(
+                0, alive, kept[0]["minimum"].to(place)
+            )
     findings, gradients = list(fit), []
     for count, standing in enumerate(standings):
         yield Event(len(units) + count, len(units) + len(threats), f"{standing.threat} comparing attacks")
         found, paths = _probed(journal, model, standing.threat, x, y, right, tries, seed, budget, started)
         findings += found
         gradients += paths
-    yield Event(len(units) + len(threats), len(units) + len(threats), "done", _report(x, y, right, model, standings, findings, gradients, skipped))
+    yield Event(
+        len(units) + len(threats),
+        len(units) + len(threats),
+        "done",
+        _report(x, y, right, model, standings, findings, gradients, skipped),
+    )
 
 
 def _distinct(threats: Iterable[Threat]) -> list[Threat]:
@@ -190,16 +197,23 @@ def _right(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Flags:
 
 
 def _standing(threat: Threat, x: Images, right: Flags) -> Standing:
-    return Standing(threat, right.clone(), right.clone(), [None] * len(x), x.clone(), torch.zeros(len(x), dtype=torch.float64, device=x.device))
+    return Standing(
+        threat,
+        right.clone(),
+        right.clone(),
+        [None] * len(x),
+        x.clone(),
+        torch.zeros(len(x), dtype=torch.float64, device=x.device),
+    )
 
 
 def _units(
     model: Callable[[Tensor], Any], standings: Sequence[Standing], effort: Effort, x: Images, seed: int
 ) -> list[tuple[Standing, str, Attack | Fmn, Tensor]]:
-    """The pieces of work: attack by attack, and within it threat by threat and chunk by chunk, so that a budget is spread evenly."""
+    """The pieces of work: attack by attack, then threat by threat and chunk by chunk, so that a budget is spread evenly."""
     ensembles = [ensemble(model, standing.threat, effort, images=x.dim() == 4, seed=seed) for standing in standings]
     rounds = max(len(attacks) for attacks in ensembles)
-    chunks = torch.arange(len(x), device=x.device).split(CHUNK)
+    chunks = [torch.arange(i, min(i + CHUNK, len(x)), device=x.device) for i in range(0, len(x), CHUNK)]
     return [
         (standing, *list(attacks.items())[stage], rows)
         for stage in range(rounds)
@@ -209,7 +223,9 @@ def _units(
     ]
 
 
-def _piece(model: Callable[[Tensor], Any], threat: Threat, attack: Attack | Fmn, x: Images, y: Labels) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _piece(
+    model: Callable[[Tensor], Any], threat: Threat, attack: Attack | Fmn, x: Images, y: Labels
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Run one attack on some examples and verify what it claims."""
     started = time.monotonic()
     extra = {}
@@ -221,7 +237,13 @@ def _piece(model: Callable[[Tensor], Any], threat: Threat, attack: Attack | Fmn,
         x_adv, claimed, _ = attack.run(x, y)
     checked = verify(model, threat, x, x_adv, y)
     broken = checked.broken
-    tensors = {"broken": broken, "broken_8bit": checked.broken_8bit & broken, "x": x_adv[broken], "size": checked.size[broken], **extra}
+    tensors = {
+        "broken": broken,
+        "broken_8bit": checked.broken_8bit & broken,
+        "x": x_adv[broken],
+        "size": checked.size[broken],
+        **extra,
+    }
     return tensors, {"claimed": int(claimed.sum()), "seconds": time.monotonic() - started}
 
 
@@ -245,7 +267,14 @@ def _probed(
     kept = journal.read(key)
     if kept is None:
         if budget is not None and time.monotonic() - started > budget:
-            return [Finding(f"{threat}: probes", "skipped", "the budget was spent before attacks could be compared", "give a larger --budget")], []
+            return [
+                Finding(
+                    f"{threat}: probes",
+                    "skipped",
+                    "the budget was spent before attacks could be compared",
+                    "give a larger --budget",
+                )
+            ], []
         rows = right.nonzero().squeeze(1)[: effort.probes]
         found = probe(model, threat, x[rows], y[rows], effort, seed)
         kept = {}, {"findings": [list(finding) for finding in found.findings], "gradients": found.gradients}

@@ -37,12 +37,23 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
         return [*findings, Finding("answer", "bad", str(error), "wrap the model so that it answers logits")]
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return [*findings, Finding("answer", "bad", f"the model fails on images {list(x.shape)}: {reason}", "check channels and size of the data set")]
+        return [
+            *findings,
+            Finding(
+                "answer",
+                "bad",
+                f"the model fails on images {list(x.shape)}: {reason}",
+                "check channels and size of the data set",
+            ),
+        ]
     findings.append(Finding("answer", "fine", f"logits {list(logits.shape)} for images {list(x.shape)}"))
     findings.append(_classes(logits, y))
     if logits.isnan().any() or not logits.isfinite().all():
         share = float((~logits.isfinite()).any(1).float().mean())
-        return [*findings, Finding("finite", "bad", f"NaN or infinite logits on {share:.0%} of the images", "find the layer that overflows")]
+        return [
+            *findings,
+            Finding("finite", "bad", f"NaN or infinite logits on {share:.0%} of the images", "find the layer that overflows"),
+        ]
     findings.append(_spread(logits))
     findings.append(_probabilities(logits))
     findings.append(_modes(model))
@@ -52,34 +63,61 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
         findings.append(_alone(alone, logits[:1]))
         if bool((y < logits.shape[1]).all()):
             findings.append(_normalisation(model, x, y, logits))
-    findings.append(_gradient(model, x, y) if bool((y < logits.shape[1]).all()) else Finding("gradient", "skipped", "labels do not fit"))
+    findings.append(
+        _gradient(model, x, y) if bool((y < logits.shape[1]).all()) else Finding("gradient", "skipped", "labels do not fit")
+    )
     return findings
 
 
 def _range(low: float, high: float) -> Finding:
     if low >= 0 and high <= 1:
         return Finding("range", "fine", f"pixels from {low:.2f} to {high:.2f}")
-    return Finding("range", "bad", f"pixels range from {low:.3g} to {high:.3g}", "give images in [0, 1] and put the normalisation inside the model")
+    return Finding(
+        "range",
+        "bad",
+        f"pixels range from {low:.3g} to {high:.3g}",
+        "give images in [0, 1] and put the normalisation inside the model",
+    )
 
 
 def _classes(logits: Tensor, y: Labels) -> Finding:
     count = logits.shape[1]
     if int(y.max()) >= count:
-        return Finding("classes", "bad", f"labels go up to {int(y.max())} but the model has {count} classes", "check that model and data set belong together")
+        return Finding(
+            "classes",
+            "bad",
+            f"labels go up to {int(y.max())} but the model has {count} classes",
+            "check that model and data set belong together",
+        )
     if count < 4:
-        return Finding("classes", "warn", f"{count} classes: targeted DLR is not defined below 4, margins are used", "nothing to do; know it when comparing")
+        return Finding(
+            "classes",
+            "warn",
+            f"{count} classes: targeted DLR is not defined below 4, margins are used",
+            "nothing to do; know it when comparing",
+        )
     return Finding("classes", "fine", f"{count} classes")
 
 
 def _spread(logits: Tensor) -> Finding:
     if float((logits - logits[:1]).abs().max()) == 0:
-        return Finding("constant", "bad", "the answer is the same for every image", "check weights and preprocessing; nothing can be learned from attacking it")
+        return Finding(
+            "constant",
+            "bad",
+            "the answer is the same for every image",
+            "check weights and preprocessing; nothing can be learned from attacking it",
+        )
     return Finding("constant", "fine", "answers differ between images")
 
 
 def _probabilities(logits: Tensor) -> Finding:
     if bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
-        return Finding("logits", "bad", "the answers are probabilities (softmax), not logits", "remove the softmax: its gradients vanish and margins mean nothing")
+        return Finding(
+            "logits",
+            "bad",
+            "the answers are probabilities (softmax), not logits",
+            "remove the softmax: its gradients vanish and margins mean nothing",
+        )
     return Finding("logits", "fine", "answers are not probabilities")
 
 
@@ -88,20 +126,35 @@ def _modes(model: object) -> Finding:
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     count = sum(module.training and isinstance(module, moving) for module in modules)
     if count:
-        return Finding("mode", "warn", f"{count} batch norm or dropout modules are in train mode", "call model.eval(); attacks here do so by themselves")
+        return Finding(
+            "mode",
+            "warn",
+            f"{count} batch norm or dropout modules are in train mode",
+            "call model.eval(); attacks here do so by themselves",
+        )
     return Finding("mode", "fine", "no module depends on train mode")
 
 
 def _same(again: Tensor, logits: Tensor) -> Finding:
     if torch.allclose(again, logits, rtol=1e-4, atol=1e-4):
         return Finding("deterministic", "fine", "the same images get the same answers twice")
-    return Finding("deterministic", "bad", "the same images get different answers twice", "average gradients over draws: the second-order attack does, plain PGD does not")
+    return Finding(
+        "deterministic",
+        "bad",
+        "the same images get different answers twice",
+        "average gradients over draws: the second-order attack does, plain PGD does not",
+    )
 
 
 def _alone(alone: Tensor, together: Tensor) -> Finding:
     if torch.allclose(alone, together, rtol=1e-3, atol=1e-3):
         return Finding("batch", "fine", "an image gets the same answer alone as in a batch")
-    return Finding("batch", "bad", "an image gets another answer alone than in a batch", "batch statistics are in use; evaluate in eval mode")
+    return Finding(
+        "batch",
+        "bad",
+        "an image gets another answer alone than in a batch",
+        "batch statistics are in use; evaluate in eval mode",
+    )
 
 
 def _normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: Tensor) -> Finding:
@@ -117,7 +170,12 @@ def _normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits:
             "un-normalised": ("the images seem to be normalised twice", "drop one of the two normalisations"),
             "0 to 255": ("the model expects pixels from 0 to 255", "multiply by 255 inside the model"),
         }[name]
-        return Finding("normalisation", "bad", f"accuracy {here:.0%} as given but {best:.0%} on {name} images: {cause[0]}", cause[1])
+        return Finding(
+            "normalisation",
+            "bad",
+            f"accuracy {here:.0%} as given but {best:.0%} on {name} images: {cause[0]}",
+            cause[1],
+        )
     chance = 1 / logits.shape[1]
     if here < 2 * chance and here < 0.6:
         return Finding("accuracy", "warn", f"accuracy {here:.0%}, chance is {chance:.0%}", "check weights, labels and class order")
@@ -133,13 +191,33 @@ def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
         with session(against(model)) as see:
             _, grad = at_point(see, x, y, 0)
     except RuntimeError as error:
-        return Finding("gradient", "bad", f"no gradient reaches the input ({str(error).splitlines()[0]})", "use score-based attacks, or replace the step by a differentiable one (BPDA)")
+        return Finding(
+            "gradient",
+            "bad",
+            f"no gradient reaches the input ({str(error).splitlines()[0]})",
+            "use score-based attacks, or replace the step by a differentiable one (BPDA)",
+        )
     size = grad.flatten(1).norm(dim=1)
     zero = float((size == 0).float().mean())
     if bool(grad.isnan().any()):
-        return Finding("gradient", "bad", "gradients are NaN", "find the operation whose derivative is not defined (sqrt at 0, log of 0)")
+        return Finding(
+            "gradient",
+            "bad",
+            "gradients are NaN",
+            "find the operation whose derivative is not defined (sqrt at 0, log of 0)",
+        )
     if zero > 0.5:
-        return Finding("gradient", "bad", f"the gradient is exactly zero on {zero:.0%} of the images", "PGD cannot move there: use random starts, the second-order attack, score-based attacks")
+        return Finding(
+            "gradient",
+            "bad",
+            f"the gradient is exactly zero on {zero:.0%} of the images",
+            "PGD cannot move there: use random starts, the second-order attack, score-based attacks",
+        )
     if zero > 0.05:
-        return Finding("gradient", "warn", f"the gradient is exactly zero on {zero:.0%} of the images", "prefer margin losses and random starts")
+        return Finding(
+            "gradient",
+            "warn",
+            f"the gradient is exactly zero on {zero:.0%} of the images",
+            "prefer margin losses and random starts",
+        )
     return Finding("gradient", "fine", f"mean gradient length {float(size.mean()):.2g}; zero on {zero:.0%} of the images")

@@ -6,7 +6,22 @@ from typing import Any
 
 from torch import Tensor
 
-from brittle.attacks import Attack, Fmn, Threat, against, apgd, apgd_targeted, cross_entropy, dlr, fmn, margin, pgd, second_order, square, targeted_dlr
+from brittle.attacks import (
+    Attack,
+    Fmn,
+    Threat,
+    against,
+    apgd,
+    apgd_targeted,
+    cross_entropy,
+    dlr,
+    fmn,
+    margin,
+    pgd,
+    second_order,
+    square,
+    targeted_dlr,
+)
 from brittle.ground import BrittleError
 
 
@@ -58,7 +73,9 @@ def ensemble(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, *, 
         f"PGD-{effort.pgd}": pgd(ce, threat, steps=effort.pgd, seed=seed),
         f"APGD-CE-{effort.apgd}": apgd(ce, threat, steps=effort.apgd, seed=seed),
         f"APGD-DLR-{effort.apgd}": apgd(ratio, threat, steps=effort.apgd, seed=seed),
-        f"APGD-T-{effort.apgd}x{effort.targets}": apgd_targeted(aimed, threat, steps=effort.apgd, targets=effort.targets, seed=seed),
+        f"APGD-T-{effort.apgd}x{effort.targets}": apgd_targeted(
+            aimed, threat, steps=effort.apgd, targets=effort.targets, seed=seed
+        ),
         "S-O-{}x{}".format(*effort.second_order): averaged(model, threat, effort, seed),
     }
     if threat.norm == "Linf" and images:

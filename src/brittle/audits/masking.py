@@ -1,5 +1,6 @@
 """Can the gradients be trusted? Attacks run in full on a few examples and compared with one another."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from brittle.attacks import Attack, Threat, against, margin, pgd, square
 from brittle.ground import Images, Labels
 
-from .doctor import Finding
+from .doctor import Finding, Level
 from .ensemble import Effort, averaged
 from .statistics import paired_p_value
 
@@ -22,15 +23,39 @@ class Comparison(NamedTuple):
     name: str
     strong: str
     weak: str
-    level: str
+    level: Level
     hint: str
 
 
 COMPARISONS = (
-    Comparison("more steps help", "long", "short", "bad", "the loss surface misleads PGD: trust only minimum-norm and score-based attacks"),
-    Comparison("larger eps helps", "double eps", "long", "bad", "a larger ball holds the smaller: the attack fails, not the adversary"),
-    Comparison("random starts change little", "clean start", "long", "warn", "the gradient at the data misleads: use random starts and restarts"),
-    Comparison("averaged gradients gain nothing", "long", "second-order", "warn", "plain PGD is blind here: its figure overstates robustness, quote the union"),
+    Comparison(
+        "more steps help",
+        "long",
+        "short",
+        "bad",
+        "the loss surface misleads PGD: trust only minimum-norm and score-based attacks",
+    ),
+    Comparison(
+        "larger eps helps",
+        "double eps",
+        "long",
+        "bad",
+        "a larger ball holds the smaller: the attack fails, not the adversary",
+    ),
+    Comparison(
+        "random starts change little",
+        "clean start",
+        "long",
+        "warn",
+        "the gradient at the data misleads: use random starts and restarts",
+    ),
+    Comparison(
+        "averaged gradients gain nothing",
+        "long",
+        "second-order",
+        "warn",
+        "plain PGD is blind here: its figure overstates robustness, quote the union",
+    ),
     Comparison("gradients beat guessing", "long", "black box", "bad", "gradients are masked: quote score-based attacks"),
 )
 
@@ -42,7 +67,9 @@ class Probe(NamedTuple):
     gradients: list[dict[str, Any]]
 
 
-def probes(model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, effort: Effort, seed: int) -> Iterator[tuple[str, Attack]]:
+def probes(
+    model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, effort: Effort, seed: int
+) -> Iterator[tuple[str, Attack]]:
     """The attacks compared, by the names used in `COMPARISONS`, cheap first."""
     objective, short, long = against(model, precision="fast"), max(5, effort.pgd // 4), effort.pgd
     yield "short", pgd(objective, threat, steps=short, seed=seed)
@@ -66,7 +93,10 @@ def probe(model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, 
     attacks = dict(probes(model, threat, x, y, effort, seed))
     broken = {name: attack.run(x, y).fooled for name, attack in attacks.items()}
     left = {name: float((~flags).float().mean()) for name, flags in broken.items()}
-    titles = {name: attack.name + {"clean start": " from the data", "double eps": " at twice eps"}.get(name, "") for name, attack in attacks.items()}
+    titles = {
+        name: attack.name + {"clean start": " from the data", "double eps": " at twice eps"}.get(name, "")
+        for name, attack in attacks.items()
+    }
     findings = [_unbounded(left["unbounded"], titles["unbounded"])]
     findings += [_compared(one, broken, left, titles) for one in COMPARISONS if one.strong in broken and one.weak in broken]
     paths = [_path(attacks[name], x, y, seed) for name in ("long", "second-order")]
@@ -76,13 +106,18 @@ def probe(model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, 
 
 def _whole_box(threat: Threat, x: Images) -> float:
     size = float(x[0].numel())
-    return {"Linf": 1.0, "L2": size**0.5, "L1": size}[threat.norm]
+    return {"Linf": 1.0, "L2": math.sqrt(size), "L1": size}[threat.norm]
 
 
 def _unbounded(left: float, name: str) -> Finding:
     text = f"{name} with the whole image to change leaves {left:.0%}"
     if left > GAP:
-        return Finding("an unbounded attack wins", "bad", text, "the gradients lead nowhere: no figure from gradient attacks means robustness")
+        return Finding(
+            "an unbounded attack wins",
+            "bad",
+            text,
+            "the gradients lead nowhere: no figure from gradient attacks means robustness",
+        )
     return Finding("an unbounded attack wins", "fine", text)
 
 
@@ -91,7 +126,7 @@ def _compared(one: Comparison, broken: dict[str, Tensor], left: dict[str, float]
     gained, lost = int((weak & ~strong).sum()), int((strong & ~weak).sum())
     text = f"{titles[one.strong]} leaves {left[one.strong]:.0%}, {titles[one.weak]} {left[one.weak]:.0%}"
     if (gained - lost) / len(strong) > GAP and paired_p_value(gained, lost) < 0.05:
-        return Finding(one.name, one.level, text, one.hint)  # type: ignore[arg-type]
+        return Finding(one.name, one.level, text, one.hint)
     return Finding(one.name, "fine", text)
 
 
@@ -100,12 +135,17 @@ def _path(attack: Attack, x: Images, y: Labels, seed: int) -> dict[str, Any]:
     assert attack.path is not None
     sizes = [step.grad.flatten(1).norm(dim=1) for step in attack.path(x, y, seed) if step.grad is not None]
     norms = torch.stack(sizes)
-    return {"path": attack.name, "mean_norm": norms.mean(1).tolist(), "zero_share": float((norms[0] == 0).float().mean())}
+    return {
+        "path": attack.name,
+        "mean_norm": norms.mean(1).tolist(),
+        "zero_share": float((norms[0] == 0).float().mean()),
+    }
 
 
 def _alive(path: dict[str, Any]) -> Finding:
     share = path["zero_share"]
     if share > GAP:
-        level, hint = ("bad" if share > 0.5 else "warn"), "PGD stands still there: use margin losses, averaged gradients or score-based attacks"
-        return Finding("gradients are alive", level, f"the gradient is exactly zero on {share:.0%} of the examples", hint)  # type: ignore[arg-type]
+        level: Level = "bad" if share > 0.5 else "warn"
+        hint = "PGD stands still there: use margin losses, averaged gradients or score-based attacks"
+        return Finding("gradients are alive", level, f"the gradient is exactly zero on {share:.0%} of the examples", hint)
     return Finding("gradients are alive", "fine", f"the gradient is exactly zero on {share:.0%} of the examples")

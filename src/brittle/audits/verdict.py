@@ -17,7 +17,11 @@ CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat
 
 
 def verdict_of(
-    clean: Proportion, union: Proportion, robust: dict[str, Proportion], findings: Sequence[Finding], skipped: Sequence[str]
+    clean: Proportion,
+    union: Proportion,
+    robust: dict[str, Proportion],
+    findings: Sequence[Finding],
+    skipped: Sequence[str],
 ) -> dict[str, str]:
     """`trust`, `suspicious` or `broken`; one sentence; what to do next (in commands, MODEL stands for the model)."""
     bad = [finding for finding in findings if finding.level == "bad"]
@@ -28,9 +32,17 @@ def verdict_of(
     if bad:
         level, why, next_step = "broken", f"but do not trust it: {_said(bad[0])}", bad[0].hint
     elif skipped:
-        level, why, next_step = "suspicious", f"an upper bound: the budget left out {len(skipped)} pieces of work", "brittle audit MODEL"
+        level, why, next_step = (
+            "suspicious",
+            f"an upper bound: the budget left out {len(skipped)} pieces of work",
+            "brittle audit MODEL",
+        )
     elif doubtful:
-        level, why, next_step = "suspicious", f"and single attacks mislead here: {_said(doubtful[0])}; quote the union", again
+        level, why, next_step = (
+            "suspicious",
+            f"and single attacks mislead here: {_said(doubtful[0])}; quote the union",
+            again,
+        )
     else:
         level, why, next_step = "trust", "and no sign of masked gradients was seen", again
     return {"level": level, "sentence": f"{figure}, {why}.", "next": next_step}
@@ -67,7 +79,12 @@ def record_of(
         "gradients": list(gradients),
         "skipped": list(skipped),
         "examples": [
-            {"index": i, "label": labels[i], "answer": said[i], "broken_by": {str(one.threat): one.breaker[i] for one in standings}}
+            {
+                "index": i,
+                "label": labels[i],
+                "answer": said[i],
+                "broken_by": {str(one.threat): one.breaker[i] for one in standings},
+            }
             for i in range(len(labels))
         ],
         "wall": [entry for standing in standings for entry in _wall(standing, labels, answers)],
@@ -107,7 +124,13 @@ def _curve(standing: Standing) -> dict[str, Any] | None:
 
 def _check(finding: Finding) -> dict[str, Any]:
     threat, colon, name = finding.name.partition(": ")
-    return {"name": name if colon else finding.name, "threat": threat if colon else None, "level": finding.level, "text": finding.text, "hint": finding.hint}
+    return {
+        "name": name if colon else finding.name,
+        "threat": threat if colon else None,
+        "level": finding.level,
+        "text": finding.text,
+        "hint": finding.hint,
+    }
 
 
 def _wall(standing: Standing, labels: list[int], answers: Callable[[Images], list[int]]) -> list[dict[str, Any]]:

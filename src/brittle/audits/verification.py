@@ -14,7 +14,7 @@ TOLERANCE = 1e-5  # relative, on eps: float32 pixels cannot sum up more exactly
 
 
 class Verified(NamedTuple):
-    """Per example: the model is fooled by an allowed image [B]; by that image in 8 bits [B]; the perturbation's size [B]; allowed [B]."""
+    """Per example: fooled by an allowed image [B]; by that image in 8 bits [B]; the perturbation's size [B]; allowed [B]."""
 
     broken: Flags
     broken_8bit: Flags

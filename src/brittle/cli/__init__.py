@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> None:
-    """The `brittle` command: exit status 0, 2 for bad input (one line on stderr), 130 when stopped by Ctrl-C, 1 for our own faults."""
+    """The `brittle` command. Exit status: 0; 2 for bad input (one line on stderr); 130 after Ctrl-C; 1 for our own faults."""
     debug = "--debug" in sys.argv
     sys.argv = [word for word in sys.argv if word != "--debug"]
     sys.exit(_run(debug))

@@ -11,7 +11,10 @@ from brittle.errors import BrittleError
 if TYPE_CHECKING:
     from brittle.attacks import Threat
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="checkpoint of ours, TorchScript or torch.export file, or module:callable")]
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="checkpoint of ours, TorchScript or torch.export file, or module:callable"),
+]
 Weights = Annotated[Path | None, typer.Option("--weights", help="state dict for module:callable (plain tensors only)")]
 Data = Annotated[str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, folder:PATH, tensors:PATH, ...")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")]

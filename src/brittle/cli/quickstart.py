@@ -13,7 +13,7 @@ SCALES = {"digits": ("mlp", 20.0, 40.0, 7, 300), "mnist": ("madry", 1.0, 2.0, 5,
 
 def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -> tuple[Path, list[dict[str, Any]]]:
     """Train a standard and a PGD-trained net, audit both, and write one page; the page and both records."""
-    from brittle.learning import Adversarial, Inner, Recipe, Standard
+    from brittle.learning import Adversarial, Goal, Inner, Recipe, Standard
     from brittle.report import read_run, write_page
     from brittle.studies import Audit, Store, Train, running
     from brittle.studies.nodes import Source
@@ -24,7 +24,7 @@ def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -
         raise BrittleError(f"the quickstart knows {' and '.join(SCALES)}, not {data!r}; use brittle train and brittle audit")
     net, epochs, robust_epochs, steps, n = SCALES[data]
     source, threats, store, runs = Source.of(data, data_dir), threats_of(None, data), Store(), []
-    goals = {
+    goals: dict[str, tuple[Goal, Recipe]] = {
         "standard": (Standard(), Recipe(epochs)),
         "robust": (Adversarial(threats[:1], Inner("pgd", steps)), Recipe(robust_epochs)),
     }

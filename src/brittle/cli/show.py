@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from brittle.studies import Event
 
 console = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+QUIET = 20.0  # seconds between lines where there is no terminal
 SIGNS = {"fine": "[green]ok  [/]", "warn": "[yellow]warn[/]", "bad": "[red]BAD [/]", "skipped": "[dim]----[/]"}
 
 
 def follow(events: Iterator["Event"]) -> Path:
-    """Show progress with the time left on stderr, and return the folder that the last event carries."""
+    """Show progress with the time left on stderr (as a line now and then where that is no terminal); the last event's folder."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -30,7 +32,8 @@ def follow(events: Iterator["Event"]) -> Path:
         TextColumn("[dim]{task.fields[said]}"),
     )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console) as bar:
+    told = time.monotonic()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         for event in events:
             if event.warning:
                 bar.console.print(f"[yellow]note:[/] {event.warning}")
@@ -38,6 +41,9 @@ def follow(events: Iterator["Event"]) -> Path:
                 tasks[event.title] = bar.add_task(event.title, total=event.total, said="")
             total, done = (event.total, event.done) if event.folder is None else (1, 1)
             bar.update(tasks[event.title], completed=done, total=total, said=event.text)
+            if not console.is_terminal and (event.folder or time.monotonic() - told > QUIET):
+                console.print(f"{event.title}: {done / max(total, 1):.0%} {event.text}", soft_wrap=True)
+                told = time.monotonic()
             folder = event.folder
     assert folder is not None, "the last event carries the folder"
     return folder

@@ -8,7 +8,21 @@ import typer
 
 from brittle.errors import BrittleError
 
-from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Threats, Weights, count_of, seconds_of, threats_of
+from .options import (
+    Data,
+    DataDir,
+    Device,
+    Fresh,
+    Json,
+    Model,
+    Out,
+    Seed,
+    Threats,
+    Weights,
+    count_of,
+    seconds_of,
+    threats_of,
+)
 
 app = typer.Typer(
     help="Attack, audit and train classifiers; find the features that are useful yet brittle.",
@@ -180,7 +194,9 @@ def audit(
         return
     terminal.print(audit_table([run.record]))
     terminal.print(findings_table([check for check in run.record["checks"] if check["level"] != "fine"]))
-    terminal.print(f"[bold]{run.record['verdict']['level']}[/]: {run.record['verdict']['sentence']}\nNext: {run.record['verdict']['next']}")
+    terminal.print(
+        f"[bold]{run.record['verdict']['level']}[/]: {run.record['verdict']['sentence']}\nNext: {run.record['verdict']['next']}"
+    )
     terminal.print(f"The page: {page}")
 
 
@@ -220,7 +236,9 @@ def attack(
         as_json(record)
         return
     robust = record["robust"]
-    terminal.print(f"{record['attack']} in {record['threat']}: {robust['correct']} of {robust['n']} withstand ({robust['accuracy']:.2%})")
+    terminal.print(
+        f"{record['attack']} in {record['threat']}: {robust['correct']} of {robust['n']} withstand ({robust['accuracy']:.2%})"
+    )
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """Floor 1. Tensors and geometry: array names, seeded noise, norms and their projections, gradients, the device's habits."""
 
-from .devices import fast_dtype, keep_freed_memory, pick_device
 from brittle.errors import BrittleError
+
+from .devices import fast_dtype, keep_freed_memory, pick_device
 from .gradients import eval_mode, frozen, value_and_grad
 from .noise import keys_of, normal, uniform
 from .norms import NORMS, Norm, norm_named

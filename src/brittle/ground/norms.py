@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from brittle.errors import BrittleError
+
 from .noise import Keys, normal, uniform
 
 Radius = float | Tensor
@@ -56,7 +57,8 @@ def _linf_sample(keys: Keys, size: int, seed: int) -> Tensor:
 
 def _l2_project(d: Tensor, eps: Radius) -> Tensor:
     length = d.norm(dim=1, keepdim=True)
-    return d * (_like(eps, d) / length.clamp(min=torch.finfo(d.dtype).tiny)).clamp(max=1)
+    shrink: Tensor = (_like(eps, d) / length.clamp(min=torch.finfo(d.dtype).tiny)).clamp(max=1)
+    return d * shrink
 
 
 def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:

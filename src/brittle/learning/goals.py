@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
-from brittle.attacks import Attack, Threat, against, cross_entropy, fgsm, last_of, mim, pgd, second_order
+from brittle.attacks import Attack, Start, Threat, against, cross_entropy, fgsm, last_of, mim, pgd, second_order
 from brittle.ground import BrittleError, Images, Labels, Logits, PerExample
 
 INNER = ("pgd", "fgsm", "mim", "second_order")
@@ -56,9 +56,11 @@ class Inner:
     attack: str = "pgd"
     steps: int = 7
     step: float | None = None
-    start: str = "random"
+    start: Start = "random"
 
     def __post_init__(self) -> None:
+        if self.start not in ("clean", "random"):
+            raise BrittleError(f"an inner attack starts 'clean' or 'random', not {self.start!r}")
         if self.attack not in INNER:
             raise BrittleError(f"no inner attack is called {self.attack!r}; known: {', '.join(INNER)}")
 
@@ -67,9 +69,9 @@ class Inner:
         objective = against(net, precision="fast")
         length = None if self.step is None else self.step * threat.radius
         if self.attack == "fgsm":
-            return fgsm(objective, threat, start=self.start)  # type: ignore[arg-type]
-        make = {"pgd": pgd, "mim": mim, "second_order": second_order}[self.attack]
-        return make(objective, threat, steps=self.steps, step=length, start=self.start)  # type: ignore[operator]
+            return fgsm(objective, threat, start=self.start)
+        make: Callable[..., Attack] = {"pgd": pgd, "mim": mim, "second_order": second_order}[self.attack]
+        return make(objective, threat, steps=self.steps, step=length, start=self.start)
 
 
 @dataclass(frozen=True)
@@ -103,5 +105,7 @@ class Adversarial:
         return last_of(path(x, y, at.seed))
 
 
-GOALS = {"standard": "cross-entropy on clean images", "adversarial": "cross-entropy on attacked images (one norm, or alternating)"}
-
+GOALS = {
+    "standard": "cross-entropy on clean images",
+    "adversarial": "cross-entropy on attacked images (one norm, or alternating)",
+}

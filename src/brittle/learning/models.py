@@ -33,9 +33,10 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
     """The model that `spec` names.
 
     Args:
-        spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `FILE.pt2` (torch.export), or `module:callable`: imported from
-            the working directory; a class or function without required arguments is called, and must give a model.
-        weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; prefixes `module.` and `model.` are cut.
+        spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `FILE.pt2` (torch.export), or `module:callable`,
+            imported from the working directory; a class or function without required arguments is called and must give a model.
+        weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; the prefixes `module.`
+            and `model.` are cut.
     Raises:
         BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is ever run.
     """
@@ -58,7 +59,9 @@ def _load_program(path: Path) -> Callable[[Tensor], Any]:
     if not path.is_file():
         raise BrittleError(f"there is no file {path}")
     if not zipfile.is_zipfile(path):
-        raise BrittleError(f"{path} is neither TorchScript nor torch.export; pickled models are not run: give module:callable with --weights {path}")
+        raise BrittleError(
+            f"{path} is neither TorchScript nor torch.export; nothing pickled is run: give module:callable with --weights {path}"
+        )
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     exported = any(name.endswith(("archive_format", "serialized_exported_program.json", "models/model.json")) for name in names)
@@ -123,8 +126,13 @@ def _load_weights(model: Any, path: Path, spec: str) -> None:
     except FileNotFoundError:
         raise BrittleError(f"there is no file {path}") from None
     except Exception as error:
-        raise BrittleError(f"{path} cannot be read as plain weights ({str(error).splitlines()[0]}); nothing pickled is run") from None
-    state = next((state[key] for key in ("state_dict", "model") if isinstance(state, dict) and isinstance(state.get(key), dict)), state)
+        raise BrittleError(
+            f"{path} cannot be read as plain weights ({str(error).splitlines()[0]}); nothing pickled is run"
+        ) from None
+    state = next(
+        (state[key] for key in ("state_dict", "model") if isinstance(state, dict) and isinstance(state.get(key), dict)),
+        state,
+    )
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise BrittleError(f"{path} holds no state dict (names to tensors)")
     state = {name.removeprefix("module.").removeprefix("model."): value for name, value in state.items()}

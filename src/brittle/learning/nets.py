@@ -29,10 +29,15 @@ class Residual(nn.Module):
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _conv(inside, outside, stride), nn.ReLU(), nn.Conv2d(outside, outside, 3, 1, 1, bias=False), nn.BatchNorm2d(outside)
+            _conv(inside, outside, stride),
+            nn.ReLU(),
+            nn.Conv2d(outside, outside, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outside),
         )
         same = stride == 1 and inside == outside
-        self.shortcut = nn.Identity() if same else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+        self.shortcut = (
+            nn.Identity() if same else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.body(x) + self.shortcut(x))
@@ -47,7 +52,14 @@ def _linear(shape: Shape, classes: int) -> nn.Module:
 
 
 def _mlp(shape: Shape, classes: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, classes))
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(shape[0] * shape[1] * shape[2], 256),
+        nn.ReLU(),
+        nn.Linear(256, 256),
+        nn.ReLU(),
+        nn.Linear(256, classes),
+    )
 
 
 def _madry(shape: Shape, classes: int) -> nn.Module:
@@ -77,7 +89,14 @@ def _trades(shape: Shape, classes: int) -> nn.Module:
         nn.MaxPool2d(2),
         nn.Flatten(),
     )
-    head = nn.Sequential(nn.Linear(_width(body, shape), 200), nn.ReLU(), nn.Dropout(0.5), nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, classes))
+    head = nn.Sequential(
+        nn.Linear(_width(body, shape), 200),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(200, 200),
+        nn.ReLU(),
+        nn.Linear(200, classes),
+    )
     return nn.Sequential(body, head)
 
 
@@ -90,7 +109,16 @@ def _small(shape: Shape, classes: int) -> nn.Module:
 
 
 def _resnet18(shape: Shape, classes: int) -> nn.Module:
-    widths = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
+    widths = [
+        (64, 64, 1),
+        (64, 64, 1),
+        (64, 128, 2),
+        (128, 128, 1),
+        (128, 256, 2),
+        (256, 256, 1),
+        (256, 512, 2),
+        (512, 512, 1),
+    ]
     blocks = [Residual(*width) for width in widths]
     return nn.Sequential(_conv(shape[0], 64), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
 
@@ -129,7 +157,9 @@ def statistics_of(data: str, channels: int) -> tuple[list[float], list[float]]:
     return list(mean), list(std)
 
 
-def build_net(name: str, shape: Shape, classes: int, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> nn.Sequential:
+def build_net(
+    name: str, shape: Shape, classes: int, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> nn.Sequential:
     """`Normalize` followed by the net called `name`, with freshly drawn parameters (from torch's global generator).
 
     Raises:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs <= 0 or self.batch < 1 or not self.lr > 0:
             raise BrittleError(f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}")
-        for value, known in ((self.optimizer, OPTIMIZERS), (self.schedule, SCHEDULES), (self.precision, ("fast", "float32"))):
+        for value, known in (
+            (self.optimizer, OPTIMIZERS),
+            (self.schedule, SCHEDULES),
+            (self.precision, ("fast", "float32")),
+        ):
             if value not in known:
                 raise BrittleError(f"{value!r} is unknown; choose one of {', '.join(known)}")
 
@@ -60,7 +64,7 @@ def _stepped(done: float) -> float:
     return 0.1 ** sum(done >= drop for drop in (0.5, 0.75, 0.9))
 
 
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[[float], float]] = {
     "triangular": _triangular,
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
     "step": _stepped,
@@ -127,7 +131,10 @@ def train(
     learner = Learner(net, wrapped)
     identity = _identity(data, goal, recipe, seed)
     state = _restore(state_file, net, optimizer, identity)
-    train_split, validation = data.train.to(fabric.device), data.validation.take(min(500, len(data.validation))).to(fabric.device)
+    train_split, validation = (
+        data.train.to(fabric.device),
+        data.validation.take(min(500, len(data.validation))).to(fabric.device),
+    )
     augment = default_augment(data.name)
     per_epoch = math.ceil(len(train_split) / recipe.batch)
     steps = max(1, round(recipe.epochs * per_epoch))

@@ -60,9 +60,7 @@ SHAPE: dict[str, Any] = {  # what the page reads; a record may hold more
             "curve": (dict, MAYBE),
         }
     ],
-    "checks": [
-        {"name": str, "threat": (str, MAYBE), "level": frozenset(WORST_FIRST), "text": str, "hint": (str, MAYBE)}
-    ],
+    "checks": [{"name": str, "threat": (str, MAYBE), "level": frozenset(WORST_FIRST), "text": str, "hint": (str, MAYBE)}],
     "gradients": [{"threat": str, "path": str, "mean_norm": list, "zero_share": (*NUMBER, MAYBE)}],
     "examples": [{"index": int, "label": int, "answer": int, "broken_by": dict}],
     "wall": [{"index": int, "label": int, "answer": int, "threat": str, "attack": str, "size": NUMBER}],
@@ -260,8 +258,7 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
     """Models as rows; clean, each threat and union as columns; each column's best, as far as the intervals allow."""
     columns = ["clean", *threats, "union"]
     rows = [
-        {"clean": each["clean"], "union": each["union"], **{t["threat"]: t["robust"] for t in each["threats"]}}
-        for each in models
+        {"clean": each["clean"], "union": each["union"], **{t["threat"]: t["robust"] for t in each["threats"]}} for each in models
     ]
     signs: list[dict[str, str]] = [{} for _ in models]
     said = []
@@ -290,9 +287,7 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
 def template() -> Template:
     """The page's template, with its filters, read once."""
     room = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    room.filters.update(
-        percent=percent, interval=interval, duration=duration, options=options, level=LEVELS.__getitem__
-    )
+    room.filters.update(percent=percent, interval=interval, duration=duration, options=options, level=LEVELS.__getitem__)
     return room.from_string(files("brittle.report").joinpath("page.html.j2").read_text("utf-8"))
 
 

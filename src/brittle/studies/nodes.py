@@ -13,7 +13,21 @@ from torch import nn
 from brittle.attacks import ATTACKS, Threat, against, named_attack
 from brittle.audits import Journal, Proportion, auditing, circumstances, verify
 from brittle.ground import BrittleError, pick_device
-from brittle.learning import DataSet, Goal, Loaded, Recipe, Split, build_net, load, load_model, save_net, save_tensors, statistics_of, train, write_bytes
+from brittle.learning import (
+    DataSet,
+    Goal,
+    Loaded,
+    Recipe,
+    Split,
+    build_net,
+    load,
+    load_model,
+    save_net,
+    save_tensors,
+    statistics_of,
+    train,
+    write_bytes,
+)
 from brittle.learning.training import history_of
 
 from .declare import hash_of
@@ -155,9 +169,19 @@ def _examples(source: Source, n: int) -> Split:
 def _about(loaded: Loaded, split: Split, of: int) -> dict[str, Any]:
     header = loaded.header or {}
     parameters = sum(value.numel() for value in loaded.model.parameters()) if isinstance(loaded.model, nn.Module) else None
-    training = {key: header[key] for key in ("goal", "epochs", "net", "history")} | {"threat": ", ".join(header["threats"])} if header else None
+    training = (
+        {key: header[key] for key in ("goal", "epochs", "net", "history")} | {"threat": ", ".join(header["threats"])}
+        if header
+        else None
+    )
     return {
-        "model": {"name": loaded.name, "source": loaded.source, "digest": loaded.digest, "parameters": parameters, "training": training},
+        "model": {
+            "name": loaded.name,
+            "source": loaded.source,
+            "digest": loaded.digest,
+            "parameters": parameters,
+            "training": training,
+        },
         "data": {"name": split.name, "n": len(split), "of": of, "classes": list(split.classes), "digest": split.digest},
     }
 
@@ -187,7 +211,12 @@ class Attack:
         return f"{self.attack} {self.threat}"
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Iterator[Step]:
-        loaded, split, place, started = _model(self.model, inputs), _examples(self.data, self.n), pick_device(device), time.monotonic()
+        loaded, split, place, started = (
+            _model(self.model, inputs),
+            _examples(self.data, self.n),
+            pick_device(device),
+            time.monotonic(),
+        )
         model = loaded.model.to(place) if isinstance(loaded.model, nn.Module) else loaded.model
         attack = named_attack(self.attack, against(model, precision="fast"), self.threat, self.steps, self.seed)
         images, broken = [], []
@@ -201,7 +230,13 @@ class Attack:
             yield Step(start + len(x), len(split), f"{left} withstand")
         save_tensors(folder / "attack.safetensors", {"x_adv": torch.cat(images), "broken": torch.cat(broken)}, {})
         run = circumstances(device, time.monotonic() - started, self.seed)
-        record = {"attack": attack.name, "threat": str(self.threat), "robust": left.record(), **_about(loaded, split, len(self.data.load().test)), "run": run}
+        record = {
+            "attack": attack.name,
+            "threat": str(self.threat),
+            "robust": left.record(),
+            **_about(loaded, split, len(self.data.load().test)),
+            "run": run,
+        }
         write_bytes(folder / "attack.json", json.dumps(record, indent=1).encode())
 
 
@@ -230,7 +265,14 @@ class Audit:
         journal = Journal(folder / "pieces", hash_of(self))
         data = split.x(), split.labels
         for event in auditing(
-            loaded.model, data, self.threats, effort=self.effort, seed=self.seed, budget=self.budget, journal=journal, device=device
+            loaded.model,
+            data,
+            self.threats,
+            effort=self.effort,
+            seed=self.seed,
+            budget=self.budget,
+            journal=journal,
+            device=device,
         ):
             yield Step(event.done, event.total, event.text)
         assert event.report is not None

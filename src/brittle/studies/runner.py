@@ -11,7 +11,10 @@ from .store import Store
 
 @dataclass(frozen=True)
 class Event:
-    """Progress: which node, how far, a line; `folder` at the end of a node, `stored` if it was there already, `warning` if an entry was damaged."""
+    """Progress: which node, how far, a line.
+
+    `folder` comes at the end of a node, `stored` if it was there already, `warning` if an entry was damaged.
+    """
 
     title: str
     done: int

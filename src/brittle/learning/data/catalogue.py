@@ -40,9 +40,7 @@ def available() -> tuple[Row, ...]:
     )
 
 
-def load(
-    name: str, data_dir: Path | str | None = None, *, download: bool = True, progress: Progress | None = None
-) -> DataSet:
+def load(name: str, data_dir: Path | str | None = None, *, download: bool = True, progress: Progress | None = None) -> DataSet:
     """The data set of this name, in host memory.
 
     Args:

@@ -83,9 +83,7 @@ def _parse(contents: Mapping[str, bytes], names: tuple[str, ...], where: Path) -
     return x[:, None], parse_idx(contents[labels], f"{where / labels}", ndim=1).to(torch.int64)
 
 
-def _download(
-    name: str, source: Source, where: Path, places: list[Path], *, allowed: bool, progress: Progress | None
-) -> None:
+def _download(name: str, source: Source, where: Path, places: list[Path], *, allowed: bool, progress: Progress | None) -> None:
     """Fetch every file into `where`, or say in one line which is missing, where it was looked for, how to get it."""
     here_or_there = {file: any(_file(place, file.removesuffix(".gz")) for place in places) for file in source.downloads}
     for file in sorted(source.downloads, key=here_or_there.__getitem__):  # what is nowhere comes first

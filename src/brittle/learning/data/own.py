@@ -79,9 +79,7 @@ def _classes(root: Path) -> tuple[str, ...]:
 def _list(root: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
     """(picture, label) of every file in the class folders, in a fixed order."""
     if strange := sorted(set(_classes(root)) - set(classes)):
-        raise BrittleError(
-            f"{root}: class {strange[0]!r} has no folder in {root.parent / 'train'}; add it, or remove it"
-        )
+        raise BrittleError(f"{root}: class {strange[0]!r} has no folder in {root.parent / 'train'}; add it, or remove it")
     pictures = []
     for label, name in enumerate(classes):
         inside = sorted((root / name).iterdir()) if (root / name).is_dir() else []

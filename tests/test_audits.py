@@ -1,0 +1,226 @@
+"""What an audit says is true, verified, the same after a kill, and refused where it would mean nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import beta
+from torch import Tensor, nn
+
+from brittle.attacks import L1, L2, Linf, against, pgd
+from brittle.audits import Journal, Proportion, audit, doctor, paired_p_value, to_8bit, verify
+from brittle.ground import BrittleError
+from brittle.learning import load
+from brittle.report import read_run
+
+THREATS = (Linf(0.1), L2(0.5), L1(1.5))
+
+
+def some(count: int = 60) -> tuple[Tensor, Tensor]:
+    test = load("digits").test.take(count)
+    return test.x(), test.labels
+
+
+def test_intervals_are_exact() -> None:
+    low, high = Proportion(8, 10).interval
+    assert (low, high) == pytest.approx((beta.ppf(0.025, 8, 3), beta.ppf(0.975, 9, 2)))
+    assert Proportion(0, 10).interval[0] == 0
+    assert Proportion(10, 10).interval[1] == 1
+    assert Proportion(0, 0).accuracy == 0
+    assert paired_p_value(5, 0) == pytest.approx(1 / 32)
+
+
+def test_an_audit_counts_per_example_over_attacks_and_threats(digits_net: nn.Module) -> None:
+    x, y = some()
+    report = audit(digits_net, (x, y), THREATS, effort="quick", device="cpu")
+    assert report.clean.correct == int((digits_net(x).argmax(1) == y).sum())
+    assert report.union.correct == int(report.withstands.all(0).sum())
+    assert report.union.correct <= min(robust.correct for robust in report.robust.values()) <= report.clean.correct
+    for index, threat in enumerate(THREATS):
+        record = report.record["threats"][index]
+        broken = ~report.withstands[index] & (digits_net(x).argmax(1) == y)
+        assert sum(row["broke"] for row in record["attacks"]) == int(broken.sum())
+        assert record["robust"]["correct"] == report.robust[str(threat)].correct
+        # every image that broke an example does so when looked at afresh
+        again = verify(digits_net, threat, x, report.adversarial[index], y)
+        assert again.broken[broken].all()
+        assert torch.equal(report.adversarial[index][~broken], x[~broken])
+        assert record["robust_8bit"]["correct"] >= record["robust"]["correct"]
+        curve = record["curve"]
+        assert curve["accuracy"] == sorted(curve["accuracy"], reverse=True)
+    assert {row["index"] for row in report.record["examples"]} == set(range(60))
+
+
+def test_an_audit_is_at_least_as_strong_as_each_attack(digits_net: nn.Module) -> None:
+    x, y = some()
+    report = audit(digits_net, (x, y), [Linf(0.1)], effort="quick", device="cpu")
+    alone = pgd(against(digits_net), Linf(0.1), steps=20).run(x, y)
+    assert report.robust["Linf:0.1"].correct <= int((~alone.fooled).sum())
+
+
+def test_an_audit_resumes_from_its_journal_and_gives_the_same(digits_net: nn.Module, tmp_path: Path) -> None:
+    x, y = some(40)
+    whole = audit(digits_net, (x, y), THREATS, effort="quick", device="cpu").save(tmp_path / "whole")
+    journal = Journal(tmp_path / "pieces", "this")
+    audit(digits_net, (x, y), THREATS, effort="quick", journal=journal, device="cpu")
+    pieces = sorted((tmp_path / "pieces").iterdir())
+    for piece in pieces[::2]:  # as if killed: half of the work is lost
+        piece.unlink()
+    pieces[1].write_bytes(b"damaged")
+    again = audit(digits_net, (x, y), THREATS, effort="quick", journal=journal, device="cpu").save(tmp_path / "again")
+    assert timeless(whole) == timeless(again)
+    other = Journal(tmp_path / "pieces", "other")
+    assert other.read(pieces[3].stem) is None
+
+
+def timeless(folder: Path) -> object:
+    def strip(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: strip(part) for key, part in value.items() if key not in ("seconds", "date", "command")}
+        return [strip(part) for part in value] if isinstance(value, list) else value
+
+    return strip(json.loads((folder / "audit.json").read_text())), (folder / "audit.safetensors").read_bytes()
+
+
+def test_a_saved_audit_can_be_reported(digits_net: nn.Module, tmp_path: Path) -> None:
+    x, y = some(30)
+    report = audit(digits_net, (x, y), [Linf(0.1)], effort="quick", device="cpu")
+    run = read_run(report.save(tmp_path))
+    assert run.record["union"]["correct"] == report.union.correct
+    assert len(run.clean) == len(run.record["wall"]) > 0
+    assert str(report).count("\n") == 3
+
+
+def test_a_spent_budget_is_said_and_gives_an_upper_bound(digits_net: nn.Module) -> None:
+    x, y = some(30)
+    report = audit(digits_net, (x, y), THREATS, effort="quick", budget=0.0, device="cpu")
+    assert report.union.correct == report.clean.correct
+    assert len(report.record["skipped"]) == 3 * 6 + 1
+    assert report.verdict["level"] == "suspicious"
+    assert "upper bound" in report.verdict["sentence"]
+
+
+class Masked(nn.Module):
+    """A net behind a staircase: the same answers, no gradients."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net((x * 12).round() / 12 + 0 * x)
+
+
+def test_masked_gradients_are_noticed(digits_net: nn.Module) -> None:
+    x, y = some(60)
+    report = audit(Masked(digits_net), (x, y), [Linf(0.15)], effort="quick", device="cpu")
+    assert report.verdict["level"] == "broken"
+    bad = {check["name"] for check in report.record["checks"] if check["level"] == "bad"}
+    assert "gradient" in bad
+    assert {"gradients are alive", "gradients beat guessing", "an unbounded attack wins"} & bad
+    assert audit(digits_net, (x, y), [Linf(0.15)], effort="quick", device="cpu").verdict["level"] != "broken"
+
+
+def test_verification_refuses_what_is_not_allowed(digits_net: nn.Module) -> None:
+    x, y = some(20)
+    far = (x + 0.5).clamp(0, 1)
+    far_and_wrong = digits_net(far).argmax(1) != y
+    assert far_and_wrong.any()
+    assert not verify(digits_net, Linf(0.1), x, far, y).broken.any()
+    assert not verify(digits_net, Linf(10), x, far + 1, y).allowed.any()
+    assert not verify(digits_net, Linf(10), x, far * torch.nan, y).allowed.any()
+    assert verify(digits_net, Linf(0.5), x, far, y).allowed.all()
+    just = x + 0.1 * torch.where(x > 0.5, -1, 1)
+    assert verify(digits_net, Linf(0.1), x, just, y).allowed.all()
+    assert not verify(digits_net, Linf(0.0999), x, just, y).allowed.any()
+
+
+def test_rounding_to_8_bits_stays_on_the_grid_and_in_the_ball() -> None:
+    x, _ = some(20)
+    moved = (x + 0.1 * (2 * torch.rand_like(x) - 1)).clamp(0, 1)
+    rounded = to_8bit(x, moved)
+    assert ((rounded * 255) - (rounded * 255).round()).abs().max() < 1e-3
+    assert ((rounded - x).abs() <= (moved - x).abs() + 1e-5).all()
+    assert ((rounded - moved).abs() <= 1 / 255 + 1e-5).all()
+    assert torch.allclose(to_8bit(x, x + 3 / 255 * (x < 0.5)), x + 3 / 255 * (x < 0.5), atol=1e-6)
+
+
+def names(findings: list) -> dict[str, str]:  # type: ignore[type-arg]
+    return {finding.name: finding.level for finding in findings}
+
+
+def test_the_doctor_finds_a_healthy_net_healthy(digits_net: nn.Module) -> None:
+    assert {finding.level for finding in doctor(digits_net, *some())} == {"fine"}
+
+
+class Dropping(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x + 0.3 * torch.randn_like(x))
+
+
+CASES = {
+    "probabilities": ("logits", "bad", lambda net: lambda x: net(x).softmax(1)),
+    "missing normalisation": ("normalisation", "bad", lambda net: lambda x: net(x * 0.38 + 0.31)),
+    "0 to 255": ("normalisation", "bad", lambda net: lambda x: net(x / 255)),
+    "random": ("deterministic", "bad", Dropping),
+    "NaN": ("finite", "bad", lambda net: lambda x: net(x) * torch.nan),
+    "constant": ("constant", "bad", lambda net: lambda x: net(torch.zeros_like(x))),
+    "few classes": ("classes", "warn", lambda net: lambda x: net(x)[:, :3]),
+    "too few classes": ("classes", "bad", lambda net: lambda x: net(x)[:, :4]),
+    "wrong shape": ("answer", "bad", lambda net: lambda x: net(x)[:, :, None]),
+    "crash": ("answer", "bad", lambda net: lambda x: net(x[:, :, :5])),
+    "no gradient": ("gradient", "bad", lambda net: lambda x: net((x * 4).round() / 4)),
+    "detached": ("gradient", "bad", lambda net: lambda x: net(x.detach())),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_doctor_finds_each_illness(case: str, digits_net: nn.Module) -> None:
+    name, level, make = CASES[case]
+    x, y = some()
+    if case == "few classes":
+        x, y = x[y < 3], y[y < 3]
+    findings = doctor(make(digits_net), x, y)
+    assert names(findings)[name] == level
+    assert all(finding.hint for finding in findings if finding.level in ("warn", "bad"))
+
+
+def test_the_doctor_sees_train_mode_and_pixel_range(digits_net: nn.Module) -> None:
+    x, y = some()
+    digits_net.train()
+    try:
+        assert names(doctor(digits_net, x, y))["mode"] == "warn"
+        assert digits_net.training
+    finally:
+        digits_net.eval()
+    assert names(doctor(digits_net, x * 2 - 1, y))["range"] == "bad"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (lambda x: x.flatten(1)[:, :3], "cannot be attacked.*classes"),
+        (lambda x: torch.full((len(x), 10), torch.nan), "cannot be attacked.*NaN"),
+        (lambda x: "cat", "cannot be attacked.*logits"),
+    ],
+)
+def test_unfit_models_are_refused(model: object, said: str) -> None:
+    with pytest.raises(BrittleError, match=said):
+        audit(model, some(20), [Linf(0.1)], device="cpu")  # type: ignore[arg-type]
+
+
+def test_an_audit_without_threats_or_of_unknown_effort_is_refused(digits_net: nn.Module) -> None:
+    with pytest.raises(BrittleError, match="at least one threat"):
+        audit(digits_net, some(20), [], device="cpu")
+    with pytest.raises(BrittleError, match="no effort is called"):
+        audit(digits_net, some(20), [Linf(0.1)], effort="heroic", device="cpu")
+
+
+def test_eps_zero_is_clean_accuracy(digits_net: nn.Module) -> None:
+    report = audit(digits_net, some(30), [Linf(0)], effort="quick", device="cpu")
+    assert report.robust["Linf:0"].correct == report.clean.correct
