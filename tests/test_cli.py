@@ -39,7 +39,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 def model(tmp_path: Path, digits_net: nn.Module) -> str:
     path = tmp_path / "net.safetensors"
     header = {
-        "net": "small",
+        "net": "mlp",
         "shape": [1, 8, 8],
         "classes": list("0123456789"),
         "mean": [0.0],

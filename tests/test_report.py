@@ -25,7 +25,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from brittle.ground import BrittleError
-from brittle.report import Audited, figures, page, read_run, write_page
+from brittle.report import Audited, drawing, page, pictures, read_run, write_page
 
 N = 240
 THREATS = {
@@ -56,7 +56,9 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
         left, rows = len(right), []
         for attack in attacks:
             broke = list(broken[threat].values()).count(attack)
-            rows.append({"name": attack, "tried": left, "claimed": broke + 1, "broke": broke, "seconds": 12.34})
+            verified = broke + len(rows)  # later attacks fool again what only rounding undid
+            counts = {"tried": left, "claimed": verified + 3 * len(rows), "verified": verified, "broke": broke}
+            rows.append({"name": attack, **counts, "seconds": 12.34})
             left -= broke
             rows[-1]["left"] = share(left)
         line = [share(round(len(right) * (1 - t) ** (2 - strength))) for t in np.linspace(0, 1, 9)]
@@ -195,7 +197,9 @@ def test_every_number_of_the_record_is_on_the_page(two: list[Audited], html: str
         for threat in record["threats"]:
             shares += [threat["robust"], threat["robust_8bit"], *(attack["left"] for attack in threat["attacks"])]
             for attack in threat["attacks"]:
-                counts = f"{attack['tried']}{attack['claimed']}{attack['broke']} (−1)"
+                refuted = attack["claimed"] - attack["verified"]
+                verified = f"{attack['verified']} −{refuted}" if refuted else attack["verified"]
+                counts = f"{attack['tried']}{attack['claimed']}{verified}{attack['broke']}"
                 assert f"{attack['name']}{counts}{shown(attack['left'])}12.3 s" in text
         assert all(shown(p) in text for p in shares)
         assert record["verdict"]["sentence"] in text
@@ -221,6 +225,17 @@ def test_the_worst_check_stands_first_and_each_has_its_sign_word_and_hint(html: 
     assert "2 checks: 1 bad, 1 fine." in text
     assert text.index("✕ badrestarts agree") < text.index("✓ finemore steps help")
     assert "They do not.Add restarts." in text
+
+
+def test_a_verdict_is_about_the_figures(two: list[Audited], html: str) -> None:
+    assert said(html).count("figures: ✓ trust") == 2 * len(two)  # on the card and in the comparison
+
+
+def test_a_long_path_in_a_command_may_be_broken_after_each_slash(two: list[Audited]) -> None:
+    long = copy.deepcopy(two[0])
+    long.record["verdict"]["next"] = "brittle audit /a/<b>/c.safetensors --effort thorough -n all"
+    spans = "/<wbr>a/<wbr>&lt;b&gt;/<wbr>c.safetensors</span> <span>--effort thorough</span> <span>-n all</span>"
+    assert f"<span>brittle</span> <span>audit</span> <span>{spans}" in page([long])
 
 
 def test_the_matrix_lists_the_first_200_examples_and_counts_the_rest(html: str) -> None:
@@ -335,7 +350,7 @@ def test_the_page_names_no_address_outside_itself(html: str) -> None:
 def test_a_picture_holds_the_pixels(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     for image in (pixels, (pixels / 255).astype(np.float32)):
-        kind, _, code = figures.picture(image).partition(",")
+        kind, _, code = pictures.picture(image).partition(",")
         assert kind == "data:image/png;base64"
         back = np.asarray(Image.open(io.BytesIO(base64.b64decode(code))))
         assert np.array_equal(back if shape[0] == 1 else np.moveaxis(back, -1, 0), pixels.squeeze(0) if shape[0] == 1 else pixels)
@@ -345,18 +360,18 @@ def test_a_difference_is_grey_where_nothing_changed_and_fills_the_range() -> Non
     clean = np.full((1, 4, 4), 51, np.uint8)
     adversarial = np.full((1, 4, 4), 0.2, np.float64)
     adversarial[0, 0, 0] += 0.1
-    between, factor = figures.difference(clean, adversarial)
+    between, factor = pictures.difference(clean, adversarial)
     assert factor == pytest.approx(5)
     assert between[0, 0, 0] == pytest.approx(1)
     assert between[0, 1, 1] == pytest.approx(0.5)
-    same, factor = figures.difference(clean, clean / 255)
+    same, factor = pictures.difference(clean, clean / 255)
     assert factor == 1
     assert np.all(same == 0.5)
 
 
 def test_names_at_line_ends_keep_their_distance_and_stay_inside() -> None:
     for wanted in ([0.0, 0.0, 0.0], [10.0, 95.0, 99.0], [0.0, 50.0, 100.0]):
-        placed = np.array(figures.apart(wanted, 15, 100))
+        placed = np.array(drawing.apart(wanted, 15, 100))
         assert np.all(np.diff(placed) >= 15)
         assert placed.min() >= 0
         assert placed.max() <= 100
@@ -384,6 +399,10 @@ def test_a_run_is_read_as_it_was_written(two: list[Audited], tmp_path: Path) -> 
         (
             lambda run: edit(run, lambda r: r["threats"][1]["attacks"][0].pop("left")),
             r"threats\[1\].attacks\[0\] has no 'left'",
+        ),
+        (
+            lambda run: edit(run, lambda r: r["threats"][0]["attacks"][1].pop("verified")),
+            r"threats\[0\].attacks\[1\] has no 'verified'",
         ),
         (lambda run: edit(run, lambda r: r["clean"].update(accuracy="1")), "clean.accuracy cannot be"),
         (lambda run: edit(run, lambda r: r["verdict"].update(level="nice")), "verdict.level cannot be"),

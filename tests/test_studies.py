@@ -43,7 +43,7 @@ def test_a_declaration_has_one_hash_and_any_change_another() -> None:
 
 def test_the_hash_is_the_same_on_every_machine() -> None:
     node = Train(Source("digits", "abc"), "mlp", Adversarial((Linf("8/255"), L2(0.5))), Recipe())
-    assert hash_of(node) == "PINNED"
+    assert hash_of(node) == "637939120d47937ec400d19f265ad53eab16ee6b9c2208c2b6433c50afb616ae"
 
 
 def last(node: object, store: Store, **options: object):  # type: ignore[no-untyped-def]
@@ -126,10 +126,13 @@ def killed_and_resumed(store: Path, pattern: str, words: list[str]) -> int:
             process.send_signal(signal.SIGKILL)
             hits += 1
         process.communicate()
-    final = command(store, *words)
-    _, errors = final.communicate(timeout=200)
-    assert final.returncode == 0, errors.decode()
+    finished(command(store, *words))
     return hits
+
+
+def finished(process: subprocess.Popen[bytes]) -> None:
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors.decode()
 
 
 TRAIN = [
@@ -151,7 +154,7 @@ TRAIN = [
 
 def test_training_killed_three_times_gives_the_same_bits(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
-    assert command(tmp_path / "a", *TRAIN, "--out", str(whole)).wait(200) == 0
+    finished(command(tmp_path / "a", *TRAIN, "--out", str(whole)))
     hits = killed_and_resumed(tmp_path / "b", "*.work/training.safetensors", [*TRAIN, "--out", str(broken)])
     assert hits >= 2
     (one, header), (two, other) = load_tensors(whole), load_tensors(broken)
@@ -163,7 +166,7 @@ def test_an_audit_killed_three_times_gives_the_same_record(tmp_path: Path) -> No
     model = last(small(), Store(tmp_path / "c")).folder / "model.safetensors"
     words = ["audit", str(model), "--effort", "quick", "-n", "300"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert command(tmp_path / "a", *words, "--out", str(whole)).wait(200) == 0
+    finished(command(tmp_path / "a", *words, "--out", str(whole)))
     hits = killed_and_resumed(tmp_path / "b", "*.work/pieces/*", [*words, "--out", str(broken)])
     assert hits >= 2
     assert timeless(whole) == timeless(broken)

@@ -60,8 +60,8 @@ def direction(threat: Threat) -> Rule:
 
 
 def default_step(threat: Threat, steps: int) -> float:
-    """2.5 eps / steps: far enough to reach any point of the ball and to turn back."""
-    return 2.5 * threat.radius / steps
+    """2.5 eps / steps, at most eps: far enough to reach any point of the ball and to turn back."""
+    return min(2.5 / max(steps, 1), 1.0) * threat.radius
 
 
 def fgsm(objective: Objective, threat: Threat, *, start: Start = "clean", seed: int = 0) -> Attack:

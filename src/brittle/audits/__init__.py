@@ -1,10 +1,11 @@
 """Floor 4. What can be believed: is a model fit to be attacked, are successes real, does a gradient mean anything."""
 
 from .about import circumstances
-from .audit import Event, Report, audit, auditing
+from .audit import Event, audit, auditing
 from .doctor import Finding, doctor
 from .ensemble import EFFORTS, ensemble
 from .journal import Journal
+from .report import Report
 from .statistics import Proportion, paired_p_value
 from .verification import Verified, to_8bit, verify
 

@@ -14,6 +14,7 @@ from brittle.attacks import (
     apgd,
     apgd_targeted,
     cross_entropy,
+    default_step,
     dlr,
     fmn,
     margin,
@@ -86,6 +87,6 @@ def ensemble(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, *, 
 def averaged(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, seed: int) -> Attack:
     """The second-order attack as an auditor uses it: random start, steps of 2.5 eps / steps, clamped at each step."""
     steps, draws = effort.second_order
-    step = 2.5 * threat.radius / steps
+    step = default_step(threat, steps)
     objective = against(model, precision="fast")
     return second_order(objective, threat, steps=steps, step=step, draws=draws, start="random", clamp="each", seed=seed)

@@ -38,9 +38,10 @@ class Standing:
         self.sizes[broken] = piece["size"][news[piece["broken"]]].to(self.sizes)
         for row in broken.tolist():
             self.breaker[row] = name
-        row = self.tally.setdefault(name, {"name": name, "tried": 0, "claimed": 0, "broke": 0, "seconds": 0.0})
+        row = self.tally.setdefault(name, {"name": name, "tried": 0, "claimed": 0, "verified": 0, "broke": 0, "seconds": 0.0})
         row["tried"] += len(rows)
         row["claimed"] += facts["claimed"]
+        row["verified"] += int(piece["broken"].sum())
         row["broke"] += len(broken)
         row["seconds"] += facts["seconds"]
         row["left"] = Proportion(int(self.alive.sum()), len(self.alive)).record()

@@ -3,6 +3,8 @@
 import os
 import sys
 
+STOPPED = 130  # by Ctrl-C, as shells say it
+
 
 def main() -> None:
     """The `brittle` command. Exit status: 0; 2 for bad input (one line on stderr); 130 after Ctrl-C; 1 for our own faults."""
@@ -16,10 +18,14 @@ def _run(debug: bool) -> int:
 
     from brittle.errors import BrittleError
 
-    from .verbs import app
+    from . import look, work  # noqa: F401 - they join the verbs to the app
+    from .app import app
 
     try:
-        return int(app(standalone_mode=False) or 0)
+        status = int(app(standalone_mode=False) or 0)
+        if status == STOPPED:
+            raise KeyboardInterrupt
+        return status
     except Exit as ended:
         return ended.exit_code
     except (BrittleError, TyperException) as error:
@@ -28,7 +34,7 @@ def _run(debug: bool) -> int:
         text = error.format_message() if isinstance(error, TyperException) else str(error)
         return _said(f"error: {text}", 2)
     except (KeyboardInterrupt, Abort):
-        return _said("stopped; the same command goes on where it was", 130)
+        return _said("stopped; the same command goes on where it was", STOPPED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

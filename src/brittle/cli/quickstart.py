@@ -5,6 +5,7 @@ from typing import Any
 
 from brittle.errors import BrittleError
 
+from .files import copied
 from .options import threats_of
 from .show import follow
 
@@ -15,10 +16,8 @@ def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -
     """Train a standard and a PGD-trained net, audit both, and write one page; the page and both records."""
     from brittle.learning import Adversarial, Goal, Inner, Recipe, Standard
     from brittle.report import read_run, write_page
-    from brittle.studies import Audit, Store, Train, running
+    from brittle.studies import Audit, File, Store, Train, running
     from brittle.studies.nodes import Source
-
-    from .verbs import _copy
 
     if data not in SCALES:
         raise BrittleError(f"the quickstart knows {' and '.join(SCALES)}, not {data!r}; use brittle train and brittle audit")
@@ -29,10 +28,13 @@ def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -
         "robust": (Adversarial(threats[:1], Inner("pgd", steps)), Recipe(robust_epochs)),
     }
     for name, (goal, recipe) in goals.items():
-        node = Audit(Train(source, net, goal, recipe, seed), source, threats, "quick", n, seed)
+        trained = follow(running(Train(source, net, goal, recipe, seed), store, device=device))
+        model = out / f"{name}.safetensors"
+        copied(trained / "model.safetensors", model)
+        node = Audit(File.of(str(model)), source, threats, "quick", n, seed)
         folder = follow(running(node, store, device=device))
         for part in ("audit.json", "audit.safetensors"):
-            _copy(folder / part, out / name / part)
+            copied(folder / part, out / name / part)
         runs.append(read_run(out / name))
     page = write_page(runs, out / "report.html", title=f"Which of two {data} classifiers is robust, and in which norms?")
     return page, [run.record for run in runs]

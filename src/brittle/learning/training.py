@@ -104,7 +104,6 @@ def train(
     seed: int = 0,
     state_file: Path | None = None,
     device: str = "auto",
-    devices: int = 1,
 ) -> Iterator[Progress]:
     """Train `net` in place, yielding `Progress`; the last one's history is in `history_of(state_file)` and in each epoch's event.
 
@@ -114,7 +113,7 @@ def train(
     Args:
         net: takes images in [0, 1]; moved to the device.
         state_file: written every 20 s and at each epoch's end; read if it is there.
-        device: `auto`, `cpu`, `cuda`, ...; devices: how many of them (Fabric spreads the batch).
+        device: `auto`, `cpu`, `cuda`, ...
     Raises:
         BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), or a state of other training.
     Cost: per step, the goal's gradients with respect to the input plus one with respect to the parameters.
@@ -123,7 +122,7 @@ def train(
 
     keep_freed_memory()
     half = recipe.precision == "fast" and fast_dtype(_kind(device)) == torch.bfloat16
-    fabric = Fabric(accelerator=_kind(device), devices=devices, precision="bf16-mixed" if half else "32-true")
+    fabric = Fabric(accelerator=_kind(device), devices=1, precision="bf16-mixed" if half else "32-true")
     fabric.launch()
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(net, recipe)
@@ -147,7 +146,7 @@ def train(
             order = batches(len(train_split), recipe.batch, seed=seed, epoch=epoch)
         at = Moment(state.step, state.step / steps, seed * 1_000_003 + state.step)
         torch.manual_seed(at.seed)
-        rows = order[place][fabric.global_rank :: fabric.world_size].to(fabric.device)
+        rows = order[place].to(fabric.device)
         x, y = augment(train_split.x(rows), at.seed), train_split.labels[rows]
         rate = recipe.lr * SCHEDULES[recipe.schedule]((state.step + 1) / steps if recipe.schedule == "triangular" else at.done)
         for group in optimizer.param_groups:
@@ -171,12 +170,10 @@ def train(
         if ends:
             event = _validated(net, validation, goal, event, state.history)
             state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
-        if due and state_file and fabric.is_global_zero:
+        if due and state_file:
             _save(state_file, net, optimizer, state, identity)
             saved = time.monotonic()
         yield event
-    if fabric.world_size > 1:
-        fabric.barrier()
 
 
 def history_of(state_file: Path) -> list[dict[str, Any]]:

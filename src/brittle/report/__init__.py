@@ -3,6 +3,7 @@
 `write_page([read_run(Path("runs/audit"))], Path("audit.html"))`
 """
 
-from .page import FORMAT, Audited, page, read_run, write_page
+from .page import page, write_page
+from .reading import FORMAT, Audited, read_run
 
 __all__ = ["FORMAT", "Audited", "page", "read_run", "write_page"]

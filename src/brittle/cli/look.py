@@ -1,0 +1,119 @@
+"""Verbs that only look, and the quickstart."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import app
+from .files import data_of
+from .options import Data, DataDir, Device, Json, Model, Out, Seed, Weights
+
+
+@app.command()
+def quickstart(
+    data: Annotated[str, typer.Option("--data", help="digits, or mnist for a larger scale")] = "digits",
+    data_dir: DataDir = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Train two nets, audit both in three norms, write a page."""
+    from .quickstart import quick
+    from .show import as_json, audit_table
+    from .show import out as terminal
+
+    page, records = quick(data, data_dir, out or Path("runs") / f"quickstart-{data}", seed, device)
+    if json:
+        as_json({"page": str(page), "audits": records})
+        return
+    terminal.print(audit_table(records))
+    for record in records:
+        terminal.print(f"{record['model']['name']}: [bold]{record['verdict']['level']}[/]. {record['verdict']['sentence']}")
+    terminal.print(f"The page: {page}")
+
+
+@app.command()
+def doctor(
+    model: Model,
+    data: Data = None,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Look whether a model is fit to be attacked (else status 1)."""
+    from brittle.audits import doctor as look
+    from brittle.ground import pick_device
+    from brittle.learning import load, load_model
+
+    from .show import as_json, findings_table
+    from .show import out as terminal
+
+    loaded = load_model(model, weights)
+    examples = load(data_of(data, loaded.header), data_dir).test
+    part = examples.take(min(100, len(examples))).to(pick_device(device))
+    target = loaded.model.to(part.images.device) if hasattr(loaded.model, "to") else loaded.model
+    findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
+    if json:
+        as_json(findings)
+    else:
+        terminal.print(findings_table(findings))
+    if any(finding["level"] == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders with audit.json")],
+    out: Out = None,
+    title: Annotated[str, typer.Option("--title")] = "brittle audit",
+) -> None:
+    """Write one page from one or several audits."""
+    from brittle.report import read_run, write_page
+
+    from .show import out as terminal
+
+    page = write_page([read_run(run) for run in runs], out or Path("report.html"), title=title)
+    terminal.print(f"The page: {page}")
+
+
+@app.command()
+def data(
+    name: Annotated[str | None, typer.Argument(help="a data set to look up (and to download if it is missing)")] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """List the data sets, or look one up."""
+    from brittle.learning import available, load
+
+    from .show import as_json
+    from .show import out as terminal
+
+    if name is None:
+        rows = [row._asdict() for row in available()]
+    else:
+        found = load(name, data_dir)
+        parts = (found.train, found.validation, found.test)
+        rows = [{"name": part.name, "what": f"{len(part)} images {list(found.shape)}, sha256 {part.digest[:12]}"} for part in parts]
+    if json:
+        as_json(rows)
+        return
+    for row in rows:
+        terminal.print(f"{row['name']:<24} {row['what']}", markup=False)
+
+
+@app.command()
+def nets(json: Json = False) -> None:
+    """List the networks."""
+    from brittle.learning import NETS
+
+    from .show import as_json
+    from .show import out as terminal
+
+    if json:
+        as_json({name: kind.what for name, kind in NETS.items()})
+        return
+    for name, kind in NETS.items():
+        terminal.print(f"{name:<12} {kind.what}", markup=False)

@@ -1,0 +1,150 @@
+"""Verbs that compute: arguments to declarations, their run followed, the result put where it was asked for."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brittle.errors import BrittleError
+
+from .app import app
+from .files import copied, data_of, json_of, plain_name
+from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Threats, Weights, count_of, seconds_of, threats_of
+
+
+@app.command()
+def train(
+    data: Annotated[str, typer.Option("--data", help="data set to learn")],
+    net: Annotated[str, typer.Option("--net", help="see: brittle nets")] = "small",
+    goal: Annotated[str, typer.Option("--goal", help="standard or adversarial")] = "standard",
+    threat: Threats = None,
+    epochs: Annotated[float, typer.Option("--epochs", help="passes over the training images")] = 3,
+    batch: Annotated[int, typer.Option("--batch", help="examples per step")] = 128,
+    lr: Annotated[float, typer.Option("--lr", help="largest learning rate")] = 2e-3,
+    optimizer: Annotated[str, typer.Option("--optimizer", help="adam or sgd")] = "adam",
+    schedule: Annotated[str, typer.Option("--schedule", help="triangular, cosine, step or constant")] = "triangular",
+    weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
+    inner: Annotated[str, typer.Option("--inner", help="inner attack: pgd, fgsm, mim, second_order")] = "pgd",
+    steps: Annotated[int, typer.Option("--steps", help="steps of the inner attack")] = 7,
+    ramp: Annotated[float, typer.Option("--ramp", help="share of training in which eps rises from 0")] = 0.25,
+    precision: Annotated[str, typer.Option("--precision", help="fast or float32")] = "fast",
+    data_dir: DataDir = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    fresh: Fresh = False,
+) -> None:
+    """Train a net into one file; resumes after a kill."""
+    from brittle.learning import GOALS, Adversarial, Inner, Recipe, Standard, load_net
+    from brittle.studies import Store, Train, running
+    from brittle.studies.nodes import Source
+
+    from .show import as_json, follow
+    from .show import out as terminal
+
+    if goal not in GOALS:
+        raise BrittleError(f"no goal is called {goal!r}; known: {', '.join(GOALS)}")
+    if goal == "standard" and threat:
+        raise BrittleError("the standard goal withstands nothing: drop --threat, or use --goal adversarial")
+    if goal == "adversarial" and not threat:
+        raise BrittleError("say what to withstand: --goal adversarial --threat Linf:0.3")
+    aim = Standard() if goal == "standard" else Adversarial(threats_of(threat, data), Inner(inner, steps), ramp)
+    recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision)
+    node = Train(Source.of(data, data_dir), net, aim, recipe, seed)
+    target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"
+    folder = follow(running(node, Store(), device=device, fresh=fresh))
+    copied(folder / "model.safetensors", target)
+    history = load_net(target)[1]["history"]
+    if json:
+        as_json({"model": str(target), "history": history})
+        return
+    last = history[-1]
+    robust = "" if last["robust"] is None else f", robust (PGD-10) {last['robust']:.1%}"
+    terminal.print(f"On validation images: clean {last['clean']:.1%}{robust}\nThe net: {target}\nNext: brittle audit {target}")
+
+
+@app.command()
+def audit(
+    model: Model,
+    data: Data = None,
+    threat: Threats = None,
+    effort: Annotated[str, typer.Option("--effort", help="quick, standard or thorough")] = "standard",
+    n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "500",
+    budget: Annotated[str | None, typer.Option("--budget", help="time after which no new work begins: 90s, 2m, 1h")] = None,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    fresh: Fresh = False,
+) -> None:
+    """Measure robust accuracy over threats; resumes after a kill."""
+    from brittle.report import read_run, write_page
+    from brittle.studies import Audit, File, Store, running
+    from brittle.studies.nodes import Source
+
+    from .show import as_json, audit_table, findings_table, follow
+    from .show import out as terminal
+
+    count, limit = count_of(n), seconds_of(budget)
+    file = File.of(model, weights)
+    source = Source.of(data_of(data, file.load().header), data_dir)
+    node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit)
+    target = out or Path("runs") / f"audit-{plain_name(Path(model).stem)}"
+    folder = follow(running(node, Store(), device=device, fresh=fresh))
+    for name in ("audit.json", "audit.safetensors"):
+        copied(folder / name, target / name)
+    run = read_run(target)
+    page = write_page([run], target / "report.html")
+    if json:
+        as_json(run.record)
+        return
+    terminal.print(audit_table([run.record]))
+    terminal.print(findings_table([check for check in run.record["checks"] if check["level"] != "fine"]))
+    terminal.print(
+        f"[bold]{run.record['verdict']['level']}[/]: {run.record['verdict']['sentence']}\nNext: {run.record['verdict']['next']}"
+    )
+    terminal.print(f"The page: {page}")
+
+
+@app.command()
+def attack(
+    model: Model,
+    data: Data = None,
+    threat: Annotated[str, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255")] = "Linf:8/255",
+    name: Annotated[str, typer.Option("--attack", help="fgsm, pgd, mim, apgd or second_order")] = "pgd",
+    steps: Annotated[int, typer.Option("--steps", help="number of steps")] = 40,
+    n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    fresh: Fresh = False,
+) -> None:
+    """Run one attack on every image, verified."""
+    from brittle.attacks import Threat
+    from brittle.studies import Attack, File, Store, running
+    from brittle.studies.nodes import Source
+
+    from .show import as_json, follow
+    from .show import out as terminal
+
+    file = File.of(model, weights)
+    source = Source.of(data_of(data, file.load().header), data_dir)
+    node = Attack(file, source, Threat.parse(threat), name, steps, count_of(n), seed)
+    folder = follow(running(node, Store(), device=device, fresh=fresh))
+    record = json_of(folder / "attack.json")
+    if out:
+        for part in ("attack.json", "attack.safetensors"):
+            copied(folder / part, out / part)
+    if json:
+        as_json(record)
+        return
+    robust = record["robust"]
+    terminal.print(
+        f"{record['attack']} in {record['threat']}: {robust['correct']} of {robust['n']} withstand ({robust['accuracy']:.2%})"
+    )
