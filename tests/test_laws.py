@@ -203,6 +203,42 @@ def test_wrappers_of_logits_are_understood() -> None:
     assert torch.equal(pgd(against(lambda x: Answer(model(x))), Linf(0.1))(x, y), plain)
 
 
+class Viewing(nn.Module):
+    """A net that flattens with `view`, as many do: it only works in the usual layout."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.head = body[0][0], body[1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv(x)
+        return self.head(h.view(h.size(0), -1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_models_that_rely_on_the_usual_layout_work(channels: int) -> None:
+    model = Viewing(net(channels=channels))
+    x, y = examples(model, channels=channels)
+    assert pgd(against(model), Linf(0.2)).run(x, y).fooled.any()
+
+
+def test_a_nan_loss_on_the_way_is_an_error() -> None:
+    model = net()
+    x, y = examples(model)
+
+    def loss(logits: Tensor, y: Tensor) -> Tensor:
+        return torch.where(logits.amax(1) > logits.amax(), torch.zeros(()), torch.full((), torch.nan)) + 0 * logits[:, 0]
+
+    with pytest.raises(BrittleError, match="NaN"):
+        pgd(against(model, loss), Linf(0.1))(x, y)
+
+
+def test_an_image_that_requires_a_gradient_is_attacked_without_keeping_the_graph() -> None:
+    model = net()
+    x, y = examples(model)
+    assert not pgd(against(model), Linf(0.1), start="clean")(x.requires_grad_(), y).requires_grad
+
+
 class Straight(torch.autograd.Function):
     """Rounding with the gradient of the identity (BPDA)."""
 
@@ -230,6 +266,11 @@ def test_randomised_models_get_the_attack_seed() -> None:
     numbers = torch.random.get_rng_state()
     assert torch.equal(pgd(noisy, Linf(0.1), seed=1)(x, y), pgd(noisy, Linf(0.1), seed=1)(x, y))
     assert torch.equal(torch.random.get_rng_state(), numbers)
+
+
+def test_an_eps_in_steps_of_255_is_suspected() -> None:
+    with pytest.warns(UserWarning, match="8/255 meant"):
+        Linf(8)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Training: goals, the loop's laws, checkpoints."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,38 @@ def test_a_checkpoint_comes_back_whole_and_says_what_it_is(tmp_path: Path) -> No
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize(("name", "optimizer"), [("trades", "sgd"), ("small", "adam")])
+def test_training_stopped_in_the_middle_of_an_epoch_goes_on_to_the_same_bits(
+    name: str, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brittle.learning.training.SAVE_EVERY", 0.0)
+    images = torch.nn.functional.interpolate(few(200).train.images.float(), 16).to(torch.uint8)  # large enough for dropout's net
+    whole = few(200)
+    split = replace(whole.train, images=images)
+    part = torch.nn.functional.interpolate(whole.validation.images.float(), 16).to(torch.uint8)
+    data = DataSet("sixteen", split, replace(whole.validation, images=part), replace(whole.validation, images=part))
+    goal, recipe = Adversarial((Linf(0.1),), Inner(steps=3)), Recipe(epochs=2, batch=32, optimizer=optimizer, lr=0.01)
+
+    def run(file: Path, stops: tuple[int, ...]) -> dict[str, torch.Tensor]:
+        for stop in (*stops, 10**6):
+            torch.manual_seed(0)
+            net = build_net(name, (1, 16, 16), 10)
+            for event in train(net, data, goal, recipe, state_file=file, device="cpu"):
+                if event.step == stop:
+                    break
+        return net.state_dict()
+
+    assert same(run(tmp_path / "a", ()), run(tmp_path / "b", (3, 8, 11)))
+
+
+def test_training_leaves_the_global_generator_alone() -> None:
+    numbers = torch.random.get_rng_state()
+    net = build_net("mlp", (1, 8, 8), 10)
+    numbers = torch.random.get_rng_state()
+    list(train(net, few(64), Standard(), Recipe(epochs=1), device="cpu"))
+    assert torch.equal(torch.random.get_rng_state(), numbers)
+
+
 def test_a_state_of_other_training_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "state.safetensors"
     list(train(build_net("mlp", (1, 8, 8), 10), few(), Standard(), Recipe(epochs=1), state_file=state, device="cpu"))
@@ -210,6 +243,8 @@ def test_models_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         loaded = load_model("mine_models:Net", Path(name))
         assert torch.allclose(loaded.model(x)["logits"], x.flatten(1).sum(1, keepdim=True).expand(2, 10))
     assert load_model("mine_models:Net", Path("w.pth")).digest != load_model("mine_models:Net").digest
+    assert load_model("mine_models:Net", Path("w.pth")).digest == load_model("mine_models:Net", Path("w.safetensors")).digest
+    assert load_model("mine_models:answer").digest != load_model("mine_models:answer").digest  # a function may change unseen
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

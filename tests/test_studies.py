@@ -93,6 +93,17 @@ def test_what_a_node_needs_is_computed_once(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.work"))
 
 
+def test_a_budget_cuts_short_and_more_time_goes_on(tmp_path: Path) -> None:
+    store, source = Store(tmp_path), Source.of("digits")
+    short = last(Audit(small(), source, (Linf(0.1),), "quick", n=40, budget=0.0), store)
+    assert json.loads((short.folder / "audit.json").read_text())["skipped"]
+    whole = last(Audit(small(), source, (Linf(0.1),), "quick", n=40), store)
+    assert not whole.stored
+    assert not json.loads((whole.folder / "audit.json").read_text())["skipped"]
+    assert last(Audit(small(), source, (Linf(0.1),), "quick", n=40, budget=9.0), store).stored
+    assert {path.name for path in whole.folder.iterdir()} == {"entry.json", "audit.json", "audit.safetensors"}
+
+
 def test_a_model_file_is_known_by_its_content(tmp_path: Path) -> None:
     model = last(small(), Store(tmp_path)).folder / "model.safetensors"
     copy = tmp_path / "copy.safetensors"

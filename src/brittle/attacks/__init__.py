@@ -3,7 +3,7 @@
 from .attack import Attack, check_examples, restarts, searching, stages, walking, worse, worst_of
 from .estimators import smoothed
 from .loop import Found, Step, at_point, best_of, last_of, walk
-from .losses import LOSSES, Loss, cross_entropy, dlr, margin, targeted_dlr
+from .losses import Loss, cross_entropy, dlr, margin, targeted_dlr
 from .minimum import Fmn, Minimum, fmn
 from .named import (
     ATTACKS,
@@ -29,7 +29,6 @@ __all__ = [
     "ATTACKS",
     "L1",
     "L2",
-    "LOSSES",
     "Attack",
     "Fmn",
     "Found",

@@ -40,7 +40,7 @@ def adaptive(threat: Threat, steps: int) -> Rule:
     def init(x0: Images) -> Progress:
         none = x0.new_full(x0.shape[:1], -torch.inf)
         ones = torch.ones_like(none)
-        return Progress(2 * threat.radius * ones, x0, none, x0, x0, none, none, 0 * ones, none > 0)
+        return Progress(2 * threat.radius * ones, x0, -none, x0, x0, none, none, 0 * ones, none > 0)
 
     def update(direction: Tensor, here: Here, was: Progress) -> tuple[Tensor, Progress]:
         better = here.loss > was.best_loss

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, Labels, keep_freed_memory
+from brittle.ground import BrittleError, Images, Labels, keep_freed_memory, seeded
 
 from .loop import Found, Path, best_of, pick
 from .objectives import Objective, See, session
@@ -49,9 +49,8 @@ class Attack:
         check_examples(x, y)
         if x.device.type == "cpu":
             keep_freed_memory()
-        cuda = [x.device] if x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda, device_type="cuda"):
-            torch.manual_seed(self.seed)  # for models that draw numbers themselves
+        x = x.detach()
+        with seeded(self.seed, x.device):  # for models that draw numbers themselves
             parts = [self.search(x[i : i + self.batch], y[i : i + self.batch], self.seed) for i in range(0, len(x), self.batch)]
         found = Found(*(torch.cat(part) for part in zip(*parts, strict=True)))
         broken = int(found.margin.isnan().sum())
@@ -135,7 +134,9 @@ def check_examples(x: Any, y: Any) -> None:
         raise BrittleError(f"labels must be an int64 tensor [{len(x)}], not {got}")
     if len(x) == 0:
         raise BrittleError("there are no examples to attack")
-    low, high = (float(value) for value in x.aminmax())
+    if int(y.min()) < 0:
+        raise BrittleError(f"labels must not be negative; there is {int(y.min())}")
+    low, high = (float(value) for value in x.detach().aminmax())
     if not (low >= 0 and high <= 1):
         raise BrittleError(
             f"images must lie in [0, 1]; these range from {low:.3g} to {high:.3g}. Put the normalisation inside the model"

@@ -63,19 +63,22 @@ def look(see: See, x: Images, y: Labels) -> Seen:
 
 
 def best_of(path: Iterable[Step]) -> Found:
-    """The best point of the path per example: fooled before not fooled, then the larger loss. A NaN stays, to be reported."""
+    """The best point of the path per example. A NaN loss anywhere on it makes the margin NaN, to be reported."""
     points = iter(path)
     first = next(points)
     best_x, best = first.x, first.seen()
+    broken = best.loss.isnan()
     for point in points:
         seen = point.seen()
-        better = (seen.fooled & ~best.fooled) | ((seen.fooled == best.fooled) & ~(seen.loss <= best.loss))
-        better &= ~best.loss.isnan()
-        best_x, best = (
-            pick(better, point.x, best_x),
-            Seen(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True))),
-        )
-    return Found(best_x, best.fooled, best.margin)
+        broken = broken | seen.loss.isnan()
+        best_x, best = worse_seen(point.x, seen, best_x, best)
+    return Found(best_x, best.fooled, torch.where(broken, torch.nan, best.margin))
+
+
+def worse_seen(x: Images, seen: Seen, best_x: Images, best: Seen) -> tuple[Images, Seen]:
+    """Per example the worse of two points, for the model: fooled before not fooled, then the larger loss."""
+    better = (seen.fooled & ~best.fooled) | ((seen.fooled == best.fooled) & (seen.loss > best.loss))
+    return pick(better, x, best_x), Seen(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True)))
 
 
 def last_of(path: Iterable[Step]) -> Images:

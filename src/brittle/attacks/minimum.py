@@ -1,7 +1,7 @@
 """Minimum-norm attack: the smallest perturbation that fools, so the whole accuracy-versus-eps curve from one run."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from brittle.ground import Flags, Images, Labels, PerExample, norm_named
 
 from .attack import Attack, searching
 from .loop import Found, at_point, look, pick
+from .losses import margin
 from .objectives import ModelObjective, See
 from .threats import Threat
 
@@ -60,6 +61,8 @@ class Fmn:
 def fmn(objective: ModelObjective, norm: str, *, steps: int = 100) -> Fmn:
     """Fast minimum-norm attack: one run gives the whole accuracy-versus-eps curve.
 
+    The objective's loss is replaced by the margin, whose size is the distance that the attack estimates.
+
     A ball around x shrinks while the image inside it fools the model and grows while it does not:
     eps <- (1 - gamma) eps, or (1 + gamma) eps, or ||delta|| + |margin| / ||grad||_dual before the first success;
     delta <- P_eps(delta + alpha grad / ||grad||_2), with alpha and gamma falling along half a cosine.
@@ -67,7 +70,7 @@ def fmn(objective: ModelObjective, norm: str, *, steps: int = 100) -> Fmn:
     Cost: `steps` gradients, two forward passes. Random: nothing.
     Source: Pintor et al. 2021 (FMN), algorithm 1. Differs: the projection is on ball and box at once.
     """
-    return Fmn(objective, norm_named(norm).name, steps)
+    return Fmn(replace(objective, loss=margin), norm_named(norm).name, steps)
 
 
 def _search(see: See, x: Images, y: Labels, norm: str, steps: int) -> Minimum:

@@ -34,7 +34,7 @@ def climbing(
     estimate: Estimator = at_point,
     allow: Allow | None = None,
 ) -> Attack:
-    """An attack that walks the loop by `rule` and keeps the best point per example (the clean image is such a point)."""
+    """An attack that walks the loop by `rule` from `start` and keeps the best point of the walk per example."""
     if steps < 1:
         raise BrittleError(f"steps must be at least 1, not {steps}")
     inside = allow or threat.allow
@@ -124,7 +124,8 @@ def mim(
 
 
 def apgd(objective: Objective, threat: Threat, *, steps: int = 100, start: Start = "random", seed: int = 0) -> Attack:
-    """Auto-PGD: no step size to choose. Linf, L2: Croce and Hein 2020; L1: Croce and Hein 2021.
+    """Auto-PGD: no step size to choose. Linf, L2: Croce and Hein 2020; L1: Croce and Hein 2021, without their first
+    phases in larger balls.
 
     Use it with `cross_entropy` or `dlr`. It is not called AutoAttack: restarts, returns to the best point and
     projections differ in detail.
@@ -184,7 +185,7 @@ def second_order(
         sigma, step, clamp: default to the authors' settings: L2: sigma 0.15, step 2.5 eps / steps, clamped to [0, 1] only after
             the last step; Linf: sigma 0.1, step 0.01, clamped at each step. L1 follows L2.
         draws: Gaussian draws averaged at each step.
-    Cost: `steps` * (`draws` gradients + 1 forward pass). Random: the noise.
+    Cost: `steps` * (`draws` gradients + 1 forward pass, 2 if clamped at the end). Random: the noise.
     Source: Li, Chen, Wang, Carin 2019 (arXiv 1905.06455), eq. 3-4, settings from the authors' code.
     """
     linf = threat.norm == "Linf"

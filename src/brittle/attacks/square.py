@@ -8,7 +8,7 @@ from torch import Tensor
 from brittle.ground import BrittleError, Images, Labels, keys_of, uniform
 
 from .attack import Attack
-from .loop import Found, pick
+from .loop import Found, worse_seen
 from .objectives import Objective, See, session
 from .threats import Threat
 
@@ -21,7 +21,7 @@ def square(objective: Objective, threat: Threat, *, queries: int = 1000, share: 
         share: the share of pixels changed by the first squares.
     Raises:
         BrittleError: another norm than Linf, or examples that are not images [B, C, H, W].
-    Cost: `queries` forward passes. Random: stripes, signs, places.
+    Cost: `queries` + 1 forward passes. Random: stripes, signs, places.
     Source: Andriushchenko et al. 2020, algorithms 1-2.
     Differs: places and signs are hashes of the image, so that a batch is not one draw.
     """
@@ -41,13 +41,8 @@ def _search(see: See, x: Images, y: Labels, threat: Threat, queries: int, share:
     _, channels, height, width = x.shape
     keys, eps = keys_of(x), threat.radius
     stripes = _signs(uniform(keys, torch.Size([channels, 1, width]), seed=seed)) * eps
-    clean = see(x, y)
-    best_x, best = threat.allow(x, x + stripes), see(threat.allow(x, x + stripes), y)
-    back = (clean.fooled & ~best.fooled) | ((clean.fooled == best.fooled) & (clean.loss > best.loss))
-    best_x, best = (
-        pick(back, x, best_x),
-        type(best)(*(torch.where(back, a, b) for a, b in zip(clean, best, strict=True))),
-    )
+    striped = threat.allow(x, x + stripes)
+    best_x, best = worse_seen(x, see(x, y), striped, see(striped, y))
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
     for k in range(1, queries):
         side = max(1, min(round(math.sqrt(_share_at(k, queries, share) * height * width)), height, width))
@@ -58,12 +53,7 @@ def _search(see: See, x: Images, y: Labels, threat: Threat, queries: int, share:
         inside = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
         proposal = torch.where(inside, x + eps * _signs(place[:, 2:])[:, :, None, None].to(x.dtype), best_x)
         proposal = threat.allow(x, proposal)
-        seen = see(proposal, y)
-        better = (seen.fooled & ~best.fooled) | ((seen.fooled == best.fooled) & (seen.loss > best.loss))
-        best_x, best = (
-            pick(better, proposal, best_x),
-            type(best)(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True))),
-        )
+        best_x, best = worse_seen(proposal, see(proposal, y), best_x, best)
     return Found(best_x, best.fooled, best.margin)
 
 

@@ -1,6 +1,7 @@
 """Threats: the set of images that an adversary may hand in instead of `x`, as frozen data."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -42,7 +43,8 @@ class Threat:
     def radius(self) -> float:
         """`eps` as a number; fractions are parsed, never evaluated."""
         try:
-            return float(Fraction(self.eps))
+            above, _, below = self.eps.partition("/")
+            return float(Fraction(above) / Fraction(below or 1))
         except (ValueError, ZeroDivisionError):
             raise BrittleError(f"eps must be a number or a fraction such as 8/255, not {self.eps!r}") from None
 
@@ -82,7 +84,10 @@ class Threat:
 
 def Linf(eps: float | str) -> Threat:
     """Every pixel may move by `eps` (MNIST 0.3, CIFAR-10 "8/255", ImageNet "4/255")."""
-    return Threat("Linf", str(eps))
+    threat = Threat("Linf", str(eps))
+    if threat.radius > 1:
+        warnings.warn(f"Linf {eps} is more than the whole range of pixels; is {eps}/255 meant?", stacklevel=2)
+    return threat
 
 
 def L2(eps: float | str) -> Threat:

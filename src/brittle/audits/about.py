@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from brittle.ground import fast_dtype, pick_device
+from brittle.ground import fast_dtype
 
 
-def circumstances(device: str, seconds: float, seed: int) -> dict[str, Any]:
+def circumstances(place: torch.device, seconds: float, seed: int) -> dict[str, Any]:
     """What a reader needs to repeat a run: versions, hardware, precision, seconds, date."""
-    place = pick_device(device)
     names = ("brittle", "torch", "numpy", "scipy", "lightning-fabric", "safetensors")
     versions = {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
     hardware = (

@@ -58,8 +58,12 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     findings.append(_probabilities(logits))
     findings.append(_modes(model))
     with torch.no_grad(), eval_mode(model):
-        again, alone = logits_of(model(x)).float(), logits_of(model(x[:1])).float()
-        findings.append(_same(again, logits))
+        findings.append(_same(logits_of(model(x)).float(), logits))
+        try:
+            alone = logits_of(model(x[:1])).float()
+        except Exception:
+            hint = "export it with a dynamic batch dimension, or wrap it to pad batches"
+            return [*findings, Finding("answer", "bad", f"the model takes batches of {len(x)} but not of 1", hint)]
         findings.append(_alone(alone, logits[:1]))
         if bool((y < logits.shape[1]).all()):
             findings.append(_normalisation(model, x, y, logits))

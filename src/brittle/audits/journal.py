@@ -1,7 +1,6 @@
 """The journal of an audit: each finished piece of work as one file, so that a kill loses only the piece at hand."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,3 @@ class Journal:
             held = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
             header = {"brittle": json.dumps({"identity": self.identity, "facts": facts})}
             write_bytes(self.folder / f"{key}.safetensors", save(held, header))
-
-    def clear(self) -> None:
-        """Forget every piece; the work they belong to is done."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)

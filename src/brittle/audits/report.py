@@ -10,7 +10,6 @@ from torch import Tensor
 
 from brittle.learning import save_tensors, write_bytes
 
-from .about import circumstances
 from .statistics import Proportion
 
 
@@ -44,7 +43,6 @@ class Report:
         unsaid = {
             "model": {"name": "model", "digest": "", "parameters": None, "training": None},
             "data": {"name": f"images {shape}", "n": self.clean.n, "of": self.clean.n, "classes": [], "digest": ""},
-            "run": circumstances("cpu", 0.0, 0),
         }
         record = {**unsaid, **self.record, **(about or {})}
         places = {entry["threat"]: index for index, entry in enumerate(record["threats"])}

@@ -35,7 +35,7 @@ class Standing:
         self.alive[broken] = False
         self.alive_8bit[rows[piece["broken_8bit"]]] = False
         self.adversarial[broken] = piece["x"][news[piece["broken"]]].to(self.adversarial)
-        self.sizes[broken] = piece["size"][news[piece["broken"]]].to(self.sizes)
+        self.sizes[broken.cpu()] = piece["size"].cpu()[news[piece["broken"]].cpu()]
         for row in broken.tolist():
             self.breaker[row] = name
         row = self.tally.setdefault(name, {"name": name, "tried": 0, "claimed": 0, "verified": 0, "broke": 0, "seconds": 0.0})

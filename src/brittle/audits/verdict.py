@@ -31,6 +31,8 @@ def verdict_of(
     again = "brittle audit MODEL --effort thorough -n all"
     if bad:
         level, why, next_step = "broken", f"but do not trust it: {_said(bad[0])}", bad[0].hint
+    elif any(finding.level == "skipped" for finding in findings) and not skipped:
+        level, why, next_step = "suspicious", "but whether gradients can be trusted was not looked at", again
     elif skipped:
         level, why, next_step = (
             "suspicious",

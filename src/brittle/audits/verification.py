@@ -10,11 +10,12 @@ from torch import Tensor
 from brittle.attacks import Threat, against, session
 from brittle.ground import Flags, Images, Labels
 
-TOLERANCE = 1e-5  # relative, on eps: float32 pixels cannot sum up more exactly
+TOLERANCE = 1e-5  # relative, on eps
+ROUNDING = 2.0**-24  # of a float32 pixel in [0, 1], per coordinate
 
 
 class Verified(NamedTuple):
-    """Per example: fooled by an allowed image [B]; by that image in 8 bits [B]; the perturbation's size [B]; allowed [B]."""
+    """Per example: fooled by an allowed image [B]; by it in 8 bits [B]; the change's size [B] (on the CPU); allowed [B]."""
 
     broken: Flags
     broken_8bit: Flags
@@ -27,11 +28,12 @@ def verify(model: Callable[[Tensor], Any], threat: Threat, x: Images, x_adv: Ima
 
     Cost: two forward passes in float32.
     """
-    delta = (x_adv.double() - x.double()).flatten(1)
+    delta = (x_adv.cpu().double() - x.cpu().double()).flatten(1)
     size = threat.geometry.size(delta)
+    slack = float(threat.geometry.size(torch.full_like(delta[:1], ROUNDING))) if len(delta) else 0.0
     flat = x_adv.flatten(1)
     inside = (flat >= 0).all(1) & (flat <= 1).all(1)  # false for NaN too
-    allowed = inside & (size <= threat.radius * (1 + TOLERANCE))
+    allowed = inside & (size <= threat.radius * (1 + TOLERANCE) + slack).to(inside.device)
     with session(against(model)) as see, torch.no_grad():
         fooled = see(x_adv, y).fooled
         fooled_8bit = see(to_8bit(x, x_adv), y).fooled
@@ -41,6 +43,7 @@ def verify(model: Callable[[Tensor], Any], threat: Threat, x: Images, x_adv: Ima
 def to_8bit(x: Images, x_adv: Images) -> Images:
     """`x_adv` with each pixel's change from `x` cut to a whole number of 1/255.
 
-    If x is an 8-bit image so is the result, and it is in every ball that held `x_adv`: no pixel moves further than before.
+    If x is an 8-bit image so is the result, and it is in every ball that held `x_adv`: no pixel moves further than before
+    (but for a thousandth of 1/255, which absorbs rounding errors of x itself).
     """
     return (x + ((x_adv - x) * 255 + 1e-3 * (x_adv - x).sign()).trunc() / 255).clamp(0, 1)

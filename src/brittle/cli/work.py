@@ -113,7 +113,7 @@ def audit(
 def attack(
     model: Model,
     data: Data = None,
-    threat: Annotated[str, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255")] = "Linf:8/255",
+    threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255")] = None,
     name: Annotated[str, typer.Option("--attack", help="fgsm, pgd, mim, apgd or second_order")] = "pgd",
     steps: Annotated[int, typer.Option("--steps", help="number of steps")] = 40,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
@@ -126,7 +126,6 @@ def attack(
     fresh: Fresh = False,
 ) -> None:
     """Run one attack on every image, verified."""
-    from brittle.attacks import Threat
     from brittle.studies import Attack, File, Store, running
     from brittle.studies.nodes import Source
 
@@ -135,7 +134,7 @@ def attack(
 
     file = File.of(model, weights)
     source = Source.of(data_of(data, file.load().header), data_dir)
-    node = Attack(file, source, Threat.parse(threat), name, steps, count_of(n), seed)
+    node = Attack(file, source, threats_of([threat] if threat else None, source.name)[0], name, steps, count_of(n), seed)
     folder = follow(running(node, Store(), device=device, fresh=fresh))
     record = json_of(folder / "attack.json")
     if out:

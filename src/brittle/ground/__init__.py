@@ -3,7 +3,7 @@
 from brittle.errors import BrittleError
 
 from .devices import fast_dtype, keep_freed_memory, pick_device
-from .gradients import eval_mode, frozen, value_and_grad
+from .gradients import eval_mode, frozen, seeded, value_and_grad
 from .noise import keys_of, normal, uniform
 from .norms import NORMS, Norm, norm_named
 from .types import Flags, Images, Labels, Logits, PerExample
@@ -25,6 +25,7 @@ __all__ = [
     "norm_named",
     "normal",
     "pick_device",
+    "seeded",
     "uniform",
     "value_and_grad",
 ]

@@ -42,17 +42,20 @@ def eval_mode(model: object) -> Iterator[None]:
 
 
 def frozen(model: Callable[[Tensor], Any], dtype: torch.dtype = torch.float32) -> Callable[[Tensor], Any]:
-    """`model` as a function of the input alone: its parameters detached, laid out channels-last, multiplied in `dtype`.
+    """`model` as a function of the input alone: its parameters detached, its buffers copied, multiplied in `dtype`.
 
-    The parameters are taken as they are now; the model itself is not changed. What is no eager `nn.Module` (functions,
-    TorchScript) is called as it is.
+    Parameters and buffers are taken as they are now; the model itself is not changed. Models with a true attribute
+    `channels_last` (those of `build_net`) are laid out so, which convolutions prefer; others may rely on their own layout.
+    What is no eager `nn.Module` (functions, TorchScript) is called as it is.
     """
     forward: Callable[[Tensor], Any] = model
     if isinstance(model, nn.Module) and not isinstance(model, torch.jit.ScriptModule):
-        held = {name: _channels_last(value.detach()) for name, value in model.named_parameters()}
+        laid = _channels_last if getattr(model, "channels_last", False) else _as_it_is
+        held = {name: laid(value.detach()) for name, value in model.named_parameters()}
+        held |= {name: value.clone() for name, value in model.named_buffers()}
 
         def forward(x: Tensor) -> Any:
-            return functional_call(model, held, (_channels_last(x),))
+            return functional_call(model, held, (laid(x),))
 
     if dtype == torch.float32:
         return forward
@@ -62,6 +65,22 @@ def frozen(model: Callable[[Tensor], Any], dtype: torch.dtype = torch.float32) -
             return forward(x)
 
     return mixed
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """torch's global generators of the CPU and of `device` seeded within, and put back as they were afterwards."""
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda, device_type="cuda"):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def _as_it_is(value: Tensor) -> Tensor:
+    return value
 
 
 def _channels_last(value: Tensor) -> Tensor:

@@ -48,8 +48,8 @@ class Inner:
 
     Attributes:
         attack: `pgd`, `fgsm`, `mim` or `second_order`.
-        steps: gradients per example (1 for fgsm).
-        step: length of a step as a share of eps; default 2.5 / steps, or 1.25 for fgsm.
+        steps: gradients per example (fgsm always takes one, of length eps).
+        step: length of a step as a share of eps; default 2.5 / steps.
         start: `random` or `clean`.
     """
 

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import sys
+import uuid
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -35,22 +36,23 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
     Args:
         spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `FILE.pt2` (torch.export), or `module:callable`,
             imported from the working directory; a class or function without required arguments is called and must give a model.
-        weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; the prefixes `module.`
-            and `model.` are cut.
+        weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; prefixes `module.` or
+            `model.` are cut where that makes it fit.
     Raises:
         BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is ever run.
     """
     path = Path(spec).expanduser()
     if path.suffix == ".safetensors":
         net, header = load_net(path)
-        return Loaded(net, header.get("name", path.stem), spec, _sha256(path), header)
+        return Loaded(net, header.get("name", path.stem), spec, _sha256_of(net), header)
     if path.suffix in (".pt", ".ts", ".pth", ".pt2", ".torchscript") or path.is_file():
         return Loaded(_load_program(path), path.stem, spec, _sha256(path))
     if ":" in spec:
         model, source = _import(spec)
         if weights:
             _load_weights(model, weights, spec)
-        digest = hashlib.sha256("".join(_sha256(part) for part in (source, weights) if part).encode()).hexdigest()
+        # what a plain function depends on cannot be known: it is never taken for the same model twice
+        digest = f"{_sha256(source)}{_sha256_of(model)}" if isinstance(model, nn.Module) else uuid.uuid4().hex
         return Loaded(model, spec, spec, digest)
     raise BrittleError(f"{spec!r} is no model: give FILE.safetensors, a TorchScript or torch.export file, or module:callable")
 
@@ -135,12 +137,26 @@ def _load_weights(model: Any, path: Path, spec: str) -> None:
     )
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise BrittleError(f"{path} holds no state dict (names to tensors)")
-    state = {name.removeprefix("module.").removeprefix("model."): value for name, value in state.items()}
+    for prefix in ("", "module.", "model."):  # as DataParallel and other wrappers write them
+        cut = {name.removeprefix(prefix): value for name, value in state.items()}
+        if set(cut) == set(model.state_dict()):
+            break
+    else:
+        cut = state
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(cut)
     except RuntimeError as error:
         raise BrittleError(f"{path} does not fit {spec}: {' '.join(str(error).split())[:200]}") from None
 
 
 def _sha256(path: Path | None) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+
+
+def _sha256_of(net: nn.Module) -> str:
+    """Of the architecture as it prints itself, and of every parameter and buffer."""
+    sha = hashlib.sha256(repr(net).encode())
+    for name, value in sorted(net.state_dict().items()):
+        sha.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return sha.hexdigest()

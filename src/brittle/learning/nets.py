@@ -167,5 +167,6 @@ def build_net(
     """
     if name not in NETS:
         raise BrittleError(f"no net is called {name!r}; known: {', '.join(NETS)}")
-    normalize = Normalize(mean or [0.0] * shape[0], std or [1.0] * shape[0])
-    return nn.Sequential(normalize, NETS[name].build(shape, classes))
+    net = nn.Sequential(Normalize(mean or [0.0] * shape[0], std or [1.0] * shape[0]), NETS[name].build(shape, classes))
+    net.channels_last = True  # type: ignore[assignment]
+    return net

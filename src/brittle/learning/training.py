@@ -1,5 +1,6 @@
 """The one training loop, on Lightning Fabric. It yields progress; it resumes from its own state file, bit for bit on a CPU."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import Threat, against, pgd
-from brittle.ground import BrittleError, fast_dtype, keep_freed_memory
+from brittle.attacks import Threat, against, pgd, session
+from brittle.ground import BrittleError, fast_dtype, keep_freed_memory, pick_device, seeded
 
 from .checkpoints import load_tensors, save_tensors
 from .data import DataSet, Split, batches, default_augment
@@ -75,11 +76,11 @@ OPTIMIZERS = ("adam", "sgd")
 
 @dataclass(frozen=True)
 class Progress:
-    """What the loop says as it goes: after each step the loss; at the end of each epoch accuracies on validation images too."""
+    """What the loop says as it goes: now and then the loss of a step; at each epoch's end accuracies on validation images."""
 
     step: int
     steps: int
-    loss: float
+    loss: float | None
     lr: float
     clean: float | None = None
     robust: float | None = None
@@ -91,7 +92,6 @@ class State:
     """All that a resumed run needs beside the net and the optimiser."""
 
     step: int = 0
-    loss: float = math.nan
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -121,52 +121,43 @@ def train(
     from lightning_fabric import Fabric  # here, because importing it takes as long as importing torch
 
     keep_freed_memory()
-    half = recipe.precision == "fast" and fast_dtype(_kind(device)) == torch.bfloat16
-    fabric = Fabric(accelerator=_kind(device), devices=1, precision="bf16-mixed" if half else "32-true")
-    fabric.launch()
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = _optimizer(net, recipe)
-    wrapped, optimizer = fabric.setup(net, optimizer)
+    place = pick_device(device)
+    half = recipe.precision == "fast" and fast_dtype(place.type) == torch.bfloat16
+    devices = [place.index or 0] if place.type == "cuda" else 1
+    fabric = Fabric(accelerator=place.type, devices=devices, precision="bf16-mixed" if half else "32-true")
+    if getattr(net, "channels_last", False):
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wrapped, optimizer = fabric.setup(net, _optimizer(net, recipe))
     learner = Learner(net, wrapped)
-    identity = _identity(data, goal, recipe, seed)
+    identity = _identity(net, data, goal, recipe, seed, half)
     state = _restore(state_file, net, optimizer, identity)
-    train_split, validation = (
-        data.train.to(fabric.device),
-        data.validation.take(min(500, len(data.validation))).to(fabric.device),
-    )
+    learned, validation = data.train.to(place), data.validation.take(min(500, len(data.validation))).to(place)
     augment = default_augment(data.name)
-    per_epoch = math.ceil(len(train_split) / recipe.batch)
+    per_epoch = math.ceil(len(learned) / recipe.batch)
     steps = max(1, round(recipe.epochs * per_epoch))
     saved = time.monotonic()
     order: tuple[Tensor, ...] = ()
-    losses: list[Tensor] = []
     while state.step < steps:
-        epoch, place = divmod(state.step, per_epoch)
-        if not order or place == 0:
-            order = batches(len(train_split), recipe.batch, seed=seed, epoch=epoch)
+        epoch, index = divmod(state.step, per_epoch)
+        if not order or index == 0:
+            order = batches(len(learned), recipe.batch, seed=seed, epoch=epoch)
         at = Moment(state.step, state.step / steps, seed * 1_000_003 + state.step)
-        torch.manual_seed(at.seed)
-        rows = order[place].to(fabric.device)
-        x, y = augment(train_split.x(rows), at.seed), train_split.labels[rows]
         rate = recipe.lr * SCHEDULES[recipe.schedule]((state.step + 1) / steps if recipe.schedule == "triangular" else at.done)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        wrapped.train()
-        loss = goal.losses(learner, x, y, at).mean()
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        losses.append(loss.detach())
-        ends = state.step + 1 == steps or place + 1 == per_epoch
-        due = ends or time.monotonic() - saved > SAVE_EVERY
-        if len(losses) == 10 or due or state.step == 0:  # one read of the host in ten steps, and before anything is saved
-            state.loss = float(torch.stack(losses).mean())
-            losses.clear()
-            if not math.isfinite(state.loss):
-                kept = f"; the state before it is in {state_file}" if state_file and state_file.exists() else ""
-                raise BrittleError(f"the loss became {state.loss} at step {state.step + 1}{kept}; try a smaller --lr")
+        with seeded(at.seed, place):
+            rows = order[index].to(place)
+            wrapped.train()
+            loss = goal.losses(learner, augment(learned.x(rows), at.seed), learned.labels[rows], at).mean()
+            optimizer.zero_grad()
+            fabric.backward(loss)
+        ends = state.step + 1 == steps or index + 1 == per_epoch
+        due = ends or (state_file is not None and time.monotonic() - saved > SAVE_EVERY)
+        if due or state.step % 10 == 0:  # one read of the host in ten steps, and before anything is saved
+            _check(float(loss), state.step, state_file)
         optimizer.step()
         state.step += 1
-        event = Progress(state.step, steps, state.loss, rate)
+        event = Progress(state.step, steps, float(loss) if due or state.step % 10 == 1 else None, rate)
         if ends:
             event = _validated(net, validation, goal, event, state.history)
             state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
@@ -176,6 +167,12 @@ def train(
         yield event
 
 
+def _check(loss: float, step: int, state_file: Path | None) -> None:
+    if not math.isfinite(loss):
+        kept = f"; the state before it is in {state_file}" if state_file and state_file.exists() else ""
+        raise BrittleError(f"the loss became {loss} at step {step + 1}{kept}; try a smaller --lr")
+
+
 def history_of(state_file: Path) -> list[dict[str, Any]]:
     """The epochs of a training run, from its state file."""
     return list(load_tensors(state_file)[1]["state"]["history"])
@@ -183,8 +180,6 @@ def history_of(state_file: Path) -> list[dict[str, Any]]:
 
 def accuracy(net: nn.Module, split: Split, threat: Threat | None = None, steps: int = 10, batch: int = 500) -> float:
     """Share of right answers in eval mode; with a threat, of answers still right under PGD."""
-    from brittle.attacks import session
-
     right = 0
     for start in range(0, len(split), batch):
         rows = slice(start, start + batch)
@@ -214,14 +209,10 @@ def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(net.parameters(), lr=recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
 
 
-def _kind(device: str) -> str:
-    from brittle.ground import pick_device
-
-    return pick_device(device).type
-
-
-def _identity(data: DataSet, goal: Goal, recipe: Recipe, seed: int) -> str:
-    return f"{data.name} {goal!r} {recipe!r} seed {seed}"
+def _identity(net: nn.Module, data: DataSet, goal: Goal, recipe: Recipe, seed: int, half: bool) -> str:
+    digests = data.train.digest, data.validation.digest
+    said = f"{data.name} {digests} {goal!r} {recipe!r} seed {seed} half {half} torch {torch.__version__} {net!r}"
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _save(path: Path, net: nn.Module, optimizer: Any, state: State, identity: str) -> None:

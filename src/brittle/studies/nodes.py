@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -41,15 +41,23 @@ class Step(NamedTuple):
     text: str
 
 
+Work = Generator[Step, None, bool]
+
+
 @runtime_checkable
 class Node(Protocol):
-    """A declaration: what it needs first, and how it is computed into a folder from the folders of those."""
+    """A declaration: what it needs first, and how it is computed into a folder from the folders of those.
+
+    `compute` yields its progress and returns whether the result is complete; `results` names the files that stay.
+    """
 
     @property
     def needs(self) -> tuple["Node", ...]: ...
     @property
     def title(self) -> str: ...
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Iterator[Step]: ...
+    @property
+    def results(self) -> tuple[str, ...]: ...
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work: ...
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,10 @@ class Train:
     seed: int = 0
 
     @property
+    def results(self) -> tuple[str, ...]:
+        return ("model.safetensors",)
+
+    @property
     def needs(self) -> tuple[Node, ...]:
         return ()
 
@@ -101,20 +113,21 @@ class Train:
         threats = " ".join(str(threat) for threat in getattr(self.goal, "threats", ()))
         return f"{self.data.name} {self.net} {type(self.goal).__name__.lower()} {threats}".strip()
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Iterator[Step]:
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         data, started = self.data.load(), time.monotonic()
         mean, std = statistics_of(data.name, data.shape[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             net = build_net(self.net, data.shape, len(data.classes), mean, std)  # type: ignore[arg-type]
         state = folder / "training.safetensors"
-        alarms, said = [], ""
+        alarms, said, loss = [], "", ""
         for event in train(net, data, self.goal, self.recipe, seed=self.seed, state_file=state, device=device):
             if event.clean is not None:
                 robust = "" if event.robust is None else f" robust {event.robust:.1%}"
                 said = f"clean {event.clean:.1%}{robust}"
                 alarms += [event.alarm] if event.alarm else []
-            yield Step(event.step, event.steps, f"loss {event.loss:.3f} {said} {alarms[-1] if alarms else ''}".strip())
+            loss = loss if event.loss is None else f"loss {event.loss:.3f}"
+            yield Step(event.step, event.steps, f"{loss} {said} {alarms[-1] if alarms else ''}".strip())
         header = {
             "name": self.title,
             "net": self.net,
@@ -128,26 +141,26 @@ class Train:
             "declaration": hash_of(self),
             "epochs": self.recipe.epochs,
             "history": history_of(state),
-            "run": circumstances(device, time.monotonic() - started, self.seed),
+            "run": circumstances(pick_device(device), time.monotonic() - started, self.seed),
         }
         save_net(folder / "model.safetensors", net, header)
-        state.unlink()
+        return True
 
 
 @dataclass(frozen=True)
 class File:
-    """A model from outside, by the SHA-256 of what it was read from."""
+    """A model from outside, known by a digest of its content; where it lies does not matter."""
 
-    spec: str
+    spec: str = field(compare=False)
     digest: str
-    weights: str | None = None
+    weights: str | None = field(default=None, compare=False)
     loaded: Loaded | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, spec: str, weights: Path | None = None) -> "File":
         """The model that `spec` names (see `load_model`)."""
         loaded = load_model(spec, weights)
-        return cls(loaded.name, loaded.digest, str(weights) if weights else None, loaded)
+        return cls(spec, loaded.digest, str(weights) if weights else None, loaded)
 
     def load(self) -> Loaded:
         """The model itself."""
@@ -169,11 +182,8 @@ def _examples(source: Source, n: int) -> Split:
 def _about(loaded: Loaded, split: Split, of: int) -> dict[str, Any]:
     header = loaded.header or {}
     parameters = sum(value.numel() for value in loaded.model.parameters()) if isinstance(loaded.model, nn.Module) else None
-    training = (
-        {key: header[key] for key in ("goal", "epochs", "net", "history")} | {"threat": ", ".join(header["threats"])}
-        if header
-        else None
-    )
+    keys = ("goal", "epochs", "net", "history")
+    training = {key: header.get(key) for key in keys} | {"threat": ", ".join(header.get("threats", ()))} if header else None
     return {
         "model": {
             "name": loaded.name,
@@ -203,6 +213,10 @@ class Attack:
             raise BrittleError(f"no attack is called {self.attack!r}; known: {', '.join(ATTACKS)}")
 
     @property
+    def results(self) -> tuple[str, ...]:
+        return ("attack.json", "attack.safetensors")
+
+    @property
     def needs(self) -> tuple[Node, ...]:
         return (self.model,) if isinstance(self.model, Train) else ()
 
@@ -210,7 +224,7 @@ class Attack:
     def title(self) -> str:
         return f"{self.attack} {self.threat}"
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Iterator[Step]:
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         loaded, split, place, started = (
             _model(self.model, inputs),
             _examples(self.data, self.n),
@@ -224,12 +238,12 @@ class Attack:
             part = split.take(slice(start, start + 500)).to(place)
             x, y = part.x(), part.labels
             x_adv = attack(x, y)
-            broken.append(verify(model, self.threat, x, x_adv, y).broken.cpu())
+            broken.append((verify(model, self.threat, x, x_adv, y).broken | verify(model, self.threat, x, x, y).broken).cpu())
             images.append(x_adv.cpu())
             left = Proportion(int((~torch.cat(broken)).sum()), start + len(x))
             yield Step(start + len(x), len(split), f"{left} withstand")
         save_tensors(folder / "attack.safetensors", {"x_adv": torch.cat(images), "broken": torch.cat(broken)}, {})
-        run = circumstances(device, time.monotonic() - started, self.seed)
+        run = circumstances(pick_device(device), time.monotonic() - started, self.seed)
         record = {
             "attack": attack.name,
             "threat": str(self.threat),
@@ -238,6 +252,7 @@ class Attack:
             "run": run,
         }
         write_bytes(folder / "attack.json", json.dumps(record, indent=1).encode())
+        return True
 
 
 @dataclass(frozen=True)
@@ -250,7 +265,11 @@ class Audit:
     effort: str = "standard"
     n: int = 500
     seed: int = 0
-    budget: float | None = None
+    budget: float | None = field(default=None, compare=False)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("audit.json", "audit.safetensors")
 
     @property
     def needs(self) -> tuple[Node, ...]:
@@ -260,23 +279,15 @@ class Audit:
     def title(self) -> str:
         return f"audit in {' '.join(map(str, self.threats))}"
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Iterator[Step]:
-        loaded, split, started = _model(self.model, inputs), _examples(self.data, self.n), time.monotonic()
-        journal = Journal(folder / "pieces", hash_of(self))
-        data = split.x(), split.labels
-        for event in auditing(
-            loaded.model,
-            data,
-            self.threats,
-            effort=self.effort,
-            seed=self.seed,
-            budget=self.budget,
-            journal=journal,
-            device=device,
-        ):
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        loaded, split, place = _model(self.model, inputs), _examples(self.data, self.n), pick_device(device)
+        model = loaded.model.to(place) if isinstance(loaded.model, nn.Module) else loaded.model
+        journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
+        data = split.x().to(place), split.labels.to(place)
+        for event in auditing(model, data, self.threats, effort=self.effort, seed=self.seed, budget=self.budget, journal=journal):
             yield Step(event.done, event.total, event.text)
-        assert event.report is not None
-        run = circumstances(device, time.monotonic() - started, self.seed) | {"effort": self.effort}
-        event.report.verdict["next"] = event.report.verdict["next"].replace("MODEL", loaded.source)
-        event.report.save(folder, {**_about(loaded, split, len(self.data.load().test)), "run": run})
-        journal.clear()
+        report = event.report
+        assert report is not None, "the last event carries the report"
+        report.verdict["next"] = report.verdict["next"].replace("MODEL", loaded.source)
+        report.save(folder, _about(loaded, split, len(self.data.load().test)))
+        return not report.record["skipped"]

@@ -1,11 +1,11 @@
 """One runner for all nodes: what is needed first, what is stored already, the rest computed and kept."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .declare import declaration_of, hash_of
-from .nodes import Node
+from .nodes import Node, Work
 from .store import Store
 
 
@@ -45,6 +45,16 @@ def running(node: Node, store: Store, *, device: str = "auto", fresh: bool = Fal
             yield Event(node.title, 1, 1, "stored", folder, stored=True)
             return
         yield Event(node.title, 0, 1, "starting", warning=warning)
-        for step in node.compute(store.work(key), tuple(inputs), device):
-            yield Event(node.title, step.done, step.total, step.text)
-        yield Event(node.title, 1, 1, "done", store.finish(key, declaration_of(node)))
+        complete = yield from _told(node, node.compute(store.work(key), tuple(inputs), device))
+        # what a budget cut short is shown, and goes on from its journal when it is asked for again
+        folder = store.finish(key, declaration_of(node), node.results) if complete else store.work(key)
+        yield Event(node.title, 1, 1, "done" if complete else "cut short", folder)
+
+
+def _told(node: Node, work: Work) -> Generator[Event, None, bool]:
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as ended:
+            return bool(ended.value)
+        yield Event(node.title, step.done, step.total, step.text)

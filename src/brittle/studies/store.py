@@ -24,7 +24,7 @@ class Store:
         self.root = Path(root or os.environ.get("BRITTLE_STORE") or cache / "brittle" / "store")
 
     def read(self, key: str) -> tuple[Path | None, str | None]:
-        """The folder of a finished result, or none; and, where an entry was damaged, a line that says so (it is set aside)."""
+        """The folder of a finished result, or none; and, where an entry was damaged, a line that says so (it is removed)."""
         folder = self.root / key
         if not folder.is_dir():
             return None, None
@@ -44,12 +44,17 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def finish(self, key: str, declaration: Any) -> Path:
-        """Make the work folder the result: digests of its files, then one rename."""
+    def finish(self, key: str, declaration: Any, results: tuple[str, ...]) -> Path:
+        """Make the work folder the result: digests of the files that stay, one rename, and only then the rest is removed."""
         work, folder = self.work(key), self.root / key
-        files = {path.name: _digest(path) for path in sorted(work.iterdir()) if path.is_file() and path.name != "entry.json"}
+        files = {name: _digest(work / name) for name in results}
         write_bytes(work / "entry.json", json.dumps({"declaration": declaration, "files": files}, indent=1).encode())
         os.replace(work, folder)
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name not in (*results, "entry.json"):
+                path.unlink(missing_ok=True)
         return folder
 
     def forget(self, key: str) -> None:
