@@ -29,7 +29,7 @@ from brittle.learning import Adversarial, Inner, Recipe, load, load_net
 N, STEPS = 1000, 40
 THREATS = {"Linf:0.3": (Linf(0.3), 0.01), "L2:2": (L2(2), 0.125)}
 PEERS = ("foolbox", "torchattacks", "art")
-BATCHES = (100, 250, 500, 1000)
+BATCHES = (100, 250, 1000)
 
 
 def attack_of(library: str, net: nn.Module, threat: Threat, step: float, batch: int) -> Callable[[Tensor, Tensor], Tensor]:
@@ -74,12 +74,12 @@ def batched(attack: Callable[[Tensor, Tensor], Tensor], size: int) -> Callable[[
 
 
 def serve(library: str, checkpoint: str, folder: str) -> None:
-    """One library's process: for each line (threat, batch) on stdin run the attack once, and answer seconds and peak memory."""
+    """One library's process: for each line (threat, batch, images) on stdin run the attack once; answer seconds and peak memory."""
     net, _ = load_net(Path(checkpoint))
     test = load("mnist").test.take(N)
-    x, y = test.x(), test.labels
     for line in sys.stdin:
-        name, batch = line.split()
+        name, batch, count = line.split()
+        x, y = test.take(int(count)).x(), test.labels[: int(count)]
         threat, step = THREATS[name]
         attack = attack_of(library, net, threat, step, int(batch))
         started = time.perf_counter()
@@ -111,10 +111,10 @@ class Worker:
         self.library, self.folder = library, folder
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def run(self, threat: str, batch: int) -> dict[str, Any]:
+    def run(self, threat: str, batch: int, count: int = N) -> dict[str, Any]:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{threat} {batch}\n")
+        self.process.stdin.write(f"{threat} {batch} {count}\n")
         self.process.stdin.flush()
         while not (line := self.process.stdout.readline()).startswith("{"):  # a peer may print
             if not line:
@@ -133,9 +133,10 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for threat in THREATS:
             workers = {library: Worker(library, checkpoint, folder) for library in ("brittle", *PEERS)}
-            # a first round at each batch size warms everything up and picks each peer's best
+            # a first round on fewer images warms everything up and picks each peer's best batch size
             first = {
-                library: {batch: worker.run(threat, batch)["seconds"] for batch in BATCHES} for library, worker in workers.items()
+                library: {batch: worker.run(threat, batch, max(250, batch))["seconds"] / max(250, batch) for batch in BATCHES}
+                for library, worker in workers.items()
             }
             best = {library: min(seconds, key=lambda batch: seconds[batch]) for library, seconds in first.items()}
             seconds: dict[str, list[float]] = {library: [] for library in workers}
@@ -166,7 +167,7 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, Any]:
         "rounds": rounds,
         "model": header["name"],
         "table": table,
-        "run": circumstances("cpu", 0.0, 0),
+        "run": circumstances(torch.device("cpu"), 0.0, 0),
     }
 
 

@@ -154,10 +154,10 @@ def train(
         ends = state.step + 1 == steps or index + 1 == per_epoch
         due = ends or (state_file is not None and time.monotonic() - saved > SAVE_EVERY)
         if due or state.step % 10 == 0:  # one read of the host in ten steps, and before anything is saved
-            _check(float(loss), state.step, state_file)
+            _check(float(loss.detach()), state.step, state_file)
         optimizer.step()
         state.step += 1
-        event = Progress(state.step, steps, float(loss) if due or state.step % 10 == 1 else None, rate)
+        event = Progress(state.step, steps, float(loss.detach()) if due or state.step % 10 == 1 else None, rate)
         if ends:
             event = _validated(net, validation, goal, event, state.history)
             state.history.append({"epoch": state.step / per_epoch, **asdict(event)})

@@ -42,7 +42,7 @@ def read_folder(name: str, path: Path) -> DataSet:
     labels = torch.tensor([label for part in listed for _, label in part])
     cut = len(listed[0])
     test = (images[cut:], labels[cut:]) if all(present) else None
-    return assemble(name, classes, _shuffled((images[:cut], labels[:cut])), test and _shuffled(test))
+    return assemble(name, classes, (images[:cut], labels[:cut]), test, shuffle=True)
 
 
 def read_tensors(name: str, path: Path) -> DataSet:
@@ -65,13 +65,7 @@ def read_tensors(name: str, path: Path) -> DataSet:
         raise BrittleError(f"{path}: not a safetensors file ({error}); {hint}") from error
     train = _pair(path, tensors, "")
     test = _pair(path, tensors, "test_") if tensors.keys() & {"test_images", "test_labels"} else None
-    return assemble(name, _named_classes(path, metadata, train, test), _shuffled(train), test and _shuffled(test))
-
-
-def _shuffled(pair: Pair) -> Pair:
-    """In one fixed order: data that lie sorted by class would make the first n of them an unfair sample."""
-    order = torch.randperm(len(pair[1]), generator=torch.Generator().manual_seed(0))
-    return pair[0][order], pair[1][order]
+    return assemble(name, _named_classes(path, metadata, train, test), train, test, shuffle=True)
 
 
 def _classes(root: Path) -> tuple[str, ...]:

@@ -108,10 +108,12 @@ class DataSet:
         return self.train.classes
 
 
-def assemble(name: str, classes: tuple[str, ...], train: Pair, test: Pair | None) -> DataSet:
+def assemble(name: str, classes: tuple[str, ...], train: Pair, test: Pair | None, *, shuffle: bool = False) -> DataSet:
     """The data set made of these images: validation (10 %, at most 5,000) comes out of train, never out of test.
 
     Without a test part, 20 % of the images become one. Both splits are stratified, and the same on every machine.
+    `shuffle` brings every part into one fixed random order: where images lie sorted by class, the first n would be an
+    unfair sample.
 
     Raises:
         BrittleError: as for `Split`; no images; too few images of some class to split.
@@ -129,7 +131,12 @@ def assemble(name: str, classes: tuple[str, ...], train: Pair, test: Pair | None
         raise BrittleError(f"{tested.name}: there are no images in it; add some, or give no test part")
     rest, held_out = _stratified(known, min(5000, len(known) // 10))
     validation = replace(known.take(held_out), name=f"{name}/validation")
-    return DataSet(name, known.take(rest), validation, tested)
+    parts = (known.take(rest), validation, tested)
+    return DataSet(name, *(_shuffled(part) for part in parts)) if shuffle else DataSet(name, *parts)
+
+
+def _shuffled(part: Split) -> Split:
+    return part.take(torch.randperm(len(part), generator=torch.Generator().manual_seed(SPLIT_SEED)))
 
 
 def _stratified(part: Split, size: int) -> tuple[Tensor, Tensor]:
