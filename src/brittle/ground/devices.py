@@ -47,7 +47,8 @@ def keep_freed_memory() -> bool:
     """Make glibc keep the memory that a gradient frees, for the next gradient to use; true if it agreed.
 
     By default glibc gives large blocks back to the kernel at once, and each step pays for faulting the same pages in
-    again: up to half of the time of a convolution net. Set `BRITTLE_MALLOC=0` to leave the allocator alone.
+    again: up to half of the time in a micro-benchmark, a gain not yet seen in benchmarks/pgd40.py.
+    Set `BRITTLE_MALLOC=0` to leave the allocator alone.
     """
     if not sys.platform.startswith("linux") or os.environ.get("BRITTLE_MALLOC") == "0":
         return False
