@@ -74,6 +74,18 @@ def test_an_audit_resumes_from_its_journal_and_gives_the_same(digits_net: nn.Mod
     assert other.read(pieces[3].stem) is None
 
 
+def test_the_batch_changes_no_figure(digits_net: nn.Module) -> None:
+    whole, parts = (audit(digits_net, some(30), [Linf(0.1), L2(0.5)], effort="quick", batch=size) for size in (250, 7))
+    assert torch.equal(whole.withstands, parts.withstands)
+    assert whole.record["examples"] == parts.record["examples"]
+    for one, other in zip(whole.record["threats"], parts.record["threats"], strict=True):
+        assert one["curve"]["n"] == other["curve"]["n"] == 30
+        assert one["curve"]["accuracy"] == other["curve"]["accuracy"]
+    assert [check["level"] for check in whole.record["checks"]] == [check["level"] for check in parts.record["checks"]]
+    with pytest.raises(BrittleError, match="at least 1 example"):
+        audit(digits_net, some(30), [Linf(0.1)], batch=0)
+
+
 def timeless(folder: Path) -> object:
     def strip(value: object) -> object:
         if isinstance(value, dict):
@@ -96,7 +108,7 @@ def test_a_spent_budget_is_said_and_gives_an_upper_bound(digits_net: nn.Module) 
     x, y = some(30)
     report = audit(digits_net, (x, y), THREATS, effort="quick", budget=0.0)
     assert report.union.correct == report.clean.correct
-    assert len(report.record["skipped"]) == 3 * 6 + 1
+    assert len(report.record["skipped"]) == 3 * 7
     assert report.verdict["level"] == "suspicious"
     assert "upper bound" in report.verdict["sentence"]
 

@@ -50,15 +50,14 @@ TABLE: dict[str, Build] = {
     "apgd-t": lambda m, t, s: apgd_targeted(against(m, targeted_dlr), t, steps=10, targets=3, seed=s),
     "second-order": lambda m, t, s: second_order(against(m), t, steps=6, draws=3, seed=s),
     "fmn": _minimum,
+    "square": lambda m, t, s: square(against(m, margin), t, queries=30, seed=s),
     "restarts": lambda m, t, s: restarts(pgd(against(m), t, steps=5, seed=s), 2),
     "worst-of": lambda m, t, s: worst_of(pgd(against(m), t, steps=5, seed=s), apgd(against(m, dlr), t, steps=5, seed=s)),
     "stages": lambda m, t, s: stages(fgsm(against(m), t, seed=s), pgd(against(m), t, steps=5, seed=s)),
 }
 THREATS = (Linf(0.1), L2(0.5), L1(1.5))
 CASES = [(name, threat) for name in TABLE for threat in THREATS]
-SQUARE = [("square", Linf(0.1))]
-TABLE["square"] = lambda m, t, s: square(against(m, margin), t, queries=30, seed=s)
-every = pytest.mark.parametrize(("name", "threat"), CASES + SQUARE, ids=lambda value: str(value))
+every = pytest.mark.parametrize(("name", "threat"), CASES, ids=lambda value: str(value))
 
 
 def net(classes: int = 5, channels: int = 1, height: int = 6, width: int = 4, dtype: torch.dtype = torch.float64) -> nn.Module:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from brittle.attacks import L2, Linf
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, frozen
 from brittle.learning import (
     NETS,
     Adversarial,
@@ -52,6 +52,21 @@ def test_every_net_answers_logits_and_learns_from_gradients(name: str) -> None:
     net(torch.rand(2, 3, 32, 32)).sum().backward()
     assert net.eval()(torch.rand(2, 3, 32, 32)).shape == (2, 7)
     assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("madry", (1, 28, 28)), ("trades", (1, 28, 32)), ("small", (3, 32, 32)), ("small", (1, 9, 8))]
+)
+def test_a_net_held_still_has_the_same_gradients(name: str, shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    net = build_net(name, shape, 10).eval().double()
+    x = torch.rand(4, *shape, dtype=torch.float64, requires_grad=True)
+    (plain,) = torch.autograd.grad(net(x).logsumexp(1).sum(), x, create_graph=True)
+    (held,) = torch.autograd.grad(frozen(net)(x).logsumexp(1).sum(), x, create_graph=True)
+    assert torch.allclose(held, plain, rtol=1e-10, atol=1e-14)
+    v = torch.randn_like(x)
+    twice = [torch.autograd.grad((grad * v).sum(), x)[0] for grad in (held, plain)]
+    assert torch.allclose(*twice, rtol=1e-9, atol=1e-12)
 
 
 def test_published_nets_have_their_published_size() -> None:

@@ -1,60 +1,134 @@
 """Square Attack: a score-based search that asks for no gradient, so that a masked gradient cannot hide anything from it."""
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, Labels, keys_of, uniform
+from brittle.ground import BrittleError, Flags, Images, Labels, keys_of, uniform
 
 from .attack import Attack
 from .loop import Found, worse_seen
 from .objectives import Objective, See, session
 from .threats import Threat
 
+Draw = Callable[[int], Tensor]  # numbers in [0, 1) per image, keyed by the number of the query: [B, 5 + C]
+
 
 def square(objective: Objective, threat: Threat, *, queries: int = 1000, share: float = 0.8, seed: int = 0) -> Attack:
-    """Random squares of +-eps, kept where they raise the loss (Linf only).
+    """Changes inside random squares, kept where they raise the loss; sides shrink from sqrt(share) of the image.
 
-    It begins with vertical stripes of +-eps; square sides shrink from sqrt(share) of the image as queries go.
+    Linf: it begins with vertical stripes of +-eps, and each square becomes +-eps per channel.
+    L2, L1: it begins with a grid of bumps; each query empties one square and spends what this frees, and what of eps is
+    still unspent, on a bump in another one.
+
     Args:
+        queries: images shown to the model, the first ones included.
         share: the share of pixels changed by the first squares.
     Raises:
-        BrittleError: another norm than Linf, or examples that are not images [B, C, H, W].
-    Cost: `queries` + 1 forward passes. Random: stripes, signs, places.
-    Source: Andriushchenko et al. 2020, algorithms 1-2.
-    Differs: places and signs are hashes of the image, so that a batch is not one draw.
+        BrittleError: examples that are not images [B, C, H, W].
+    Cost: `queries` + 1 forward passes. Random: signs, places, directions of the bumps.
+    Source: Andriushchenko et al. 2020, algorithms 1-3; L1 as Croce and Hein 2021, appendix.
+    Differs: places and signs are hashes of the image, so that a batch is not one draw; in L2 and L1 a square's size is
+    shared by its channels instead of fixed per channel, and changes are projected onto ball and box, not clipped.
     """
-    if threat.norm != "Linf":
-        raise BrittleError(f"the Square attack is built for Linf only, not {threat.norm}")
 
     def search(x: Images, y: Labels, seed: int) -> Found:
         if x.dim() != 4:
             raise BrittleError(f"the Square attack needs images [B, C, H, W], not {list(x.shape)}")
+        keys, numbers = keys_of(x), torch.Size([5 + x.shape[1]])
         with session(objective) as see, torch.no_grad():
-            return _search(see, x, y, threat, queries, share, seed)
+            return _search(see, x, y, threat, queries, share, lambda query: uniform(keys, numbers, seed=seed, draw=query))
 
     return Attack(f"Square-{queries}", search, seed)
 
 
-def _search(see: See, x: Images, y: Labels, threat: Threat, queries: int, share: float, seed: int) -> Found:
-    _, channels, height, width = x.shape
-    keys, eps = keys_of(x), threat.radius
-    stripes = _signs(uniform(keys, torch.Size([channels, 1, width]), seed=seed)) * eps
-    striped = threat.allow(x, x + stripes)
-    best_x, best = worse_seen(x, see(x, y), striped, see(striped, y))
-    rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
+def _search(see: See, x: Images, y: Labels, threat: Threat, queries: int, share: float, draw: Draw) -> Found:
+    height, width = x.shape[2:]
+    first, propose = (_stripes, _square) if threat.norm == "Linf" else (_grid, _moved)
+    begun = threat.allow(x, x + first(x, threat, share, draw))
+    best_x, best = worse_seen(x, see(x, y), begun, see(begun, y))
     for k in range(1, queries):
         side = max(1, min(round(math.sqrt(_share_at(k, queries, share) * height * width)), height, width))
-        place = uniform(keys, torch.Size([2 + channels]), seed=seed, draw=k)
-        top, left = (place[:, 0] * (height - side + 1)).long(), (place[:, 1] * (width - side + 1)).long()
-        in_rows = (rows >= top[:, None]) & (rows < top[:, None] + side)
-        in_columns = (columns >= left[:, None]) & (columns < left[:, None] + side)
-        inside = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
-        proposal = torch.where(inside, x + eps * _signs(place[:, 2:])[:, :, None, None].to(x.dtype), best_x)
-        proposal = threat.allow(x, proposal)
+        proposal = threat.allow(x, x + propose(best_x - x, threat, side, draw(k)))
         best_x, best = worse_seen(proposal, see(proposal, y), best_x, best)
     return Found(best_x, best.fooled, best.margin)
+
+
+def _stripes(x: Images, threat: Threat, share: float, draw: Draw) -> Images:
+    columns = torch.stack([draw(-1 - column)[:, 5:] for column in range(x.shape[3])], dim=2)  # [B, C, W]
+    return (threat.radius * _signs(columns))[:, :, None, :].to(x).expand_as(x)
+
+
+def _square(delta: Images, threat: Threat, side: int, numbers: Tensor) -> Images:
+    inside = Window.at(delta, side, numbers[:, 0], numbers[:, 1]).inside
+    return torch.where(inside, threat.radius * _signs(numbers[:, 5:])[:, :, None, None].to(delta), delta)
+
+
+def _grid(x: Images, threat: Threat, share: float, draw: Draw) -> Images:
+    side = max(1, min(x.shape[2:]) // 5)
+    delta = torch.zeros_like(x)
+    tiles = [(top, left) for top in range(0, x.shape[2], side) for left in range(0, x.shape[3], side)]
+    for tile, (top, left) in enumerate(tiles):
+        numbers = draw(-1 - tile)
+        window = Window.of(x, side, torch.full_like(numbers[:, 0], top).long(), torch.full_like(numbers[:, 0], left).long())
+        delta = delta + window.bump(numbers)
+    return threat.radius * _unit(delta, threat)
+
+
+def _moved(delta: Images, threat: Threat, side: int, numbers: Tensor) -> Images:
+    power = {"L2": 2, "L1": 1}[threat.norm]
+
+    def amount(change: Images) -> Tensor:
+        return change.abs().pow(power).flatten(1).sum(1)
+
+    filled = Window.at(delta, side, numbers[:, 0], numbers[:, 1])
+    emptied = Window.at(delta, side, numbers[:, 2], numbers[:, 3])
+    kept = torch.where(filled.inside | emptied.inside, 0, delta)
+    free = (threat.radius**power - amount(kept)).clamp(min=0) ** (1 / power)
+    content = _unit(filled.bump(numbers), threat) + _unit(torch.where(filled.inside, delta, 0), threat)
+    return kept + free[:, None, None, None] * _unit(content, threat)
+
+
+class Window(NamedTuple):
+    """A square per image: each pixel's row and column in it [B, H, 1] and [B, 1, W], its side, and where it is [B, 1, H, W]."""
+
+    row: Tensor
+    column: Tensor
+    side: int
+    inside: Flags
+
+    @classmethod
+    def of(cls, x: Images, side: int, top: Tensor, left: Tensor) -> "Window":
+        row = (torch.arange(x.shape[2], device=x.device) - top[:, None])[:, :, None]
+        column = (torch.arange(x.shape[3], device=x.device) - left[:, None])[:, None, :]
+        inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
+        return cls(row, column, side, inside[:, None])
+
+    @classmethod
+    def at(cls, x: Images, side: int, down: Tensor, right: Tensor) -> "Window":
+        """The square whose corner lies at these shares of the room there is."""
+        return cls.of(x, side, (down * (x.shape[2] - side + 1)).long(), (right * (x.shape[3] - side + 1)).long())
+
+    def bump(self, numbers: Tensor) -> Images:
+        """Two tents of opposite sign side by side (or one above the other), with a random sign per channel [B, C, H, W]."""
+        lying = (numbers[:, 4] < 0.5)[:, None, None]
+        across, along = torch.where(lying, self.row, self.column), torch.where(lying, self.column, self.row)
+        half = max(1, self.side // 2)
+        second = across >= half
+        across = torch.where(second, across - half, across)
+        depth = half if self.side == 1 else torch.where(second, self.side - half, half)
+        edge = torch.minimum(torch.minimum(across, depth - 1 - across), torch.minimum(along, self.side - 1 - along))
+        height = (edge.clamp(min=0) + 1) ** 2 * torch.where(second, -1, 1)
+        signs = _signs(numbers[:, 5:])[:, :, None, None]
+        return torch.where(self.inside, height[:, None] * signs, 0).to(numbers)
+
+
+def _unit(delta: Images, threat: Threat) -> Images:
+    size = threat.geometry.size(delta.flatten(1))
+    return delta / torch.where(size > 0, size, 1)[:, None, None, None]
 
 
 def _signs(numbers: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Floor 4. What can be believed: is a model fit to be attacked, are successes real, does a gradient mean anything."""
 
 from .about import circumstances
-from .audit import Event, audit, auditing
+from .audit import Event, Settings, audit, auditing
 from .doctor import Finding, doctor
 from .ensemble import EFFORTS, ensemble
 from .journal import Journal
@@ -16,6 +16,7 @@ __all__ = [
     "Journal",
     "Proportion",
     "Report",
+    "Settings",
     "Verified",
     "audit",
     "auditing",

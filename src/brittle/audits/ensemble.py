@@ -79,7 +79,7 @@ def ensemble(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, *, 
         ),
         "S-O-{}x{}".format(*effort.second_order): averaged(model, threat, effort, seed),
     }
-    if threat.norm == "Linf" and images:
+    if images:
         attacks[f"Square-{effort.square}"] = square(gap, threat, queries=effort.square, seed=seed)
     return attacks
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -67,9 +68,7 @@ class Probe(NamedTuple):
     gradients: list[dict[str, Any]]
 
 
-def probes(
-    model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, effort: Effort, seed: int
-) -> Iterator[tuple[str, Attack]]:
+def probes(model: Callable[[Tensor], Any], threat: Threat, x: Images, effort: Effort, seed: int) -> Iterator[tuple[str, Attack]]:
     """The attacks compared, by the names used in `COMPARISONS`, cheap first."""
     objective, short, long = against(model, precision="fast"), max(5, effort.pgd // 4), effort.pgd
     yield "short", pgd(objective, threat, steps=short, seed=seed)
@@ -78,11 +77,13 @@ def probes(
     yield "double eps", pgd(objective, threat.scaled(2), steps=long, seed=seed)
     yield "unbounded", pgd(objective, Threat(threat.norm, repr(_whole_box(threat, x))), steps=long, seed=seed)
     yield "second-order", averaged(model, threat, effort, seed)
-    if threat.norm == "Linf" and x.dim() == 4:
+    if x.dim() == 4:
         yield "black box", square(against(model, margin, precision="fast"), threat, queries=effort.square, seed=seed)
 
 
-def probe(model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, effort: Effort, seed: int) -> Probe:
+def probe(
+    model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, effort: Effort, seed: int, batch: int = 250
+) -> Probe:
     """Compare attacks on the examples given (those the model gets right), and follow its gradients along two paths.
 
     Cost: per example about 4 PGD runs, one second-order and one black-box run.
@@ -90,7 +91,7 @@ def probe(model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, 
     if threat.radius == 0 or len(x) == 0:
         why = "eps is 0" if threat.radius == 0 else "the model gets none of the probes right"
         return Probe([Finding("probes", "skipped", f"nothing to compare: {why}")], [])
-    attacks = dict(probes(model, threat, x, y, effort, seed))
+    attacks = {name: replace(attack, batch=batch) for name, attack in probes(model, threat, x, effort, seed)}
     broken = {name: attack.run(x, y).fooled for name, attack in attacks.items()}
     left = {name: float((~flags).float().mean()) for name, flags in broken.items()}
     titles = {
@@ -133,8 +134,9 @@ def _compared(one: Comparison, broken: dict[str, Tensor], left: dict[str, float]
 def _path(attack: Attack, x: Images, y: Labels, seed: int) -> dict[str, Any]:
     """Mean length of the gradient followed at each step, and the share of examples where the first is exactly zero."""
     assert attack.path is not None
-    sizes = [step.grad.flatten(1).norm(dim=1) for step in attack.path(x, y, seed) if step.grad is not None]
-    norms = torch.stack(sizes)
+    parts = zip(torch.split(x, attack.batch), torch.split(y, attack.batch), strict=True)
+    paths = [[step.grad.flatten(1).norm(dim=1) for step in attack.path(*part, seed) if step.grad is not None] for part in parts]
+    norms = torch.cat([torch.stack(path) for path in paths], dim=1)
     return {
         "path": attack.name,
         "mean_norm": norms.mean(1).tolist(),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from brittle.attacks import Threat
@@ -25,14 +26,24 @@ class Standing:
     breaker: list[str | None]
     adversarial: Images
     sizes: Tensor
+    minimum: Tensor  # smallest size found by the minimum-norm attack; 0 where the model is wrong, NaN where it was not run
     tally: dict[str, dict[str, Any]] = field(default_factory=dict)
-    minimum: Tensor | None = None  # smallest sizes on the first chunk [k]
+
+    @classmethod
+    def at_first(cls, threat: Threat, x: Images, right: Flags) -> "Standing":
+        """Before any attack: alive is what the model gets right."""
+        zeros = torch.zeros(len(x), dtype=torch.float64)
+        return cls(
+            threat, right.clone(), right.clone(), [None] * len(x), x.clone(), zeros, zeros.masked_fill(right.cpu(), torch.nan)
+        )
 
     def note(self, name: str, rows: Tensor, piece: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Enter the outcome of one attack on the examples `rows`."""
         news = piece["broken"] & self.alive[rows]
         broken = rows[news]
         self.alive[broken] = False
+        if "minimum" in piece:
+            self.minimum[rows.cpu()] = piece["minimum"].cpu()
         self.alive_8bit[rows[piece["broken_8bit"]]] = False
         self.adversarial[broken] = piece["x"][news[piece["broken"]]].to(self.adversarial)
         self.sizes[broken.cpu()] = piece["size"].cpu()[news[piece["broken"]].cpu()]

@@ -108,15 +108,16 @@ def _threat(standing: Standing) -> dict[str, Any]:
 
 def _curve(standing: Standing) -> dict[str, Any] | None:
     """Accuracy at each eps: the share of examples whose smallest perturbation found is larger (an upper bound)."""
-    if standing.minimum is None or standing.threat.radius == 0:
+    sizes = standing.minimum[~standing.minimum.isnan()]
+    name = next((name for name in standing.tally if name.startswith("FMN")), None)
+    if name is None or standing.threat.radius == 0:
         return None
     eps = torch.linspace(0, 2 * standing.threat.radius, CURVE + 1, dtype=torch.float64)
-    counts = (standing.minimum.cpu()[None, :] > eps[:, None]).sum(1)
-    points = [Proportion(int(count), len(standing.minimum)) for count in counts]
-    name = next(name for name in standing.tally if name.startswith("FMN"))
+    counts = (sizes[None, :] > eps[:, None]).sum(1)
+    points = [Proportion(int(count), len(sizes)) for count in counts]
     return {
         "attack": name,
-        "n": len(standing.minimum),
+        "n": len(sizes),
         "eps": eps.tolist(),
         "accuracy": [point.accuracy for point in points],
         "low": [point.interval[0] for point in points],

@@ -3,9 +3,12 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brittle.errors import BrittleError
+
+if TYPE_CHECKING:
+    from brittle.studies import Node
 
 
 def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
@@ -20,6 +23,18 @@ def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
 def plain_name(text: str) -> str:
     """`text` as a file name."""
     return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in text).strip("-")
+
+
+def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -> Path:
+    """Run a node, its progress shown; its results stand in the folder given back, which is `out` if there is one."""
+    from brittle.studies import Store, running
+
+    from .show import follow
+
+    folder = follow(running(node, Store(), device=device, fresh=fresh))
+    for name in node.results if out else ():
+        copied(folder / name, out / name)  # type: ignore[operator]
+    return out or folder
 
 
 def copied(source: Path, target: Path) -> None:

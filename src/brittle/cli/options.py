@@ -19,6 +19,7 @@ Weights = Annotated[Path | None, typer.Option("--weights", help="state dict for 
 Data = Annotated[str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, folder:PATH, tensors:PATH, ...")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")]
 Threats = Annotated[list[str] | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255; may be repeated")]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="images held at once; smaller for large models")]
 Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
 Seed = Annotated[int, typer.Option("--seed", help="the only source of randomness")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps")]

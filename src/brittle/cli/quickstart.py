@@ -5,9 +5,8 @@ from typing import Any
 
 from brittle.errors import BrittleError
 
-from .files import copied
+from .files import computed, copied
 from .options import threats_of
-from .show import follow
 
 SCALES = {"digits": ("mlp", 20.0, 40.0, 7, 300), "mnist": ("madry", 1.0, 2.0, 5, 500)}
 
@@ -16,25 +15,21 @@ def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -
     """Train a standard and a PGD-trained net, audit both, and write one page; the page and both records."""
     from brittle.learning import Adversarial, Goal, Inner, Recipe, Standard
     from brittle.report import read_run, write_page
-    from brittle.studies import Audit, File, Store, Train, running
-    from brittle.studies.nodes import Source
+    from brittle.studies import Audit, File, Source, Train
 
     if data not in SCALES:
         raise BrittleError(f"the quickstart knows {' and '.join(SCALES)}, not {data!r}; use brittle train and brittle audit")
     net, epochs, robust_epochs, steps, n = SCALES[data]
-    source, threats, store, runs = Source.of(data, data_dir), threats_of(None, data), Store(), []
+    source, threats, runs = Source.of(data, data_dir), threats_of(None, data), []
     goals: dict[str, tuple[Goal, Recipe]] = {
         "standard": (Standard(), Recipe(epochs)),
         "robust": (Adversarial(threats[:1], Inner("pgd", steps)), Recipe(robust_epochs)),
     }
     for name, (goal, recipe) in goals.items():
-        trained = follow(running(Train(source, net, goal, recipe, seed), store, device=device))
+        trained = computed(Train(source, net, goal, recipe, seed), None, device)
         model = out / f"{name}.safetensors"
         copied(trained / "model.safetensors", model)
         node = Audit(File.of(str(model)), source, threats, "quick", n, seed)
-        folder = follow(running(node, store, device=device))
-        for part in ("audit.json", "audit.safetensors"):
-            copied(folder / part, out / name / part)
-        runs.append(read_run(out / name))
+        runs.append(read_run(computed(node, out / name, device)))
     page = write_page(runs, out / "report.html", title=f"Which of two {data} classifiers is robust, and in which norms?")
     return page, [run.record for run in runs]

@@ -8,8 +8,8 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import copied, data_of, json_of, plain_name
-from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Threats, Weights, count_of, seconds_of, threats_of
+from .files import computed, copied, data_of, json_of, plain_name
+from .options import Batch, Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Threats, Weights, count_of, seconds_of, threats_of
 
 
 @app.command()
@@ -26,6 +26,8 @@ def train(
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
     inner: Annotated[str, typer.Option("--inner", help="inner attack: pgd, fgsm, mim, second_order")] = "pgd",
     steps: Annotated[int, typer.Option("--steps", help="steps of the inner attack")] = 7,
+    step: Annotated[float | None, typer.Option("--step", help="length of its steps as a share of eps; 2.5 / steps")] = None,
+    start: Annotated[str, typer.Option("--start", help="where it starts: random or clean")] = "random",
     ramp: Annotated[float, typer.Option("--ramp", help="share of training in which eps rises from 0")] = 0.25,
     precision: Annotated[str, typer.Option("--precision", help="fast or float32")] = "fast",
     data_dir: DataDir = None,
@@ -37,10 +39,9 @@ def train(
 ) -> None:
     """Train a net into one file; resumes after a kill."""
     from brittle.learning import GOALS, Adversarial, Inner, Recipe, Standard, load_net
-    from brittle.studies import Store, Train, running
-    from brittle.studies.nodes import Source
+    from brittle.studies import Source, Train
 
-    from .show import as_json, follow
+    from .show import as_json
     from .show import out as terminal
 
     if goal not in GOALS:
@@ -49,12 +50,11 @@ def train(
         raise BrittleError("the standard goal withstands nothing: drop --threat, or use --goal adversarial")
     if goal == "adversarial" and not threat:
         raise BrittleError("say what to withstand: --goal adversarial --threat Linf:0.3")
-    aim = Standard() if goal == "standard" else Adversarial(threats_of(threat, data), Inner(inner, steps), ramp)
+    aim = Standard() if goal == "standard" else Adversarial(threats_of(threat, data), Inner(inner, steps, step, start), ramp)  # type: ignore[arg-type]
     recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision)
     node = Train(Source.of(data, data_dir), net, aim, recipe, seed)
     target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"
-    folder = follow(running(node, Store(), device=device, fresh=fresh))
-    copied(folder / "model.safetensors", target)
+    copied(computed(node, None, device, fresh) / "model.safetensors", target)
     history = load_net(target)[1]["history"]
     if json:
         as_json({"model": str(target), "history": history})
@@ -72,6 +72,7 @@ def audit(
     effort: Annotated[str, typer.Option("--effort", help="quick, standard or thorough")] = "standard",
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "500",
     budget: Annotated[str | None, typer.Option("--budget", help="time after which no new work begins: 90s, 2m, 1h")] = None,
+    batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
     out: Out = None,
@@ -82,21 +83,17 @@ def audit(
 ) -> None:
     """Measure robust accuracy over threats; resumes after a kill."""
     from brittle.report import read_run, write_page
-    from brittle.studies import Audit, File, Store, running
-    from brittle.studies.nodes import Source
+    from brittle.studies import Audit, File, Source
 
-    from .show import as_json, audit_table, findings_table, follow
+    from .show import as_json, audit_table, findings_table
     from .show import out as terminal
 
     count, limit = count_of(n), seconds_of(budget)
     file = File.of(model, weights)
     source = Source.of(data_of(data, file.load().header), data_dir)
-    node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit)
+    node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit, batch)
     target = out or Path("runs") / f"audit-{plain_name(Path(model).stem)}"
-    folder = follow(running(node, Store(), device=device, fresh=fresh))
-    for name in ("audit.json", "audit.safetensors"):
-        copied(folder / name, target / name)
-    run = read_run(target)
+    run = read_run(computed(node, target, device, fresh))
     page = write_page([run], target / "report.html")
     if json:
         as_json(run.record)
@@ -117,6 +114,7 @@ def attack(
     name: Annotated[str, typer.Option("--attack", help="fgsm, pgd, mim, apgd or second_order")] = "pgd",
     steps: Annotated[int, typer.Option("--steps", help="number of steps")] = 40,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
+    batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
     out: Out = None,
@@ -126,20 +124,15 @@ def attack(
     fresh: Fresh = False,
 ) -> None:
     """Run one attack on every image, verified."""
-    from brittle.studies import Attack, File, Store, running
-    from brittle.studies.nodes import Source
+    from brittle.studies import Attack, File, Source
 
-    from .show import as_json, follow
+    from .show import as_json
     from .show import out as terminal
 
     file = File.of(model, weights)
     source = Source.of(data_of(data, file.load().header), data_dir)
-    node = Attack(file, source, threats_of([threat] if threat else None, source.name)[0], name, steps, count_of(n), seed)
-    folder = follow(running(node, Store(), device=device, fresh=fresh))
-    record = json_of(folder / "attack.json")
-    if out:
-        for part in ("attack.json", "attack.safetensors"):
-            copied(folder / part, out / part)
+    node = Attack(file, source, threats_of([threat] if threat else None, source.name)[0], name, steps, count_of(n), seed, batch)
+    record = json_of(computed(node, out, device, fresh) / "attack.json")
     if json:
         as_json(record)
         return

@@ -3,7 +3,8 @@
 from brittle.errors import BrittleError
 
 from .devices import fast_dtype, keep_freed_memory, pick_device
-from .gradients import eval_mode, frozen, seeded, value_and_grad
+from .gradients import eval_mode, seeded, value_and_grad
+from .held import frozen
 from .noise import keys_of, normal, uniform
 from .norms import NORMS, Norm, norm_named
 from .types import Flags, Images, Labels, Logits, PerExample

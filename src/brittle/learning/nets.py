@@ -65,11 +65,11 @@ def _mlp(shape: Shape, classes: int) -> nn.Module:
 def _madry(shape: Shape, classes: int) -> nn.Module:
     body = nn.Sequential(
         nn.Conv2d(shape[0], 32, 5, padding=2),
+        nn.MaxPool2d(2),  # before the ReLU: the same function, at a quarter of its cost
         nn.ReLU(),
-        nn.MaxPool2d(2),
         nn.Conv2d(32, 64, 5, padding=2),
-        nn.ReLU(),
         nn.MaxPool2d(2),
+        nn.ReLU(),
         nn.Flatten(),
     )
     return nn.Sequential(body, nn.Linear(_width(body, shape), 1024), nn.ReLU(), nn.Linear(1024, classes))
@@ -80,13 +80,13 @@ def _trades(shape: Shape, classes: int) -> nn.Module:
         nn.Conv2d(shape[0], 32, 3),
         nn.ReLU(),
         nn.Conv2d(32, 32, 3),
-        nn.ReLU(),
         nn.MaxPool2d(2),
+        nn.ReLU(),
         nn.Conv2d(32, 64, 3),
         nn.ReLU(),
         nn.Conv2d(64, 64, 3),
-        nn.ReLU(),
         nn.MaxPool2d(2),
+        nn.ReLU(),
         nn.Flatten(),
     )
     head = nn.Sequential(
@@ -102,7 +102,7 @@ def _trades(shape: Shape, classes: int) -> nn.Module:
 
 def _small(shape: Shape, classes: int) -> nn.Module:
     def block(inside: int, outside: int) -> list[nn.Module]:
-        return [*_conv(inside, outside), nn.ReLU(), nn.MaxPool2d(2)]
+        return [*_conv(inside, outside), nn.MaxPool2d(2), nn.ReLU()]
 
     body = nn.Sequential(*_conv(shape[0], 32), nn.ReLU(), *block(32, 64), *block(64, 128), *_conv(128, 128), nn.ReLU())
     return nn.Sequential(body, nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(512, classes))

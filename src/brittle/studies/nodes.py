@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from brittle.attacks import ATTACKS, Threat, against, named_attack
-from brittle.audits import Journal, Proportion, auditing, circumstances, verify
+from brittle.audits import Journal, Proportion, Settings, auditing, circumstances, verify
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import (
     DataSet,
@@ -207,6 +207,7 @@ class Attack:
     steps: int = 40
     n: int = 0
     seed: int = 0
+    batch: int = field(default=500, compare=False)
 
     def __post_init__(self) -> None:
         if self.attack not in ATTACKS:
@@ -234,8 +235,8 @@ class Attack:
         model = loaded.model.to(place) if isinstance(loaded.model, nn.Module) else loaded.model
         attack = named_attack(self.attack, against(model, precision="fast"), self.threat, self.steps, self.seed)
         images, broken = [], []
-        for start in range(0, len(split), 500):
-            part = split.take(slice(start, start + 500)).to(place)
+        for start in range(0, len(split), self.batch):
+            part = split.take(slice(start, start + self.batch)).to(place)
             x, y = part.x(), part.labels
             x_adv = attack(x, y)
             broken.append((verify(model, self.threat, x, x_adv, y).broken | verify(model, self.threat, x, x, y).broken).cpu())
@@ -266,6 +267,7 @@ class Audit:
     n: int = 500
     seed: int = 0
     budget: float | None = field(default=None, compare=False)
+    batch: int = field(default=250, compare=False)
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -284,7 +286,8 @@ class Audit:
         model = loaded.model.to(place) if isinstance(loaded.model, nn.Module) else loaded.model
         journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
         data = split.x().to(place), split.labels.to(place)
-        for event in auditing(model, data, self.threats, effort=self.effort, seed=self.seed, budget=self.budget, journal=journal):
+        settings = Settings(self.effort, self.seed, self.budget, self.batch)
+        for event in auditing(model, data, self.threats, settings, journal):
             yield Step(event.done, event.total, event.text)
         report = event.report
         assert report is not None, "the last event carries the report"
