@@ -181,8 +181,7 @@ def show(threat: str, rows: dict[str, Any]) -> None:
 
 def trained() -> Path:
     """The net that is attacked: from the store, or trained now (README's recipe)."""
-    from brittle.studies import Store, Train, running
-    from brittle.studies.nodes import Source
+    from brittle.studies import Source, Store, Train, running
 
     node = Train(Source.of("mnist"), "madry", Adversarial((Linf(0.3),), Inner()), Recipe(epochs=3))
     for event in running(node, Store()):

@@ -61,21 +61,21 @@ def test_an_audit_is_at_least_as_strong_as_each_attack(digits_net: nn.Module) ->
 
 def test_an_audit_resumes_from_its_journal_and_gives_the_same(digits_net: nn.Module, tmp_path: Path) -> None:
     x, y = some(40)
-    whole = audit(digits_net, (x, y), THREATS, effort="quick").save(tmp_path / "whole")
+    whole = audit(digits_net, (x, y), THREATS, effort="smoke").save(tmp_path / "whole")
     journal = Journal(tmp_path / "pieces", "this")
-    audit(digits_net, (x, y), THREATS, effort="quick", journal=journal)
+    audit(digits_net, (x, y), THREATS, effort="smoke", journal=journal)
     pieces = sorted((tmp_path / "pieces").iterdir())
     for piece in pieces[::2]:  # as if killed: half of the work is lost
         piece.unlink()
     pieces[1].write_bytes(b"damaged")
-    again = audit(digits_net, (x, y), THREATS, effort="quick", journal=journal).save(tmp_path / "again")
+    again = audit(digits_net, (x, y), THREATS, effort="smoke", journal=journal).save(tmp_path / "again")
     assert timeless(whole) == timeless(again)
     other = Journal(tmp_path / "pieces", "other")
     assert other.read(pieces[3].stem) is None
 
 
 def test_the_batch_changes_no_figure(digits_net: nn.Module) -> None:
-    whole, parts = (audit(digits_net, some(30), [Linf(0.1), L2(0.5)], effort="quick", batch=size) for size in (250, 7))
+    whole, parts = (audit(digits_net, some(30), [Linf(0.1), L2(0.5)], effort="smoke", batch=size) for size in (250, 7))
     assert torch.equal(whole.withstands, parts.withstands)
     assert whole.record["examples"] == parts.record["examples"]
     for one, other in zip(whole.record["threats"], parts.record["threats"], strict=True):
@@ -129,10 +129,10 @@ def test_tiny_radii_are_not_lost_to_rounding(digits_net: nn.Module) -> None:
 def test_a_piece_for_other_survivors_is_not_taken(digits_net: nn.Module, tmp_path: Path) -> None:
     x, y = some(40)
     journal = Journal(tmp_path, "this")
-    audit(digits_net, (x, y), [Linf(0.1)], effort="quick", journal=journal)
+    audit(digits_net, (x, y), [Linf(0.1)], effort="smoke", journal=journal)
     wrong = torch.where(torch.arange(40) < 5, (y + 1) % 10, y)  # other labels: other survivors under the same keys
-    resumed = audit(digits_net, (x, wrong), [Linf(0.1)], effort="quick", journal=journal)
-    assert resumed.robust == audit(digits_net, (x, wrong), [Linf(0.1)], effort="quick").robust
+    resumed = audit(digits_net, (x, wrong), [Linf(0.1)], effort="smoke", journal=journal)
+    assert resumed.robust == audit(digits_net, (x, wrong), [Linf(0.1)], effort="smoke").robust
 
 
 def test_claims_that_do_not_hold_are_said(digits_net: nn.Module) -> None:

@@ -133,6 +133,14 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["train", "--data", "digits", "--goal", "adversarial", "--threat", "L2:1", "--inner", "x"],
         "inner attack",
     ),
+    "setting of another attack": (["attack", "MODEL", "--draws", "3"], "has no draws"),
+    "unknown start": (["attack", "MODEL", "--start", "upside down"], "start is"),
+    "weight of a goal without": (["train", "--data", "digits", "--goal", "avg", "--threat", "L2:1", "--weight", "2"], "no weight"),
+    "static net that is not there": (
+        ["train", "--data", "digits", "--goal", "ensemble", "--threat", "L2:1", "--static", "nothing.safetensors"],
+        "nothing.safetensors",
+    ),
+    "no batch": (["audit", "MODEL", "--batch", "0"], "batch"),
     "run that is not there": (["report", "nowhere"], "no finished audit"),
     "damaged run": (["report", "done"], "damaged"),
     "quickstart on anything": (["quickstart", "--data", "cifar10"], "quickstart knows"),
@@ -195,6 +203,10 @@ def test_train_audit_attack_doctor_and_report(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("attack", "net.safetensors", "--threat", "Linf:0.1", "-n", "40", "--json", "--device", "cpu")
     assert json.loads(out)["robust"]["n"] == 40
     assert run("doctor", "net.safetensors")[0] == 0
+    status, out, _ = run("curvature", "net.safetensors", "--threat", "L2:0.5", "-n", "8", "--json", "--device", "cpu")
+    assert [one["n"] for one in json.loads(out)["points"]] == [8, 8, 8]
+    assert "at the data" in run("curvature", "net.safetensors", "--threat", "L2:0.5", "-n", "2", "--device", "cpu")[1]
+    assert "trades" in run("goals")[1]
     status, out, _ = run("report", "one", "one", "--out", "both.html")
     assert status == 0
     assert (tmp_path / "both.html").read_text().startswith("<!doctype html>")

@@ -28,6 +28,7 @@ from brittle.learning import (
     statistics_of,
     train,
 )
+from brittle.learning.goals.common import attacked
 
 
 def few(count: int = 256) -> DataSet:
@@ -129,12 +130,12 @@ def test_inner_attacks_raise_the_loss_and_leave_no_gradients(attack: str) -> Non
     net = build_net("small", (1, 8, 8), 10)
     x, y = few(64).train.x(), few(64).train.labels
     goal, at = Adversarial((Linf(0.1),), Inner(attack, steps=3), ramp=0), Moment(0, 0.5, 1)
-    adversarial = goal.examples(net, x, y, at)
+    adversarial = attacked(goal, net, x, y, at)
     assert all(parameter.grad is None for parameter in net.parameters())
     assert net.training
     net.eval()
     learner = Learner(net, net)
-    assert goal.losses(learner, x, y, at).mean() > Standard().losses(learner, x, y, at).mean()
+    assert goal.losses(learner, x, y, at, {})[0].mean() > Standard().losses(learner, x, y, at, {})[0].mean()
     assert ((adversarial - x).abs() <= 0.1 + 1e-6).all()
 
 
@@ -142,7 +143,7 @@ def test_eps_rises_during_the_ramp() -> None:
     net = build_net("mlp", (1, 8, 8), 10)
     x, y = few(64).train.x(), few(64).train.labels
     goal = Adversarial((Linf(0.2),), ramp=0.5)
-    sizes = [float((goal.examples(net, x, y, Moment(0, done, 1)) - x).abs().max()) for done in (0.0, 0.25, 0.5, 0.9)]
+    sizes = [float((attacked(goal, net, x, y, Moment(0, done, 1)) - x).abs().max()) for done in (0.0, 0.25, 0.5, 0.9)]
     assert sizes == pytest.approx([0, 0.1, 0.2, 0.2], abs=1e-5)
 
 

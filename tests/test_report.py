@@ -8,7 +8,6 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from PIL import Image
 from safetensors.numpy import save_file
 from scipy.stats import beta
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -450,32 +448,6 @@ def test_no_audit_or_a_place_that_is_a_file_is_one_clear_line(two: list[Audited]
     (tmp_path / "file").touch()
     with pytest.raises(BrittleError, match="cannot be written"):
         write_page([bare(two[0])], tmp_path / "file" / "page.html")
-
-
-def program(*names: str) -> str:
-    """The path of the first of these programs that is installed."""
-    for name in names:
-        if found := (f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else shutil.which(name)):
-            return found
-    pytest.fail(f"{names[0]} is not installed; get it with: apt-get install chromium chromium-driver")
-
-
-@pytest.fixture
-def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[webdriver.Chrome]:
-    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program("chromium", "chromium-browser", "google-chrome")
-    for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
-        *("disable-component-update", "disable-sync", "disable-dev-shm-usage", f"user-data-dir={tmp_path / 'profile'}"),
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(program("chromedriver")))
-    driver.get("about:blank")
-    driver.get_log("performance")  # what the browser's own first page did
-    yield driver
-    driver.quit()
 
 
 def test_a_browser_shows_the_page_whole_at_every_width(two: list[Audited], tmp_path: Path, browser: webdriver.Chrome) -> None:

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from brittle.attacks import L2, Linf
+from brittle.attacks import L2, Linf, Named
 from brittle.learning import Adversarial, Inner, Recipe, Standard, load_net, load_tensors
-from brittle.studies import Attack, Audit, File, Store, Train, hash_of, running
-from brittle.studies.nodes import Source
+from brittle.studies import Attack, Audit, File, Source, Store, Train, hash_of, running
 from test_audits import timeless
 
 QUICK = Recipe(epochs=1, batch=64)
@@ -43,7 +42,7 @@ def test_a_declaration_has_one_hash_and_any_change_another() -> None:
 
 def test_the_hash_is_the_same_on_every_machine() -> None:
     node = Train(Source("digits", "abc"), "mlp", Adversarial((Linf("8/255"), L2(0.5))), Recipe())
-    assert hash_of(node) == "637939120d47937ec400d19f265ad53eab16ee6b9c2208c2b6433c50afb616ae"
+    assert hash_of(node) == "447b92b876a6867aa6ab0af43236a033c2d78ff7f6f64427cabf013191276741"
 
 
 def last(node: object, store: Store, **options: object):  # type: ignore[no-untyped-def]
@@ -81,13 +80,13 @@ def test_a_damaged_entry_is_reported_and_computed_again(tmp_path: Path, harm: st
 
 def test_what_a_node_needs_is_computed_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    attack = Attack(small(), Source.of("digits"), Linf(0.1), "pgd", 5, n=40)
+    attack = Attack(small(), Source.of("digits"), Linf(0.1), Named("pgd", 5), n=40)
     folder = last(attack, store).folder
     record = json.loads((folder / "attack.json").read_text())
     tensors, _ = load_tensors(folder / "attack.safetensors")
     assert record["robust"]["correct"] == int((~tensors["broken"]).sum())
     assert last(small(), store).stored
-    audit = last(Audit(small(), Source.of("digits"), (Linf(0.1),), "quick", n=40), store).folder
+    audit = last(Audit(small(), Source.of("digits"), (Linf(0.1),), "smoke", n=40), store).folder
     report = json.loads((audit / "audit.json").read_text())
     assert report["union"]["correct"] <= record["robust"]["correct"]
     assert not list(tmp_path.glob("*.work"))
@@ -95,12 +94,12 @@ def test_what_a_node_needs_is_computed_once(tmp_path: Path) -> None:
 
 def test_a_budget_cuts_short_and_more_time_goes_on(tmp_path: Path) -> None:
     store, source = Store(tmp_path), Source.of("digits")
-    short = last(Audit(small(), source, (Linf(0.1),), "quick", n=40, budget=0.0), store)
+    short = last(Audit(small(), source, (Linf(0.1),), "smoke", n=40, budget=0.0), store)
     assert json.loads((short.folder / "audit.json").read_text())["skipped"]
-    whole = last(Audit(small(), source, (Linf(0.1),), "quick", n=40), store)
+    whole = last(Audit(small(), source, (Linf(0.1),), "smoke", n=40), store)
     assert not whole.stored
     assert not json.loads((whole.folder / "audit.json").read_text())["skipped"]
-    assert last(Audit(small(), source, (Linf(0.1),), "quick", n=40, budget=9.0), store).stored
+    assert last(Audit(small(), source, (Linf(0.1),), "smoke", n=40, budget=9.0), store).stored
     assert {path.name for path in whole.folder.iterdir()} == {"entry.json", "audit.json", "audit.safetensors"}
 
 

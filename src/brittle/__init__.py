@@ -25,11 +25,14 @@ _HOMES = {
         "dlr",
         "fgsm",
         "fmn",
+        "hessian",
         "margin",
         "mim",
+        "msd",
         "pgd",
         "restarts",
         "second_order",
+        "second_order_apgd",
         "square",
         "stages",
         "targeted_dlr",
@@ -38,9 +41,16 @@ _HOMES = {
     ),
     "brittle.learning": (
         "Adversarial",
+        "Atda",
+        "Average",
+        "Eat",
+        "Ensemble",
         "Inner",
+        "Maximum",
+        "Msd",
         "Recipe",
         "Standard",
+        "Trades",
         "build_net",
         "load",
         "load_net",
@@ -48,6 +58,7 @@ _HOMES = {
         "train",
     ),
     "brittle.audits": ("Report", "audit", "doctor", "verify"),
+    "brittle.science": ("curvature",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *_HOME]
@@ -74,11 +85,14 @@ if TYPE_CHECKING:
         dlr,
         fgsm,
         fmn,
+        hessian,
         margin,
         mim,
+        msd,
         pgd,
         restarts,
         second_order,
+        second_order_apgd,
         square,
         stages,
         targeted_dlr,
@@ -87,4 +101,22 @@ if TYPE_CHECKING:
     )
     from brittle.audits import Report, audit, doctor, verify
     from brittle.errors import BrittleError
-    from brittle.learning import Adversarial, Inner, Recipe, Standard, build_net, load, load_net, save_net, train
+    from brittle.learning import (
+        Adversarial,
+        Atda,
+        Average,
+        Eat,
+        Ensemble,
+        Inner,
+        Maximum,
+        Msd,
+        Recipe,
+        Standard,
+        Trades,
+        build_net,
+        load,
+        load_net,
+        save_net,
+        train,
+    )
+    from brittle.science import curvature

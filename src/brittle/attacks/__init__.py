@@ -1,28 +1,17 @@
 """Floor 2. From an objective and a threat to adversarial images: `pgd(against(model), Linf("8/255"), steps=40)(x, y)`."""
 
 from .attack import Attack, check_examples, restarts, searching, stages, walking, worse, worst_of
-from .estimators import smoothed
-from .loop import Found, Step, at_point, best_of, last_of, walk
+from .curved import hessian, second_order, second_order_apgd, usual_sigma
+from .estimators import curved, smoothed
+from .loop import Found, Step, at_point, best_of, last_of, look, pick, walk
 from .losses import Loss, cross_entropy, dlr, margin, targeted_dlr
 from .minimum import Fmn, Minimum, fmn
-from .named import (
-    ATTACKS,
-    Start,
-    apgd,
-    apgd_targeted,
-    begin,
-    climbing,
-    default_step,
-    direction,
-    fgsm,
-    mim,
-    named_attack,
-    pgd,
-    second_order,
-)
+from .named import Start, apgd, apgd_targeted, begin, climbing, default_step, direction, fgsm, mim, pgd
 from .objectives import ModelObjective, Objective, See, Seen, against, logits_of, session, toward
 from .rules import Here, Rule, chain, momentum, plain, scale, sparse, steepest
+from .several import msd
 from .square import square
+from .table import ATTACKS, Named
 from .threats import L1, L2, Linf, Threat
 
 __all__ = [
@@ -37,6 +26,7 @@ __all__ = [
     "Loss",
     "Minimum",
     "ModelObjective",
+    "Named",
     "Objective",
     "Rule",
     "See",
@@ -54,23 +44,28 @@ __all__ = [
     "check_examples",
     "climbing",
     "cross_entropy",
+    "curved",
     "default_step",
     "direction",
     "dlr",
     "fgsm",
     "fmn",
+    "hessian",
     "last_of",
     "logits_of",
+    "look",
     "margin",
     "mim",
     "momentum",
-    "named_attack",
+    "msd",
     "pgd",
+    "pick",
     "plain",
     "restarts",
     "scale",
     "searching",
     "second_order",
+    "second_order_apgd",
     "session",
     "smoothed",
     "sparse",
@@ -79,6 +74,7 @@ __all__ = [
     "steepest",
     "targeted_dlr",
     "toward",
+    "usual_sigma",
     "walk",
     "walking",
     "worse",

@@ -1,24 +1,22 @@
 """The attacks by their names in the field: chains of rules on the one loop."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, Labels, eval_mode
+from brittle.ground import BrittleError, Images, Labels, eval_mode, keys_of, normal
 
 from .adaptive import adaptive, sparse_adaptive
 from .attack import Attack, check_step, walking
-from .estimators import smoothed
-from .loop import Allow, Estimator, Found, Step, at_point, look, walk
+from .loop import Allow, Estimator, Found, Step, at_point, walk
 from .objectives import ModelObjective, Objective, logits_of, session
 from .rules import Rule, chain, momentum, scale, sparse, steepest
 from .threats import Threat
 
-Start = Literal["clean", "random"]
+Start = Literal["clean", "random", "noise"]
 L1_SHARE = 0.01  # of the pixels moved in one L1 step
 
 
@@ -48,10 +46,15 @@ def climbing(
 
 
 def begin(threat: Threat, x: Images, start: Start, seed: int) -> Images:
-    """Where the walk begins: the clean images, or points drawn uniformly from the ball, brought into the box."""
-    if start not in ("clean", "random"):
-        raise BrittleError(f"start is 'clean' or 'random', not {start!r}")
-    return x if start == "clean" else threat.allow(x, x + threat.sample(x, seed))
+    """Where the walk begins: the clean images; points drawn uniformly from the ball; or Gaussian noise of 0.001 around them
+    (TRADES), just enough to leave a point without gradient. All are brought into what is allowed."""
+    if start == "clean":
+        return x
+    if start == "random":
+        return threat.allow(x, x + threat.sample(x, seed))
+    if start == "noise":
+        return threat.allow(x, x + 0.001 * normal(keys_of(x), x.shape[1:], seed=seed).to(x.dtype))
+    raise BrittleError(f"start is 'clean', 'random' or 'noise', not {start!r}")
 
 
 def direction(threat: Threat) -> Rule:
@@ -62,6 +65,11 @@ def direction(threat: Threat) -> Rule:
 def default_step(threat: Threat, steps: int) -> float:
     """2.5 eps / steps, at most eps: far enough to reach any point of the ball and to turn back."""
     return min(2.5 / max(steps, 1), 1.0) * threat.radius
+
+
+def adaptive_rule(threat: Threat, steps: int) -> Rule:
+    """APGD's rule in this threat: no step size to choose."""
+    return sparse_adaptive(threat, steps) if threat.norm == "L1" else chain(steepest(threat), adaptive(threat, steps))
 
 
 def fgsm(objective: Objective, threat: Threat, *, start: Start = "clean", seed: int = 0) -> Attack:
@@ -131,8 +139,7 @@ def apgd(objective: Objective, threat: Threat, *, steps: int = 100, start: Start
     projections differ in detail.
     Cost: `steps` gradients, one forward pass. Random: the start.
     """
-    l1 = threat.norm == "L1"
-    rule = sparse_adaptive(threat, steps) if l1 else chain(steepest(threat), adaptive(threat, steps))
+    rule = adaptive_rule(threat, steps)
     return climbing(f"APGD-{steps}", objective, threat, rule, steps=steps, start=start, seed=seed)
 
 
@@ -162,51 +169,6 @@ def apgd_targeted(objective: ModelObjective, threat: Threat, *, steps: int = 100
     return Attack(f"APGD-T-{steps}", search, seed)
 
 
-def second_order(
-    objective: Objective,
-    threat: Threat,
-    *,
-    steps: int = 40,
-    step: float | None = None,
-    sigma: float | None = None,
-    draws: int = 20,
-    start: Start = "clean",
-    clamp: Literal["each", "end"] | None = None,
-    seed: int = 0,
-) -> Attack:
-    """The second-order attack (S-O): PGD along the gradient averaged over Gaussian noise.
-
-    x <- P(x + step * steepest(E_eta grad L(x + eta))),  eta ~ N(0, sigma^2 I)
-
-    Where the plain gradient vanishes, E over eta of grad L(x + eta) is what curvature leaves of it. Since noise is symmetric the
-    average is the gradient of the Gaussian-smoothed loss, no power iteration (derivation: docs).
-
-    Args:
-        sigma, step, clamp: default to the authors' settings: L2: sigma 0.15, step 2.5 eps / steps, clamped to [0, 1] only after
-            the last step; Linf: sigma 0.1, step 0.01, clamped at each step. L1 follows L2.
-        draws: Gaussian draws averaged at each step.
-    Cost: `steps` * (`draws` gradients + 1 forward pass, 2 if clamped at the end). Random: the noise.
-    Source: Li, Chen, Wang, Carin 2019 (arXiv 1905.06455), eq. 3-4, settings from the authors' code.
-    """
-    linf = threat.norm == "Linf"
-    sigma = (0.1 if linf else 0.15) if sigma is None else sigma
-    step = (min(0.01, threat.radius) if linf else default_step(threat, steps)) if step is None else step
-    late = (clamp or ("each" if linf else "end")) == "end"
-    check_step(step, threat)
-
-    rule = chain(direction(threat), scale(step))
-
-    def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
-        allow = (lambda x0, moved: x0 + threat.project(moved - x0)) if late else threat.allow
-        first, gradient = begin(threat, x, start, seed), smoothed(x, sigma, draws, seed)
-        with session(objective) as see:
-            for point in walk(see, x, y, start=first, rule=rule, allow=allow, estimate=gradient, steps=steps):
-                inside = point.x.clamp(0, 1)  # clamping can undo a success: a point is judged as it will be handed out
-                yield Step(inside, partial(look, see, inside, y), point.grad) if late else point
-
-    return walking(f"S-O-{steps}x{draws}", path, seed)
-
-
 def others_ranked(objective: ModelObjective, x: Images, y: Labels) -> Int[Tensor, "B others"]:
     """The classes other than `y` [B, C - 1], the most probable first."""
 
@@ -214,19 +176,3 @@ def others_ranked(objective: ModelObjective, x: Images, y: Labels) -> Int[Tensor
         logits = logits_of(objective.model(x))
     order = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
     return order[:, :-1]
-
-
-ATTACKS: dict[str, Callable[..., Attack]] = {
-    "fgsm": fgsm,
-    "pgd": pgd,
-    "mim": mim,
-    "apgd": apgd,
-    "second_order": second_order,
-}
-
-
-def named_attack(name: str, objective: Objective, threat: Threat, steps: int, seed: int) -> Attack:
-    """The attack called `name` with its default settings."""
-    if name not in ATTACKS:
-        raise BrittleError(f"no attack is called {name!r}; known: {', '.join(ATTACKS)}")
-    return ATTACKS[name](objective, threat, seed=seed, **({} if name == "fgsm" else {"steps": steps}))

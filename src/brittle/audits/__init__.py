@@ -3,16 +3,17 @@
 from .about import circumstances
 from .audit import Event, Settings, audit, auditing
 from .doctor import Finding, doctor
-from .ensemble import EFFORTS, ensemble
+from .ensemble import EFFORTS, effort_named, ensemble
 from .journal import Journal
 from .report import Report
-from .statistics import Proportion, paired_p_value
+from .statistics import Interval, Proportion, mean_interval, paired_p_value
 from .verification import Verified, to_8bit, verify
 
 __all__ = [
     "EFFORTS",
     "Event",
     "Finding",
+    "Interval",
     "Journal",
     "Proportion",
     "Report",
@@ -22,7 +23,9 @@ __all__ = [
     "auditing",
     "circumstances",
     "doctor",
+    "effort_named",
     "ensemble",
+    "mean_interval",
     "paired_p_value",
     "to_8bit",
     "verify",

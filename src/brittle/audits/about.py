@@ -36,7 +36,8 @@ def command() -> str:
     """The command line that this process was started with, as one would type it."""
     import shlex
 
-    return shlex.join(["brittle", *sys.argv[1:]]) if sys.argv[0].endswith("brittle") else shlex.join(["python", *sys.argv])
+    ours = sys.argv[0].endswith(("brittle", "cli/__main__.py"))
+    return shlex.join(["brittle", *sys.argv[1:]] if ours else ["python", *sys.argv])
 
 
 def _processor() -> str:

@@ -45,8 +45,16 @@ class Effort:
     square: int
     probes: int
 
+    @property
+    def gradients(self) -> float:
+        """About what it costs per example and threat, if every second example survives each attack."""
+        steps, draws = self.second_order
+        attacks = self.minimum + self.pgd + (2 + self.targets) * self.apgd + steps * draws + 0.4 * self.square
+        return 0.5 * attacks
+
 
 EFFORTS = {
+    "smoke": Effort(pgd=5, apgd=10, targets=1, minimum=10, second_order=(5, 2), square=20, probes=10),  # shows that all runs
     "quick": Effort(pgd=20, apgd=30, targets=1, minimum=40, second_order=(15, 5), square=150, probes=50),
     "standard": Effort(pgd=40, apgd=100, targets=3, minimum=100, second_order=(40, 10), square=1000, probes=100),
     "thorough": Effort(pgd=100, apgd=100, targets=9, minimum=300, second_order=(60, 20), square=5000, probes=200),

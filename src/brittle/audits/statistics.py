@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from scipy.stats import binomtest
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest, bootstrap
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,21 @@ def paired_p_value(only_first: int, only_second: int) -> float:
     """The chance that `only_first` so far exceeds `only_second` if neither is more likely: McNemar's exact test, one-sided."""
     both = only_first + only_second
     return float(binomtest(only_first, both, alternative="greater").pvalue) if both else 1.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(values: NDArray[np.float64], seed: int = 0) -> Interval:
+    """The mean of some values [n] with its bootstrap interval (percentile, 2,000 resamples, drawn from `seed`)."""
+    mean = float(values.mean())
+    if len(values) < 2 or float(np.ptp(values)) == 0:
+        return Interval(mean, mean, mean)
+    found = bootstrap((values,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(seed))
+    return Interval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))

@@ -18,7 +18,7 @@ def _run(debug: bool) -> int:
 
     from brittle.errors import BrittleError
 
-    from . import look, work  # noqa: F401 - they join the verbs to the app
+    from . import look, paper, work  # noqa: F401 - they join the verbs to the app
     from .app import app
 
     try:

@@ -7,7 +7,7 @@ import typer
 
 from .app import app
 from .files import data_of
-from .options import Data, DataDir, Device, Json, Model, Out, Seed, Weights
+from .options import Data, DataDir, Device, Json, Model, Out, Seed, Weights, count_of, threats_of
 
 
 @app.command()
@@ -65,17 +65,52 @@ def doctor(
 
 
 @app.command()
+def curvature(
+    model: Model,
+    data: Data = None,
+    threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS, such as L2:2")] = None,
+    n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "100",
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Measure how the loss bends at the data and on attack paths."""
+    from brittle.ground import pick_device
+    from brittle.learning import load, load_model
+    from brittle.science import curvature as measure
+
+    from .show import as_json, curvature_table
+    from .show import out as terminal
+
+    loaded = load_model(model, weights)
+    split = load(data_of(data, loaded.header), data_dir).test
+    asked = threats_of([threat] if threat else None, split.name)[0]
+    part = split.take(min(count_of(n) or len(split), len(split))).to(pick_device(device))
+    target = loaded.model.to(part.images.device) if hasattr(loaded.model, "to") else loaded.model
+    figures = measure(target, (part.x(), part.labels), asked, seed=seed)
+    if json:
+        as_json({"threat": str(asked), "seed": seed, "points": [figure.record() for figure in figures]})
+    else:
+        terminal.print(curvature_table(figures, str(asked)))
+
+
+@app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders with audit.json")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders with audit.json, or one with paper.json")],
     out: Out = None,
     title: Annotated[str, typer.Option("--title")] = "brittle audit",
 ) -> None:
-    """Write one page from one or several audits."""
-    from brittle.report import read_run, write_page
+    """Write one page from one or several audits, or a paper's."""
+    from brittle.report import read_paper, read_run, write_page, write_paper
 
     from .show import out as terminal
 
-    page = write_page([read_run(run) for run in runs], out or Path("report.html"), title=title)
+    if (runs[0] / "paper.json").exists():
+        page = write_paper(*read_paper(runs[0]), out or runs[0])
+    else:
+        page = write_page([read_run(run) for run in runs], out or Path("report.html"), title=title)
     terminal.print(f"The page: {page}")
 
 
@@ -109,11 +144,23 @@ def nets(json: Json = False) -> None:
     """List the networks."""
     from brittle.learning import NETS
 
+    _listed({name: kind.what for name, kind in NETS.items()}, json)
+
+
+@app.command()
+def goals(json: Json = False) -> None:
+    """List the training goals."""
+    from brittle.learning import GOALS
+
+    _listed({name: kind.what for name, kind in GOALS.items()}, json)
+
+
+def _listed(rows: dict[str, str], json: bool) -> None:
     from .show import as_json
     from .show import out as terminal
 
     if json:
-        as_json({name: kind.what for name, kind in NETS.items()})
+        as_json(rows)
         return
-    for name, kind in NETS.items():
-        terminal.print(f"{name:<12} {kind.what}", markup=False)
+    for name, what in rows.items():
+        terminal.print(f"{name:<12} {what}", markup=False)

@@ -12,11 +12,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from brittle.studies import Event
+    from brittle.science import Curvature
+    from brittle.studies import Event, Moved, Planned
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False, soft_wrap=True)
 QUIET = 20.0  # seconds between lines where there is no terminal
+VERDICTS = {"agrees": "[green]=[/]", "differs": "[red]≠[/]", "open": " "}
 SIGNS = {"fine": "[green]ok  [/]", "warn": "[yellow]warn[/]", "bad": "[red]BAD [/]", "skipped": "[dim]----[/]"}
 
 
@@ -49,6 +51,73 @@ def follow(events: Iterator["Event"]) -> Path:
     return folder
 
 
+def follow_graph(moves: Iterator["Moved"]) -> None:
+    """One bar over all nodes with the time left, and what is being done; a line now and then where there is no terminal."""
+    columns = (TextColumn("{task.fields[nodes]}"), BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("left"))
+    told, began = time.monotonic(), time.monotonic()
+    with Progress(
+        *columns, TextColumn("{task.fields[left]}  {task.description}"), console=console, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=1.0, nodes="", left="")
+        for move in moves:
+            if move.warning:
+                bar.console.print(f"[yellow]note:[/] {move.warning}")
+            share, spent = move.seconds / max(move.of_seconds, 1e-9), time.monotonic() - began
+            pace = spent / move.seconds if move.seconds > 5 else 1.0  # planned seconds against true ones, once there are some
+            left = _clock((move.of_seconds - move.seconds) * pace)
+            nodes = f"{move.nodes} of {move.of_nodes} nodes"
+            bar.update(task, completed=share, description=move.text[:100], nodes=nodes, left=left)
+            if not console.is_terminal and (move.nodes == move.of_nodes or time.monotonic() - told > QUIET):
+                console.print(f"{nodes}, {share:.0%}, about {left} left: {move.text}", soft_wrap=True)
+                told = time.monotonic()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def plan_table(rows: list["Planned"]) -> Table:
+    """Every node with its cost, and the sum of what is left to do."""
+    left = [row for row in rows if not row.stored]
+    total = f"{len(left)} of {len(rows)} nodes left, about {_clock(sum(row.seconds for row in left))} on this machine, one by one"
+    table = Table(title=total, title_justify="left")
+    for name, justify in (("node", "left"), ("gradients", "right"), ("seconds", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(row.node.title, f"{row.gradients:,.0f}", f"{row.seconds:.0f}", "stored" if row.stored else "")
+    return table
+
+
+def paper_tables(record: dict[str, Any]) -> list[Table]:
+    """Each table of a paper, ours with the printed figure in brackets and a sign for the verdict; then the sentences."""
+    tables = []
+    for name in dict.fromkeys(figure["table"] for figure in record["figures"]):
+        figures = [figure for figure in record["figures"] if figure["table"] == name]
+        table = Table(title=f"{name}: ours (printed)", title_justify="left")
+        rows, columns = (list(dict.fromkeys(figure[key] for figure in figures)) for key in ("row", "column"))
+        cells = {(figure["row"], figure["column"]): _printed(figure) for figure in figures}
+        if len(columns) > len(rows):  # terminals are taller than wide
+            rows, columns, cells = columns, rows, {(column, row): cell for (row, column), cell in cells.items()}
+        for column in ("", *columns):
+            table.add_column(column, justify="left" if not column else "right")
+        for row in rows:
+            table.add_row(row, *(cells.get((row, column), "") for column in columns))
+        tables.append(table)
+    sentences = Table(title="sentences", title_justify="left")
+    for head in ("", "verdict", "evidence"):
+        sentences.add_column(head)
+    for one in record["statements"]:
+        sentences.add_row(one["name"], VERDICTS[one["verdict"]] + " " + one["verdict"], one["evidence"])
+    return [*tables, sentences]
+
+
+def _printed(figure: dict[str, Any]) -> str:
+    printed = "" if figure["printed"] is None else f" ({figure['printed']:g})"
+    return f"{100 * figure['measured']['accuracy']:.1f}{printed} {VERDICTS[figure['verdict']]}"
+
+
 def audit_table(records: list[dict[str, Any]]) -> Table:
     """Models in rows; clean accuracy, robust accuracy per threat, and their union in columns."""
     table = Table(title="accuracy with 95 % interval", title_justify="left")
@@ -64,6 +133,20 @@ def audit_table(records: list[dict[str, Any]]) -> Table:
 def _cell(proportion: dict[str, Any]) -> str:
     low, high = proportion["interval"]
     return f"[bold]{100 * proportion['accuracy']:.1f}[/] [dim]{100 * low:.1f}-{100 * high:.1f}[/]"
+
+
+def curvature_table(figures: list["Curvature"], threat: str) -> Table:
+    """Points in rows; gradient length, largest eigenvalue and linearity error, with their intervals, in columns."""
+    table = Table(title=f"curvature of the loss in {threat}, {figures[0].n} images", title_justify="left")
+    for name in ("where", "gradient length", "top eigenvalue", "linearity error", "gradient 0"):
+        table.add_column(name, justify="left" if name == "where" else "right")
+    for figure in figures:
+        cells = [
+            f"{one.mean:.3g} [dim]{one.low:.2g}..{one.high:.2g}[/]"
+            for one in (figure.gradient, figure.eigenvalue, figure.linearity)
+        ]
+        table.add_row(figure.where, *cells, f"{figure.flat:.0%}")
+    return table
 
 
 def findings_table(findings: list[dict[str, Any]]) -> Table:

@@ -1,11 +1,10 @@
 """Verbs that compute: arguments to declarations, their run followed, the result put where it was asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from brittle.errors import BrittleError
 
 from .app import app
 from .files import computed, copied, data_of, json_of, plain_name
@@ -16,7 +15,7 @@ from .options import Batch, Data, DataDir, Device, Fresh, Json, Model, Out, Seed
 def train(
     data: Annotated[str, typer.Option("--data", help="data set to learn")],
     net: Annotated[str, typer.Option("--net", help="see: brittle nets")] = "small",
-    goal: Annotated[str, typer.Option("--goal", help="standard or adversarial")] = "standard",
+    goal: Annotated[str, typer.Option("--goal", help="see: brittle goals")] = "standard",
     threat: Threats = None,
     epochs: Annotated[float, typer.Option("--epochs", help="passes over the training images")] = 3,
     batch: Annotated[int, typer.Option("--batch", help="examples per step")] = 128,
@@ -24,11 +23,13 @@ def train(
     optimizer: Annotated[str, typer.Option("--optimizer", help="adam or sgd")] = "adam",
     schedule: Annotated[str, typer.Option("--schedule", help="triangular, cosine, step or constant")] = "triangular",
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
-    inner: Annotated[str, typer.Option("--inner", help="inner attack: pgd, fgsm, mim, second_order")] = "pgd",
-    steps: Annotated[int, typer.Option("--steps", help="steps of the inner attack")] = 7,
+    inner: Annotated[str | None, typer.Option("--inner", help="inner attack: pgd, fgsm, mim, second_order")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="steps of the inner attack")] = None,
     step: Annotated[float | None, typer.Option("--step", help="length of its steps as a share of eps; 2.5 / steps")] = None,
-    start: Annotated[str, typer.Option("--start", help="where it starts: random or clean")] = "random",
-    ramp: Annotated[float, typer.Option("--ramp", help="share of training in which eps rises from 0")] = 0.25,
+    start: Annotated[str | None, typer.Option("--start", help="where it starts: random, clean or noise")] = None,
+    weight: Annotated[float | None, typer.Option("--weight", help="beta of TRADES, lambda of ATDA, ...")] = None,
+    static: Annotated[list[str] | None, typer.Option("--static", help="net to attack through; may be repeated")] = None,
+    ramp: Annotated[float | None, typer.Option("--ramp", help="share of training in which eps rises from 0")] = None,
     precision: Annotated[str, typer.Option("--precision", help="fast or float32")] = "fast",
     data_dir: DataDir = None,
     out: Out = None,
@@ -38,21 +39,19 @@ def train(
     fresh: Fresh = False,
 ) -> None:
     """Train a net into one file; resumes after a kill."""
-    from brittle.learning import GOALS, Adversarial, Inner, Recipe, Standard, load_net
-    from brittle.studies import Source, Train
+    from brittle.learning import GOALS, Inner, Recipe, goal_named, load_net
+    from brittle.studies import File, Source, Train
 
     from .show import as_json
     from .show import out as terminal
 
-    if goal not in GOALS:
-        raise BrittleError(f"no goal is called {goal!r}; known: {', '.join(GOALS)}")
-    if goal == "standard" and threat:
-        raise BrittleError("the standard goal withstands nothing: drop --threat, or use --goal adversarial")
-    if goal == "adversarial" and not threat:
-        raise BrittleError("say what to withstand: --goal adversarial --threat Linf:0.3")
-    aim = Standard() if goal == "standard" else Adversarial(threats_of(threat, data), Inner(inner, steps, step, start), ramp)  # type: ignore[arg-type]
+    given = {"attack": inner, "steps": steps, "step": step, "start": start}
+    changes = {name: value for name, value in given.items() if value is not None}
+    usual = getattr(GOALS[goal].goal, "inner", Inner()) if goal in GOALS else Inner()
+    threats = threats_of(threat, data) if threat else ()
+    aim = goal_named(goal, threats, replace(usual, **changes) if changes else None, ramp, weight)
     recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision)
-    node = Train(Source.of(data, data_dir), net, aim, recipe, seed)
+    node = Train(Source.of(data, data_dir), net, aim, recipe, seed, tuple(File.of(name) for name in static or ()))
     target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"
     copied(computed(node, None, device, fresh) / "model.safetensors", target)
     history = load_net(target)[1]["history"]
@@ -111,8 +110,12 @@ def attack(
     model: Model,
     data: Data = None,
     threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255")] = None,
-    name: Annotated[str, typer.Option("--attack", help="fgsm, pgd, mim, apgd or second_order")] = "pgd",
-    steps: Annotated[int, typer.Option("--steps", help="number of steps")] = 40,
+    name: Annotated[str, typer.Option("--attack", help="fgsm, pgd, mim, apgd, second_order, second_order_apgd or hessian")] = "pgd",
+    steps: Annotated[int | None, typer.Option("--steps", help="number of steps")] = None,
+    step: Annotated[float | None, typer.Option("--step", help="length of a step in pixel units")] = None,
+    start: Annotated[str | None, typer.Option("--start", help="clean, random or noise")] = None,
+    draws: Annotated[int | None, typer.Option("--draws", help="noise draws per step of the second-order attacks")] = None,
+    sigma: Annotated[float | None, typer.Option("--sigma", help="scale of their noise")] = None,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
     batch: Batch = 250,
     weights: Weights = None,
@@ -124,6 +127,7 @@ def attack(
     fresh: Fresh = False,
 ) -> None:
     """Run one attack on every image, verified."""
+    from brittle.attacks import Named
     from brittle.studies import Attack, File, Source
 
     from .show import as_json
@@ -131,7 +135,8 @@ def attack(
 
     file = File.of(model, weights)
     source = Source.of(data_of(data, file.load().header), data_dir)
-    node = Attack(file, source, threats_of([threat] if threat else None, source.name)[0], name, steps, count_of(n), seed, batch)
+    asked = Named(name, steps, step, start, draws, sigma)
+    node = Attack(file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch)
     record = json_of(computed(node, out, device, fresh) / "attack.json")
     if json:
         as_json(record)

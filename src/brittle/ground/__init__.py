@@ -3,7 +3,7 @@
 from brittle.errors import BrittleError
 
 from .devices import fast_dtype, keep_freed_memory, pick_device
-from .gradients import eval_mode, seeded, value_and_grad
+from .gradients import eval_mode, grad_and_hessian, seeded, value_and_grad
 from .held import frozen
 from .noise import keys_of, normal, uniform
 from .norms import NORMS, Norm, norm_named
@@ -21,6 +21,7 @@ __all__ = [
     "eval_mode",
     "fast_dtype",
     "frozen",
+    "grad_and_hessian",
     "keep_freed_memory",
     "keys_of",
     "norm_named",

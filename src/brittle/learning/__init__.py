@@ -2,7 +2,23 @@
 
 from .checkpoints import load_net, load_tensors, save_net, save_tensors, write_bytes
 from .data import AUGMENTATIONS, Augment, DataSet, Split, available, batches, load
-from .goals import GOALS, Adversarial, Goal, Inner, Learner, Moment, Standard
+from .goals import (
+    GOALS,
+    Adversarial,
+    Atda,
+    Average,
+    Eat,
+    Ensemble,
+    Goal,
+    Inner,
+    Learner,
+    Maximum,
+    Moment,
+    Msd,
+    Standard,
+    Trades,
+    goal_named,
+)
 from .models import Loaded, load_model
 from .nets import NETS, Normalize, build_net, statistics_of
 from .training import Progress, Recipe, accuracy, train
@@ -12,22 +28,30 @@ __all__ = [
     "GOALS",
     "NETS",
     "Adversarial",
+    "Atda",
     "Augment",
+    "Average",
     "DataSet",
+    "Eat",
+    "Ensemble",
     "Goal",
     "Inner",
     "Learner",
     "Loaded",
+    "Maximum",
     "Moment",
+    "Msd",
     "Normalize",
     "Progress",
     "Recipe",
     "Split",
     "Standard",
+    "Trades",
     "accuracy",
     "available",
     "batches",
     "build_net",
+    "goal_named",
     "load",
     "load_model",
     "load_net",

@@ -3,20 +3,21 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from brittle.attacks import Threat, against, pgd, session
-from brittle.ground import BrittleError, fast_dtype, keep_freed_memory, pick_device, seeded
+from brittle.attacks import Threat, against, logits_of, pgd, session
+from brittle.ground import BrittleError, eval_mode, fast_dtype, keep_freed_memory, pick_device, seeded
 
 from .checkpoints import load_tensors, save_tensors
 from .data import DataSet, Split, batches, default_augment
-from .goals import Adversarial, Goal, Learner, Moment
+from .goals import Goal, Learner, Memory, Moment
 
 FORMAT = "brittle-training/1"
 SAVE_EVERY = 20.0  # seconds between saved states
@@ -89,10 +90,11 @@ class Progress:
 
 @dataclass
 class State:
-    """All that a resumed run needs beside the net and the optimiser."""
+    """All that a resumed run needs beside the net and the optimiser: step, what was seen, what the goal remembers."""
 
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    memory: Memory = field(default_factory=dict)
 
 
 def train(
@@ -102,6 +104,7 @@ def train(
     recipe: Recipe,
     *,
     seed: int = 0,
+    static: Sequence[nn.Module] = (),
     state_file: Path | None = None,
     device: str = "auto",
 ) -> Iterator[Progress]:
@@ -112,10 +115,12 @@ def train(
 
     Args:
         net: takes images in [0, 1]; moved to the device.
+        static: nets trained before, through which the goal may attack; not changed.
         state_file: written every 20 s and at each epoch's end; read if it is there.
         device: `auto`, `cpu`, `cuda`, ...
     Raises:
-        BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), or a state of other training.
+        BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), a state of other training,
+            or a static net for other images or classes.
     Cost: per step, the goal's gradients with respect to the input plus one with respect to the parameters.
     """
     from lightning_fabric import Fabric  # here, because importing it takes as long as importing torch
@@ -128,9 +133,10 @@ def train(
     if getattr(net, "channels_last", False):
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(net, _optimizer(net, recipe))
-    learner = Learner(net, wrapped)
-    identity = _identity(net, data, goal, recipe, seed, half)
-    state = _restore(state_file, net, optimizer, identity)
+    learner = Learner(net, wrapped, tuple(_fitting(other, data).to(place) for other in static))
+    identity = _identity(learner, data, goal, recipe, seed, half)
+    state = _restore(state_file, net, optimizer, identity) or State(memory=goal.begin(len(data.classes)))
+    state.memory = {name: value.to(place) for name, value in state.memory.items()}
     learned, validation = data.train.to(place), data.validation.take(min(500, len(data.validation))).to(place)
     augment = default_augment(data.name)
     per_epoch = math.ceil(len(learned) / recipe.batch)
@@ -148,7 +154,9 @@ def train(
         with seeded(at.seed, place):
             rows = order[index].to(place)
             wrapped.train()
-            loss = goal.losses(learner, augment(learned.x(rows), at.seed), learned.labels[rows], at).mean()
+            x, y = augment(learned.x(rows), at.seed), learned.labels[rows]
+            losses, state.memory = goal.losses(learner, x, y, at, state.memory)
+            loss = losses.mean()
             optimizer.zero_grad()
             fabric.backward(loss)
         ends = state.step + 1 == steps or index + 1 == per_epoch
@@ -165,6 +173,18 @@ def train(
             _save(state_file, net, optimizer, state, identity)
             saved = time.monotonic()
         yield event
+
+
+def _fitting(net: nn.Module, data: DataSet) -> nn.Module:
+    """A static net, if it takes these images and knows these classes."""
+    try:
+        with torch.no_grad(), eval_mode(net):
+            classes = logits_of(net(data.validation.take(1).x())).shape[1]
+    except RuntimeError as error:
+        raise BrittleError(f"a static net does not take images {list(data.shape)} ({str(error).splitlines()[0]})") from None
+    if classes != len(data.classes):
+        raise BrittleError(f"a static net has {classes} classes, but {data.name} has {len(data.classes)}")
+    return net
 
 
 def _check(loss: float, step: int, state_file: Path | None) -> None:
@@ -194,8 +214,7 @@ def accuracy(net: nn.Module, split: Split, threat: Threat | None = None, steps: 
 
 def _validated(net: nn.Module, validation: Split, goal: Goal, event: Progress, history: list[dict[str, Any]]) -> Progress:
     clean = accuracy(net, validation)
-    threats = goal.threats if isinstance(goal, Adversarial) else ()
-    robust = min((accuracy(net, validation, threat) for threat in threats), default=None)
+    robust = min((accuracy(net, validation, threat) for threat in goal.threats), default=None)
     best = max((epoch["robust"] or 0.0 for epoch in history), default=0.0)
     alarm = None
     if robust is not None and best > 0.1 and robust < COLLAPSE * best:
@@ -209,22 +228,27 @@ def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(net.parameters(), lr=recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
 
 
-def _identity(net: nn.Module, data: DataSet, goal: Goal, recipe: Recipe, seed: int, half: bool) -> str:
+def _identity(learner: Learner, data: DataSet, goal: Goal, recipe: Recipe, seed: int, half: bool) -> str:
     digests = data.train.digest, data.validation.digest
-    said = f"{data.name} {digests} {goal!r} {recipe!r} seed {seed} half {half} torch {torch.__version__} {net!r}"
-    return hashlib.sha256(said.encode()).hexdigest()
+    said = f"{data.name} {digests} {goal!r} {recipe!r} seed {seed} half {half} torch {torch.__version__} {learner.net!r}"
+    digest = hashlib.sha256(said.encode())
+    for net in learner.static:
+        digest.update(save({name: value.contiguous().cpu() for name, value in net.state_dict().items()}))
+    return digest.hexdigest()
 
 
 def _save(path: Path, net: nn.Module, optimizer: Any, state: State, identity: str) -> None:
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if isinstance(value, Tensor)}
-    save_tensors(path, tensors, {"format": FORMAT, "identity": identity, "state": asdict(state)})
+    tensors |= {f"memory.{name}": value for name, value in state.memory.items()}
+    held = {"step": state.step, "history": state.history}
+    save_tensors(path, tensors, {"format": FORMAT, "identity": identity, "state": held})
 
 
-def _restore(path: Path | None, net: nn.Module, optimizer: Any, identity: str) -> State:
+def _restore(path: Path | None, net: nn.Module, optimizer: Any, identity: str) -> State | None:
     if path is None or not path.exists():
-        return State()
+        return None
     tensors, header = load_tensors(path)
     if header.get("format") != FORMAT or header.get("identity") != identity:
         raise BrittleError(f"{path} holds the state of other training; give another --out, or --fresh to start over")
@@ -235,4 +259,5 @@ def _restore(path: Path | None, net: nn.Module, optimizer: Any, identity: str) -
             _, index, slot = name.split(".", 2)
             slots.setdefault(int(index), {})[slot] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-    return State(**header["state"])
+    memory = {name.removeprefix("memory."): value for name, value in tensors.items() if name.startswith("memory.")}
+    return State(**header["state"], memory=memory)

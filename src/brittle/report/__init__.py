@@ -4,6 +4,7 @@
 """
 
 from .page import page, write_page
+from .paper import read_paper, write_paper
 from .reading import FORMAT, Audited, read_run
 
-__all__ = ["FORMAT", "Audited", "page", "read_run", "write_page"]
+__all__ = ["FORMAT", "Audited", "page", "read_paper", "read_run", "write_page", "write_paper"]

@@ -1,10 +1,11 @@
-"""The four figures of the page as inline SVG text: numbers in, text out.
+"""The figures of the pages as inline SVG text: numbers in, text out.
 
 Lines are told apart by colour *and* by dash, and carry their name at their end instead of in a legend.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -159,6 +160,32 @@ def gradients(paths: Sequence[Record], colours: Mapping[str, str], name: str) ->
         return inline(figure, name, "Mean gradient norm along the path. " + "; ".join(told) + ".")
 
 
+def walks(paths: Mapping[str, Record], name: str) -> str:
+    """Mean gradient length at each step of several attacks, with bands of 95 %, on a logarithmic axis."""
+    with drawing(name, height=320) as figure:
+        axes = panel(figure, 60, 46, WIDTH - room_for(clip(one, 20) for one in paths), 320 - 16)
+        ends, told = [], []
+        for i, (one, record) in enumerate(paths.items()):
+            colour, steps = PALETTE[i % len(PALETTE)], np.arange(1, len(record["points"]) + 1)
+            mean, low, high = (numbers([_of(point, k) for point in record["points"]]) for k in range(3))
+            axes.plot(steps, np.where(mean > 0, mean, np.nan), color=colour, linestyle=dash(i), marker=dot(mean))
+            axes.fill_between(steps, np.where(low > 0, low, np.nan), high, color=colour, alpha=0.14, linewidth=0)
+            if (mean > 0).any():
+                ends.append(End(np.where(mean > 0, mean, np.nan), clip(one, 20), colour))
+            told.append(f"{one} from {mean[0]:.3g} to {mean[-1]:.3g}")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(plain())
+        step_axis(axes, max(len(record["points"]) for record in paths.values()), "step")
+        name_ends(axes, ends)
+        return inline(figure, name, "Mean gradient length along the path. " + "; ".join(told) + ".")
+
+
+def _of(point: Record, k: int) -> float:
+    return float((point["mean"], *point["interval"])[k])
+
+
 def training(history: Sequence[Record], name: str) -> str:
     """Clean and robust accuracy above the loss, epoch by epoch; '' without a history."""
     if not history:
@@ -184,8 +211,8 @@ def training(history: Sequence[Record], name: str) -> str:
         if finite.size:
             name_ends(below, [End(loss, "loss", PALETTE[1])])
             told.append(f"loss ends at {finite[-1]:.3g}")
-        step_axis(above, int(epochs.max()), "")
-        step_axis(below, int(epochs.max()), "epoch")
+        step_axis(above, math.ceil(epochs.max()), "")
+        step_axis(below, math.ceil(epochs.max()), "epoch")
         above.tick_params(labelbottom=False)
         name_ends(above, ends)
         return inline(figure, name, "Training, by epoch: " + "; ".join(told) + ".")

@@ -43,7 +43,7 @@ def page(audits: Sequence[Audited], *, title: str = "brittle audit") -> str:
     records = [audited.record for audited in audits]
     colours = figures.colours_of([threat["threat"] for record in records for threat in record["threats"]])
     models = [model(audited, f"m{i}", colours) for i, audited in enumerate(audits, 1)]
-    return template().render(
+    return template("page.html.j2").render(
         title=title,
         models=models,
         colours=colours,
@@ -58,7 +58,15 @@ def write_page(audits: Sequence[Audited], path: Path, *, title: str = "brittle a
     Raises:
         BrittleError: no audit at all, or a place that cannot be written.
     """
-    text = page(audits, title=title)
+    return write_text(page(audits, title=title), path)
+
+
+def write_text(text: str, path: Path) -> Path:
+    """The path, holding the text whole or as it was before.
+
+    Raises:
+        BrittleError: a place that cannot be written.
+    """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -156,12 +164,12 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
 
 
 @cache
-def template() -> Template:
-    """The page's template, with its filters, read once."""
+def template(name: str) -> Template:
+    """A page's template, with its filters, read once."""
     loader = PackageLoader("brittle.report", ".")
     room = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     room.filters.update(percent=percent, interval=interval, duration=duration, pieces=pieces, level=LEVELS.__getitem__)
-    return room.get_template("page.html.j2")
+    return room.get_template(name)
 
 
 def percent(share: Record) -> str:

@@ -1,8 +1,27 @@
 """Floor 6. Work as data: frozen declarations, a content-addressed store, one runner."""
 
 from .declare import declaration_of, hash_of
-from .nodes import Attack, Audit, File, Node, Source, Train
+from .graph import Moved, Planned, plan, run_graph
+from .nodes import Attack, Audit, Curve, File, Node, Source, Train, Walk
 from .runner import Event, running
 from .store import Store
 
-__all__ = ["Attack", "Audit", "Event", "File", "Node", "Source", "Store", "Train", "declaration_of", "hash_of", "running"]
+__all__ = [
+    "Attack",
+    "Audit",
+    "Curve",
+    "Event",
+    "File",
+    "Moved",
+    "Node",
+    "Planned",
+    "Source",
+    "Store",
+    "Train",
+    "Walk",
+    "declaration_of",
+    "hash_of",
+    "plan",
+    "run_graph",
+    "running",
+]

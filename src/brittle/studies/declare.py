@@ -5,7 +5,7 @@ import json
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-VERSION = 1  # raised when the same declaration would give other results
+VERSION = 2  # raised when the same declaration would give other results
 
 
 def declaration_of(node: Any) -> Any:

@@ -1,0 +1,71 @@
+"""The attacks by name, and an attack as data: what declarations and the command line carry."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from brittle.ground import BrittleError
+
+from .attack import Attack
+from .curved import hessian, second_order, second_order_apgd
+from .named import Start, apgd, fgsm, mim, pgd
+from .objectives import Objective
+from .threats import Threat
+
+ATTACKS: dict[str, Callable[..., Attack]] = {
+    "fgsm": fgsm,
+    "pgd": pgd,
+    "mim": mim,
+    "apgd": apgd,
+    "second_order": second_order,
+    "second_order_apgd": second_order_apgd,
+    "hessian": hessian,
+}
+
+
+@dataclass(frozen=True)
+class Named:
+    """An attack by its name and settings; what is None keeps the attack's own default.
+
+    Attributes:
+        name: a key of `ATTACKS`.
+        steps: number of steps; one is fgsm's only choice.
+        step: length of a step in pixel units.
+        start: `clean`, `random` or `noise`.
+        draws, sigma: of the noise, for the second-order attacks.
+    Raises:
+        BrittleError: an unknown name or start, or a setting that the attack does not have.
+    """
+
+    name: str = "pgd"
+    steps: int | None = None
+    step: float | None = None
+    start: str | None = None
+    draws: int | None = None
+    sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ATTACKS:
+            raise BrittleError(f"no attack is called {self.name!r}; known: {', '.join(ATTACKS)}")
+        known = inspect.signature(ATTACKS[self.name]).parameters
+        if self.start is not None and self.start not in get_args(Start):
+            raise BrittleError(f"start is one of {', '.join(get_args(Start))}, not {self.start!r}")
+        strange = [key for key in self._given() if key not in known]
+        if strange:
+            raise BrittleError(f"the attack {self.name!r} has no {', '.join(strange)}")
+
+    def build(self, objective: Objective, threat: Threat, seed: int = 0) -> Attack:
+        """The attack."""
+        return ATTACKS[self.name](objective, threat, seed=seed, **self._given())
+
+    @property
+    def gradients(self) -> float:
+        """About what it costs per example."""
+        known = inspect.signature(ATTACKS[self.name]).parameters
+        settings = {key: known[key].default for key in ("steps", "draws") if key in known} | self._given()
+        each = settings.get("draws", 1) if self.name != "hessian" else 7
+        return float(settings.get("steps", 1) * each)
+
+    def _given(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if key != "name" and value is not None}

@@ -1,0 +1,106 @@
+"""Nodes that judge a model: an audit over several threats, and the curvature of its loss."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from brittle.attacks import Threat
+from brittle.audits import Journal, Settings, auditing, circumstances, effort_named
+from brittle.ground import pick_device
+from brittle.science import curvature
+
+from ..declare import hash_of
+from .common import Model, Node, Source, Step, Work, about, examples_of, model_of, needed, placed, write_json
+
+
+@dataclass(frozen=True)
+class Audit:
+    """An audit on the first `n` test images (0: all). Result: `audit.json`, `audit.safetensors`."""
+
+    model: Model
+    data: Source
+    threats: tuple[Threat, ...]
+    effort: str = "standard"
+    n: int = 500
+    seed: int = 0
+    budget: float | None = field(default=None, compare=False)
+    batch: int = field(default=250, compare=False)
+
+    def __post_init__(self) -> None:
+        effort_named(self.effort)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("audit.json", "audit.safetensors")
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return needed(self.model)
+
+    @property
+    def title(self) -> str:
+        return f"audit in {' '.join(map(str, self.threats))} of {self.model.title}"
+
+    @property
+    def gradients(self) -> float:
+        return (self.n or len(self.data.load().test)) * len(self.threats) * effort_named(self.effort).gradients
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        loaded, split, place = model_of(self.model, inputs), examples_of(self.data, self.n), pick_device(device)
+        model = placed(loaded, device)
+        journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
+        data = split.x().to(place), split.labels.to(place)
+        settings = Settings(self.effort, self.seed, self.budget, self.batch)
+        for event in auditing(model, data, self.threats, settings, journal):
+            yield Step(event.done, event.total, event.text)
+        report = event.report
+        assert report is not None, "the last event carries the report"
+        report.verdict["next"] = report.verdict["next"].replace("MODEL", loaded.source)
+        report.save(folder, about(loaded, split, len(self.data.load().test)))
+        return not report.record["skipped"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How the loss bends at the first `n` test images and on attack paths. Result: `curvature.json`."""
+
+    model: Model
+    data: Source
+    threat: Threat
+    n: int = 100
+    seed: int = 0
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("curvature.json",)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return needed(self.model)
+
+    @property
+    def title(self) -> str:
+        return f"curvature in {self.threat} of {self.model.title}"
+
+    @property
+    def gradients(self) -> float:
+        return self.n * 400
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        loaded, split, place, started = (
+            model_of(self.model, inputs),
+            examples_of(self.data, self.n),
+            pick_device(device),
+            time.monotonic(),
+        )
+        yield Step(0, 1, "products with the Hessian")
+        part = split.to(place)
+        points = curvature(placed(loaded, device), (part.x(), part.labels), self.threat, seed=self.seed)
+        record = {"threat": str(self.threat), "points": [point.record() for point in points]}
+        facts = about(loaded, split, len(self.data.load().test)) | {
+            "run": circumstances(place, time.monotonic() - started, self.seed)
+        }
+        write_json(folder / "curvature.json", record | facts)
+        return True

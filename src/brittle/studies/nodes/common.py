@@ -1,0 +1,145 @@
+"""What nodes are made of: their protocol, data sets and models as declarations, the facts that every record carries."""
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from torch import nn
+
+from brittle.ground import pick_device
+from brittle.learning import DataSet, Loaded, Split, load, load_model, write_bytes
+
+
+class Step(NamedTuple):
+    """Progress inside a node: done, total, and a line that says where it stands."""
+
+    done: int
+    total: int
+    text: str
+
+
+Work = Generator[Step, None, bool]
+
+
+@runtime_checkable
+class Node(Protocol):
+    """A declaration: what it needs first, and how it is computed into a folder from the folders of those.
+
+    `compute` yields its progress and returns whether the result is complete; `results` names the files that stay;
+    `gradients` is about what it costs, in gradients of one example with respect to the input.
+    """
+
+    @property
+    def needs(self) -> tuple["Node", ...]: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def results(self) -> tuple[str, ...]: ...
+    @property
+    def gradients(self) -> float: ...
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set by its name and the SHA-256 of what is in it; where it was found does not matter."""
+
+    name: str
+    digest: str
+    folder: str | None = field(default=None, compare=False)
+    given: str = field(default="", compare=False)
+
+    @classmethod
+    def of(cls, name: str, data_dir: Path | None = None) -> "Source":
+        """The data set called `name`, loaded once to know its content."""
+        data = _loaded(name, str(data_dir) if data_dir else None)
+        return cls(data.name, data.train.digest[:32] + data.test.digest[:32], str(data_dir) if data_dir else None, name)
+
+    def load(self) -> DataSet:
+        """The data."""
+        return _loaded(self.given or self.name, self.folder)
+
+
+_DATA: dict[tuple[str, str | None], DataSet] = {}
+
+
+def _loaded(name: str, folder: str | None) -> DataSet:
+    if (name, folder) not in _DATA:
+        _DATA.clear()  # one data set is held at a time
+        _DATA[name, folder] = load(name, Path(folder) if folder else None)
+    return _DATA[name, folder]
+
+
+@dataclass(frozen=True)
+class File:
+    """A model from outside, known by a digest of its content; where it lies does not matter."""
+
+    spec: str = field(compare=False)
+    digest: str
+    weights: str | None = field(default=None, compare=False)
+    loaded: Loaded | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, spec: str, weights: Path | None = None) -> "File":
+        """The model that `spec` names (see `load_model`)."""
+        loaded = load_model(spec, weights)
+        return cls(spec, loaded.digest, str(weights) if weights else None, loaded)
+
+    @property
+    def title(self) -> str:
+        return Path(self.spec).stem
+
+    def load(self) -> Loaded:
+        """The model itself."""
+        return self.loaded or load_model(self.spec, Path(self.weights) if self.weights else None)
+
+
+Model = Node | File
+
+
+def needed(model: Model) -> tuple[Node, ...]:
+    """The node that makes the model, if it is not a file."""
+    return () if isinstance(model, File) else (model,)
+
+
+def model_of(model: Model, inputs: tuple[Path, ...]) -> Loaded:
+    """The model, from its file or from the folder of the node that made it; such a folder's place does not matter."""
+    if isinstance(model, File):
+        return model.load()
+    return replace(load_model(str(inputs[0] / "model.safetensors")), name=model.title, source=model.title)
+
+
+def examples_of(source: Source, n: int) -> Split:
+    """The first `n` test images, or all (0)."""
+    test = source.load().test
+    return test.take(min(n, len(test)) if n else len(test))
+
+
+def about(loaded: Loaded, split: Split, of: int) -> dict[str, Any]:
+    """Model and data of a record."""
+    header = loaded.header or {}
+    parameters = sum(value.numel() for value in loaded.model.parameters()) if isinstance(loaded.model, nn.Module) else None
+    keys = ("goal", "epochs", "net", "history")
+    training = {key: header.get(key) for key in keys} | {"threat": ", ".join(header.get("threats", ()))} if header else None
+    return {
+        "model": {
+            "name": loaded.name,
+            "source": loaded.source,
+            "digest": loaded.digest,
+            "parameters": parameters,
+            "training": training,
+        },
+        "data": {"name": split.name, "n": len(split), "of": of, "classes": list(split.classes), "digest": split.digest},
+    }
+
+
+def placed(loaded: Loaded, device: str) -> Any:
+    """The model on its device."""
+    return loaded.model.to(pick_device(device)) if isinstance(loaded.model, nn.Module) else loaded.model
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """A record as a file, atomically."""
+    write_bytes(path, json.dumps(record, indent=1).encode())

@@ -1,0 +1,84 @@
+"""The node that trains a net."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from brittle.audits import circumstances
+from brittle.ground import BrittleError, pick_device
+from brittle.learning import Goal, Recipe, build_net, save_net, statistics_of, train
+from brittle.learning.training import history_of
+
+from ..declare import hash_of
+from .common import Model, Node, Source, Step, Work, model_of, needed
+
+
+@dataclass(frozen=True)
+class Train:
+    """A net trained on a data set towards a goal. Result: `model.safetensors`."""
+
+    data: Source
+    net: str
+    goal: Goal
+    recipe: Recipe
+    seed: int = 0
+    static: tuple[Model, ...] = ()  # nets through which the goal may attack
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("model.safetensors",)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return tuple(node for model in self.static for node in needed(model))
+
+    @property
+    def title(self) -> str:
+        threats = " ".join(str(threat) for threat in self.goal.threats)
+        seed = f" seed {self.seed}" if self.seed else ""
+        return f"{self.data.name} {self.net} {type(self.goal).__name__.lower()} {threats}".strip() + seed
+
+    @property
+    def gradients(self) -> float:
+        return self.recipe.epochs * len(self.data.load().train) * self.goal.cost
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        data, started = self.data.load(), time.monotonic()
+        mean, std = statistics_of(data.name, data.shape[0])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            net = build_net(self.net, data.shape, len(data.classes), mean, std)  # type: ignore[arg-type]
+        folders = iter(inputs)
+        models = [model_of(model, (next(folders),) if needed(model) else ()).model for model in self.static]
+        static = [model for model in models if isinstance(model, nn.Module)]
+        if len(static) < len(models):
+            raise BrittleError("a static net must be a module, not a function or a compiled program")
+        state = folder / "training.safetensors"
+        alarms, said, loss = [], "", ""
+        for event in train(net, data, self.goal, self.recipe, seed=self.seed, static=static, state_file=state, device=device):
+            if event.clean is not None:
+                robust = "" if event.robust is None else f" robust {event.robust:.1%}"
+                said = f"clean {event.clean:.1%}{robust}"
+                alarms += [event.alarm] if event.alarm else []
+            loss = loss if event.loss is None else f"loss {event.loss:.3f}"
+            yield Step(event.step, event.steps, f"{loss} {said} {alarms[-1] if alarms else ''}".strip())
+        header = {
+            "name": self.title,
+            "net": self.net,
+            "shape": list(data.shape),
+            "classes": list(data.classes),
+            "mean": mean,
+            "std": std,
+            "data": self.data.name,
+            "threats": [str(threat) for threat in self.goal.threats],
+            "goal": type(self.goal).__name__.lower(),
+            "declaration": hash_of(self),
+            "epochs": self.recipe.epochs,
+            "history": history_of(state),
+            "run": circumstances(pick_device(device), time.monotonic() - started, self.seed),
+        }
+        save_net(folder / "model.safetensors", net, header)
+        return True
