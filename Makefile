@@ -9,7 +9,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/brittle quickstart
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from brittle import cli
 from brittle.ground import BrittleError
 from brittle.papers import li2019
-from brittle.papers.li2019 import DEFENCES, NORMS, ROWS, TABLE_1
+from brittle.papers.li2019.printed import DEFENCES, NORMS, ROWS, TABLE_1
 from brittle.studies import Store, hash_of, plan, run_graph
 
 Home = Path
@@ -86,6 +86,15 @@ def test_asked_again_nothing_runs_and_a_killed_graph_goes_on(home: Home, monkeyp
     again = plan(paper.nodes, store, "cpu")
     assert [row.key for row in again if not row.stored] == [rows[-1].key]
     assert again[-1].seconds > 0
+
+
+def test_a_figure_comes_back_when_its_node_is_computed_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRITTLE_STORE", str(home / "store"))
+    figures = json.loads((home / "li" / "paper.json").read_text())["figures"]
+    asked = [next(figure["node"] for figure in figures if figure["table"] == table) for table in ("Table 1", "What is left")]
+    for key in asked:
+        assert command(monkeypatch, "paper", "li2019", "--scale", "smoke", "--again", key, "--device", "cpu") == 0
+    assert command(monkeypatch, "paper", "li2019", "--scale", "smoke", "--again", "zzz", "--device", "cpu") == 2
 
 
 def test_nodes_side_by_side_give_what_one_after_another_gives(home: Home, tmp_path: Path) -> None:

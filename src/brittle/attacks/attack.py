@@ -90,8 +90,7 @@ def stages(*attacks: Attack) -> Attack:
 
 def restarts(attack: Attack, count: int) -> Attack:
     """`count` runs with the seeds seed, seed + 1, ..., each on the survivors of those before: the worst per example."""
-    if count < 1:
-        raise BrittleError(f"restarts must be at least 1, not {count}")
+    check_count("restarts", count)
     return replace(stages(*(attack.seeded(attack.seed + k) for k in range(count))), name=f"{attack.name} x{count}")
 
 
@@ -141,6 +140,12 @@ def check_examples(x: Any, y: Any) -> None:
         raise BrittleError(
             f"images must lie in [0, 1]; these range from {low:.3g} to {high:.3g}. Put the normalisation inside the model"
         )
+
+
+def check_count(what: str, count: int) -> None:
+    """Raise `BrittleError` unless `count` is at least 1."""
+    if count < 1:
+        raise BrittleError(f"{what} must be at least 1, not {count}")
 
 
 def check_step(step: float, threat: Threat) -> None:

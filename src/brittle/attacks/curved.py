@@ -6,7 +6,7 @@ from typing import Literal
 
 from brittle.ground import Images, Labels
 
-from .attack import Attack, check_step, walking
+from .attack import Attack, check_count, check_step, walking
 from .estimators import curved, smoothed
 from .loop import Step, look, walk
 from .named import Start, adaptive_rule, begin, climbing, default_step, direction
@@ -46,7 +46,8 @@ def second_order(
     step = (min(0.01, threat.radius) if linf else default_step(threat, steps)) if step is None else step
     late = (clamp or ("each" if linf else "end")) == "end"
     check_step(step, threat)
-
+    check_count("steps", steps)
+    check_count("draws", draws)
     rule = chain(direction(threat), scale(step))
 
     def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
@@ -78,6 +79,8 @@ def second_order_apgd(
     Source: ours, from Li et al. 2019 (the averaged gradient) and Croce and Hein 2020, 2021 (the steps).
     """
     sigma = usual_sigma(threat) if sigma is None else sigma
+    check_count("steps", steps)
+    check_count("draws", draws)
 
     def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
         estimate, rule = smoothed(x, sigma, draws, seed), adaptive_rule(threat, steps)
@@ -113,6 +116,8 @@ def hessian(
     """
     step = default_step(threat, steps) if step is None else step
     check_step(step, threat)
+    check_count("steps", steps)
+    check_count("iterations", iterations)
     rule = chain(direction(threat), scale(step))
 
     def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:

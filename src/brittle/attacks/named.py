@@ -10,8 +10,8 @@ from torch import Tensor
 from brittle.ground import BrittleError, Images, Labels, eval_mode, keys_of, normal
 
 from .adaptive import adaptive, sparse_adaptive
-from .attack import Attack, check_step, walking
-from .loop import Allow, Estimator, Found, Step, at_point, walk
+from .attack import Attack, check_count, check_step, walking
+from .loop import Estimator, Found, Step, at_point, walk
 from .objectives import ModelObjective, Objective, logits_of, session
 from .rules import Rule, chain, momentum, scale, sparse, steepest
 from .threats import Threat
@@ -30,17 +30,14 @@ def climbing(
     start: Start,
     seed: int,
     estimate: Estimator = at_point,
-    allow: Allow | None = None,
 ) -> Attack:
     """An attack that walks the loop by `rule` from `start` and keeps the best point of the walk per example."""
-    if steps < 1:
-        raise BrittleError(f"steps must be at least 1, not {steps}")
-    inside = allow or threat.allow
+    check_count("steps", steps)
 
     def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
         first = begin(threat, x, start, seed)
         with session(objective) as see:
-            yield from walk(see, x, y, start=first, rule=rule, allow=inside, estimate=estimate, steps=steps)
+            yield from walk(see, x, y, start=first, rule=rule, allow=threat.allow, estimate=estimate, steps=steps)
 
     return walking(name, path, seed)
 

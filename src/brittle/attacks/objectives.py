@@ -1,7 +1,7 @@
 """Objectives: what an attack makes large. `(x [B, *S] in [0, 1], y [B]) -> loss [B]`."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Flags, Images, Labels, Logits, PerExample, eval_mode, fast_dtype, frozen
+from brittle.ground import BrittleError, Flags, Images, Labels, Logits, PerExample, eval_mode, fast_dtype, frozen, full_float32
 
 from .losses import Loss, cross_entropy, margin
 
@@ -62,7 +62,7 @@ class ModelObjective:
             logits = logits if logits.dtype == torch.float64 else logits.float()
             return self.judge(logits, y)
 
-        with eval_mode(self.model):
+        with eval_mode(self.model), nullcontext() if self.precision == "fast" else full_float32():
             yield see
 
     def judge(self, logits: Logits, y: Labels) -> Seen:

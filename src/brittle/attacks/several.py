@@ -6,7 +6,7 @@ import torch
 
 from brittle.ground import BrittleError, Images, Labels
 
-from .attack import Attack, walking
+from .attack import Attack, check_count, walking
 from .loop import Step, at_point, look, pick
 from .named import Start, begin, default_step, direction
 from .objectives import Objective, session
@@ -34,6 +34,7 @@ def msd(
     """
     if not threats:
         raise BrittleError("MSD needs at least one threat")
+    check_count("steps", steps)
     lengths = [default_step(threat, steps) if share is None else share * threat.radius for threat in threats]
     rules = [direction(threat) for threat in threats]
 

@@ -60,6 +60,11 @@ class Named:
         return ATTACKS[self.name](objective, threat, seed=seed, **self._given())
 
     @property
+    def precision(self) -> str:
+        """At which the attack runs: exact curvature needs float32, the rest takes what is fast."""
+        return "float32" if self.name == "hessian" else "fast"
+
+    @property
     def gradients(self) -> float:
         """About what it costs per example."""
         known = inspect.signature(ATTACKS[self.name]).parameters

@@ -3,7 +3,7 @@
 from .about import circumstances
 from .audit import Event, Settings, audit, auditing
 from .doctor import Finding, doctor
-from .ensemble import EFFORTS, effort_named, ensemble
+from .ensemble import EFFORTS, Effort, effort_named, ensemble
 from .journal import Journal
 from .report import Report
 from .statistics import Interval, Proportion, mean_interval, paired_p_value
@@ -11,6 +11,7 @@ from .verification import Verified, to_8bit, verify
 
 __all__ = [
     "EFFORTS",
+    "Effort",
     "Event",
     "Finding",
     "Interval",

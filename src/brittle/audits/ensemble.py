@@ -52,6 +52,12 @@ class Effort:
         attacks = self.minimum + self.pgd + (2 + self.targets) * self.apgd + steps * draws + 0.4 * self.square
         return 0.5 * attacks
 
+    @property
+    def probe_gradients(self) -> float:
+        """About what the comparison of attacks costs per example and threat."""
+        steps, draws = self.second_order
+        return 5.25 * self.pgd + 2 * steps * draws + 0.4 * self.square
+
 
 EFFORTS = {
     "smoke": Effort(pgd=5, apgd=10, targets=1, minimum=10, second_order=(5, 2), square=20, probes=10),  # shows that all runs

@@ -86,7 +86,7 @@ def _attacked(
         "broken": broken,
         "broken_8bit": checked.broken_8bit & broken,
         "x": x_adv[broken],
-        "size": checked.size[broken],
+        "size": checked.size[broken.cpu()],
         **extra,
     }
     return tensors, {"claimed": int(claimed.sum()), "seconds": time.monotonic() - started}

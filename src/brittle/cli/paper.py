@@ -1,7 +1,7 @@
 """The verb that measures a paper again."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,13 +11,19 @@ from .app import app
 from .files import written
 from .options import DataDir, Device, Json, Out, Seed
 
+if TYPE_CHECKING:
+    from brittle.studies import Planned, Store
+
 
 @app.command()
 def paper(
     name: Annotated[str, typer.Argument(metavar="NAME", help="li2019")],
     scale: Annotated[str, typer.Option("--scale", help="smoke, laptop or full")] = "laptop",
     plan: Annotated[bool, typer.Option("--plan", help="print every node, its cost and whether it is stored; run nothing")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="nodes side by side; on a GPU 4 is a good start")] = 1,
+    again: Annotated[
+        str | None, typer.Option("--again", help="compute one stored node once more (its key in the CSV) and compare")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on CUDA, else 1")] = None,
     browse: Annotated[bool, typer.Option("--open", help="open the page when it is done")] = False,
     data_dir: DataDir = None,
     out: Out = None,
@@ -27,6 +33,7 @@ def paper(
 ) -> None:
     """Measure a paper's tables and figures again; resumes after a kill."""
     from brittle.audits.about import command
+    from brittle.ground import pick_device
     from brittle.learning import save_tensors
     from brittle.papers import PAPERS, measured, tables, wall
     from brittle.report import write_paper
@@ -46,7 +53,11 @@ def paper(
         else:
             terminal.print(plan_table(rows))
         return
-    follow_graph(run_graph(rows, store, device=device, jobs=jobs))
+    if again:
+        _once_more(again, rows, store, device)
+        return
+    side_by_side = jobs or (4 if pick_device(device).type == "cuda" else 1)
+    follow_graph(run_graph(rows, store, device=device, jobs=side_by_side))
     record = measured(declared, store, device, command())
     record["wall"], images = wall(declared, store)
     folder = out or Path("runs") / f"{name}-{scale}"
@@ -62,3 +73,29 @@ def paper(
         terminal.print(f"The page: {page}")
     if browse:
         typer.launch(str(page))
+
+
+def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> None:
+    """Compute one node again beside the store; status 1 if a figure does not come back."""
+    import tempfile
+
+    from brittle.papers import compared
+    from brittle.studies import recompute
+
+    from .show import follow_graph
+    from .show import out as terminal
+
+    found = [row for row in rows if row.key.startswith(key) and row.stored]
+    if len(found) != 1:
+        raise BrittleError(f"{len(found)} stored nodes have a key that begins with {key!r}; see the CSV files, or --plan --json")
+    with tempfile.TemporaryDirectory() as folder:
+        follow_graph(recompute(found[0].node, store, Path(folder), device))
+        figures = compared(found[0].node, store, Path(folder))
+    for one in figures:
+        (low, high), new = one.stored["interval"], one.again["accuracy"]
+        verdict = "comes back" if one.comes_back else "DOES NOT COME BACK"
+        terminal.print(
+            f"{found[0].node.title}, {one.what}: {one.stored['accuracy']:.4f} [{low:.4f}, {high:.4f}], again {new:.4f}: {verdict}"
+        )
+    if not all(one.comes_back for one in figures):
+        raise typer.Exit(1)

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from brittle.errors import BrittleError
 
 from .app import app
 from .files import computed, copied, data_of, json_of, plain_name
@@ -39,17 +41,18 @@ def train(
     fresh: Fresh = False,
 ) -> None:
     """Train a net into one file; resumes after a kill."""
-    from brittle.learning import GOALS, Inner, Recipe, goal_named, load_net
+    from brittle.learning import Recipe, goal_named, load_net, usual_of
     from brittle.studies import File, Source, Train
 
     from .show import as_json
     from .show import out as terminal
 
     given = {"attack": inner, "steps": steps, "step": step, "start": start}
-    changes = {name: value for name, value in given.items() if value is not None}
-    usual = getattr(GOALS[goal].goal, "inner", Inner()) if goal in GOALS else Inner()
+    if (inner or usual_of(goal).attack) == "fgsm" and (steps or step):
+        raise BrittleError("fgsm takes one step of length eps; with --steps give --inner pgd")
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     threats = threats_of(threat, data) if threat else ()
-    aim = goal_named(goal, threats, replace(usual, **changes) if changes else None, ramp, weight)
+    aim = goal_named(goal, threats, replace(usual_of(goal), **changes) if changes else None, ramp, weight)
     recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision)
     node = Train(Source.of(data, data_dir), net, aim, recipe, seed, tuple(File.of(name) for name in static or ()))
     target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"

@@ -2,7 +2,7 @@
 
 from brittle.errors import BrittleError
 
-from .devices import fast_dtype, keep_freed_memory, pick_device
+from .devices import fast_dtype, full_float32, keep_freed_memory, pick_device
 from .gradients import eval_mode, grad_and_hessian, seeded, value_and_grad
 from .held import frozen
 from .noise import keys_of, normal, uniform
@@ -21,6 +21,7 @@ __all__ = [
     "eval_mode",
     "fast_dtype",
     "frozen",
+    "full_float32",
     "grad_and_hessian",
     "keep_freed_memory",
     "keys_of",

@@ -4,6 +4,8 @@ import ctypes
 import functools
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -42,12 +44,25 @@ def fast_dtype(kind: str) -> torch.dtype:
     return torch.float32
 
 
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """cuDNN's convolutions in float32 as it is written, not in TF32 (10 bits of mantissa), which is its default."""
+    before = torch.backends.cudnn.allow_tf32
+    if torch.cuda.is_available():
+        torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        if torch.cuda.is_available():
+            torch.backends.cudnn.allow_tf32 = before
+
+
 @functools.cache
 def keep_freed_memory() -> bool:
     """Make glibc keep the memory that a gradient frees, for the next gradient to use; true if it agreed.
 
     By default glibc gives large blocks back to the kernel at once, and each step pays for faulting the same pages in
-    again: up to half of the time in a micro-benchmark, a gain not yet seen in benchmarks/pgd40.py.
+    again, the more the larger its batch.
     Set `BRITTLE_MALLOC=0` to leave the allocator alone.
     """
     if not sys.platform.startswith("linux") or os.environ.get("BRITTLE_MALLOC") == "0":

@@ -18,6 +18,7 @@ from .goals import (
     Standard,
     Trades,
     goal_named,
+    usual_of,
 )
 from .models import Loaded, load_model
 from .nets import NETS, Normalize, build_net, statistics_of
@@ -60,5 +61,6 @@ __all__ = [
     "save_tensors",
     "statistics_of",
     "train",
+    "usual_of",
     "write_bytes",
 ]

@@ -1,5 +1,6 @@
 """The one training loop, on Lightning Fabric. It yields progress; it resumes from its own state file, bit for bit on a CPU."""
 
+import copy
 import hashlib
 import math
 import time
@@ -47,6 +48,7 @@ class Recipe:
     precision: str = "fast"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "epochs", float(self.epochs))  # 20 and 20.0 are one declaration
         if self.epochs <= 0 or self.batch < 1 or not self.lr > 0:
             raise BrittleError(f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}")
         for value, known in (
@@ -133,7 +135,7 @@ def train(
     if getattr(net, "channels_last", False):
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(net, _optimizer(net, recipe))
-    learner = Learner(net, wrapped, tuple(_fitting(other, data).to(place) for other in static))
+    learner = Learner(net, wrapped, tuple(_fitting(copy.deepcopy(other).to(place), data, place) for other in static))
     identity = _identity(learner, data, goal, recipe, seed, half)
     state = _restore(state_file, net, optimizer, identity) or State(memory=goal.begin(len(data.classes)))
     state.memory = {name: value.to(place) for name, value in state.memory.items()}
@@ -169,17 +171,19 @@ def train(
         if ends:
             event = _validated(net, validation, goal, event, state.history)
             state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
+        if due and not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):
+            raise _lost("a parameter became NaN or infinite", state.step, state_file)
         if due and state_file:
             _save(state_file, net, optimizer, state, identity)
             saved = time.monotonic()
         yield event
 
 
-def _fitting(net: nn.Module, data: DataSet) -> nn.Module:
+def _fitting(net: nn.Module, data: DataSet, place: torch.device) -> nn.Module:
     """A static net, if it takes these images and knows these classes."""
     try:
         with torch.no_grad(), eval_mode(net):
-            classes = logits_of(net(data.validation.take(1).x())).shape[1]
+            classes = logits_of(net(data.validation.take(1).to(place).x())).shape[1]
     except RuntimeError as error:
         raise BrittleError(f"a static net does not take images {list(data.shape)} ({str(error).splitlines()[0]})") from None
     if classes != len(data.classes):
@@ -189,8 +193,12 @@ def _fitting(net: nn.Module, data: DataSet) -> nn.Module:
 
 def _check(loss: float, step: int, state_file: Path | None) -> None:
     if not math.isfinite(loss):
-        kept = f"; the state before it is in {state_file}" if state_file and state_file.exists() else ""
-        raise BrittleError(f"the loss became {loss} at step {step + 1}{kept}; try a smaller --lr")
+        raise _lost(f"the loss became {loss}", step + 1, state_file)
+
+
+def _lost(what: str, step: int, state_file: Path | None) -> BrittleError:
+    kept = f"; the state before it is in {state_file}" if state_file and state_file.exists() else ""
+    return BrittleError(f"{what} at step {step}{kept}; try a smaller --lr")
 
 
 def history_of(state_file: Path) -> list[dict[str, Any]]:

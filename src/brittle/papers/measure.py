@@ -3,34 +3,31 @@
 import csv
 import io
 import json
-from typing import Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from brittle.audits import circumstances
-from brittle.ground import pick_device
-from brittle.learning import load_tensors
-from brittle.studies import Attack, Node, Store, hash_of
+from brittle.ground import BrittleError, pick_device
+from brittle.studies import Attack, Node, Store, every, hash_of
 
-from .paper import Figure, Paper, Results, Share, Statement, Verdict
+from .paper import Figure, Paper, Results, Share, Statement, Verdict, shares_of
 
 FORMAT = "brittle-paper/1"
+WIDE = 20  # points: where interval and slack reach further to each side, agreement would say nothing
 
 
 def measured(paper: Paper, store: Store, device: str, command: str) -> dict[str, Any]:
     """The record of a paper whose nodes are all in the store."""
 
-    def record_of(node: Node) -> dict[str, Any]:
-        folder, _ = store.read(hash_of(node))
-        if folder is None:
-            raise LookupError(f"{node.title} is not in the store")
-        name = next(name for name in node.results if name.endswith(".json"))
-        return dict(json.loads((folder / name).read_text()))
-
-    results = Results(record_of)
+    results = Results(store)
     statements = [_sentence(one, results, paper.carries) for one in paper.statements]
-    seconds = sum(record_of(node)["run"]["seconds"] for node in paper.nodes)
+    runs = [results.record_of(node)["run"] for node in every(paper.nodes)]
+    run = circumstances(pick_device(device), sum(run["seconds"] for run in runs), paper.seed)
+    made = {key: "; ".join(sorted({str(run[key]) for run in runs})) for key in ("hardware", "precision")}
     return {
         "format": FORMAT,
         "name": paper.name,
@@ -40,11 +37,11 @@ def measured(paper: Paper, store: Store, device: str, command: str) -> dict[str,
         "figures": [_row(figure, results, paper.carries) for figure in paper.figures],
         "slack": paper.slack,
         "statements": statements,
-        "walks": {name: record_of(node) for name, node in paper.walks.items()},
-        "audits": {name: _short(record_of(node)) for name, node in paper.audits.items()},
-        "curvature": {name: record_of(node)["points"] for name, node in paper.bends.items()},
+        "walks": {name: results.record_of(node) for name, node in paper.walks.items()},
+        "audits": {name: _short(results.record_of(node)) for name, node in paper.audits.items()},
+        "curvature": {name: results.record_of(node)["points"] for name, node in paper.bends.items()},
         "deviations": list(paper.deviations),
-        "run": circumstances(pick_device(device), seconds, 0) | {"command": command},
+        "run": run | made | {"command": command},
     }
 
 
@@ -56,13 +53,38 @@ def _sentence(one: Statement, results: Results, carries: bool) -> dict[str, Any]
     return said | {"verdict": "open", "evidence": f"{evidence} (this scale cannot carry the claim)"}
 
 
+class Again(NamedTuple):
+    """A figure measured twice, and whether the second time lies in the interval of the first."""
+
+    what: str
+    stored: Share
+    again: Share
+
+    @property
+    def comes_back(self) -> bool:
+        low, high = self.stored["interval"]
+        return bool(low <= self.again["accuracy"] <= high)
+
+
+def compared(node: Node, store: Store, folder: Path) -> list[Again]:
+    """The accuracies of a stored node beside those that `studies.recompute` left in `folder`.
+
+    Raises:
+        BrittleError: a node without accuracies.
+    """
+    stored = Results(store).shares(node) if node.results[0].endswith(".json") else {}
+    if not stored:
+        raise BrittleError(f"{node.title} holds no accuracy to compare")
+    again = shares_of(json.loads((folder / node.results[0]).read_text()))
+    return [Again(what, share, again[what]) for what, share in stored.items()]
+
+
 def wall(paper: Paper, store: Store, count: int = 12) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     """Randomly chosen images (by the node's seed) that an attack turned: what is said of each, and clean and attacked images."""
     node = paper.wall[1]
-    folder, _ = store.read(hash_of(node))
-    if folder is None or not isinstance(node, Attack):
-        raise LookupError(f"{node.title} is not in the store")
-    found, _ = load_tensors(folder / "attack.safetensors")
+    if not isinstance(node, Attack):
+        raise TypeError(f"{node.title} keeps no images")
+    found = Results(store).tensors(node)
     turned = (found["broken"] & ~found["wrong"]).nonzero().squeeze(1)
     order = torch.randperm(len(turned), generator=torch.Generator().manual_seed(node.seed))
     rows = turned[order][:count]
@@ -93,9 +115,9 @@ def _row(figure: Figure, results: Results, carries: bool) -> dict[str, Any]:
 
 
 def _verdict(figure: Figure, share: Share) -> Verdict:
-    if figure.printed is None:
-        return "open"
     low, high = (100 * end for end in share["interval"])
+    if figure.printed is None or figure.slack is None or (high - low) / 2 + figure.slack > WIDE:
+        return "open"
     return "agrees" if low - figure.slack <= figure.printed <= high + figure.slack else "differs"
 
 
@@ -112,19 +134,26 @@ def tables(record: dict[str, Any]) -> dict[str, str]:
         figures = [figure for figure in record["figures"] if figure["table"] == name]
         plain = name.lower().replace(" ", "-")
         files[f"{plain}.csv"], files[f"{plain}.tex"] = _csv(figures), _latex(figures)
+    heads = ("name", "verdict", "evidence", "claim", "where", "rule")
+    files["sentences.csv"] = _lines([heads, *([one[head] for head in heads] for one in record["statements"])])
     return files
 
 
-def _csv(figures: list[dict[str, Any]]) -> str:
+def _lines(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "column", "printed", "measured", "low", "high", "n", "verdict", "certainty", "node"))
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _csv(figures: list[dict[str, Any]]) -> str:
+    rows: list[Sequence[Any]] = [
+        ("row", "column", "printed", "measured", "low", "high", "n", "verdict", "certainty", "node"),
+    ]
     for one in figures:
         share = one["measured"]
-        ours = (100 * value for value in (share["accuracy"], *share["interval"]))
-        cells = (one["row"], one["column"], one["printed"], *(f"{value:.2f}" for value in ours), share["n"])
-        writer.writerow((*cells, one["verdict"], one["certainty"], one["node"]))
-    return text.getvalue()
+        ours = (f"{100 * value:.2f}" for value in (share["accuracy"], *share["interval"]))
+        rows.append((one["row"], one["column"], one["printed"], *ours, share["n"], one["verdict"], one["certainty"], one["node"]))
+    return _lines(rows)
 
 
 def _latex(figures: list[dict[str, Any]]) -> str:

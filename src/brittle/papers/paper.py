@@ -1,27 +1,62 @@
 """What a paper is made of here: printed figures, sentences that can be tested, and the nodes that measure both again."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from brittle.studies import Node
+from torch import Tensor
+
+from brittle.learning import load_tensors
+from brittle.studies import Node, Store, hash_of
 
 Verdict = Literal["agrees", "differs", "open"]
 Share = Mapping[str, Any]  # correct, n, accuracy, interval
 
 
 class Results:
-    """The records of finished nodes, as figures ask for them."""
+    """What finished nodes hold, as figures and sentences ask for it; each file is read once.
 
-    def __init__(self, record_of: Callable[[Node], dict[str, Any]]) -> None:
-        self.record_of = record_of
+    Raises:
+        LookupError: a node that is not in the store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.folder_of = cache(partial(_folder_of, store))
+        self.record_of = cache(self._record_of)
+
+    def _record_of(self, node: Node) -> dict[str, Any]:
+        """The JSON of a node, or the header of a net."""
+        name = next((name for name in node.results if name.endswith(".json")), None)
+        folder = self.folder_of(node)
+        return dict(json.loads((folder / name).read_text())) if name else load_tensors(folder / node.results[0])[1]
+
+    def tensors(self, node: Node) -> dict[str, Tensor]:
+        """The tensors of an attack: `x_adv`, and per example `broken`, `wrong` (when clean), `answers`."""
+        return load_tensors(self.folder_of(node) / "attack.safetensors")[0]
+
+    def shares(self, node: Node) -> dict[str, Share]:
+        """All accuracies of an attack or an audit, by what they are of."""
+        return shares_of(self.record_of(node))
 
     def share(self, node: Node, read: str) -> Share:
         """`clean`, `robust` or `union` of a node's record, or the robust accuracy of one threat of an audit."""
-        record = self.record_of(node)
-        if read in record:
-            return dict(record[read])
-        return next(dict(threat["robust"]) for threat in record["threats"] if threat["threat"] == read)
+        return self.shares(node)[read]
+
+
+def shares_of(record: Mapping[str, Any]) -> dict[str, Share]:
+    """All accuracies in the record of an attack or an audit: clean, robust or union, and each threat's."""
+    held = {name: record[name] for name in ("clean", "robust", "union") if name in record}
+    return held | {threat["threat"]: threat["robust"] for threat in record.get("threats", ())}
+
+
+def _folder_of(store: Store, node: Node) -> Path:
+    folder, _ = store.read(hash_of(node))
+    if folder is None:
+        raise LookupError(f"{node.title} is not in the store")
+    return folder
 
 
 @dataclass(frozen=True)
@@ -33,7 +68,7 @@ class Figure:
         printed: the figure in per cent; none where nothing was printed.
         certainty: how sure it is that the paper prints it there, and what was inferred.
         node, read: the node that measures ours, and which of its figures.
-        slack: points by which a printed figure may lie outside our interval and still agree; why, the paper says.
+        slack: points by which a printed figure may lie outside our interval and still agree; none: no verdict at this scale.
     """
 
     table: str
@@ -43,7 +78,7 @@ class Figure:
     certainty: str
     node: Node
     read: str
-    slack: float
+    slack: float | None
 
 
 class Finding(NamedTuple):
@@ -88,6 +123,7 @@ class Paper:
     name: str
     title: str
     scale: str
+    seed: int
     carries: bool
     bibtex: str
     figures: tuple[Figure, ...]

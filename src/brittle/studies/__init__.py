@@ -1,7 +1,7 @@
 """Floor 6. Work as data: frozen declarations, a content-addressed store, one runner."""
 
 from .declare import declaration_of, hash_of
-from .graph import Moved, Planned, plan, run_graph
+from .graph import Moved, Planned, every, plan, recompute, run_graph
 from .nodes import Attack, Audit, Curve, File, Node, Source, Train, Walk
 from .runner import Event, running
 from .store import Store
@@ -20,8 +20,10 @@ __all__ = [
     "Train",
     "Walk",
     "declaration_of",
+    "every",
     "hash_of",
     "plan",
+    "recompute",
     "run_graph",
     "running",
 ]

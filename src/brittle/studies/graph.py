@@ -4,15 +4,15 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
 
 from brittle.attacks import against, at_point, session
-from brittle.ground import keep_freed_memory, pick_device
+from brittle.ground import BrittleError, keep_freed_memory, pick_device
 from brittle.learning import build_net
 
 from .declare import hash_of
@@ -23,13 +23,14 @@ from .store import Store
 
 @dataclass(frozen=True)
 class Planned:
-    """A node of a graph: its key in the store, whether it is there, and what it costs if not."""
+    """A node of a graph: its key in the store, whether it is there, what it costs if not, and whether it was damaged there."""
 
     node: Node
     key: str
     stored: bool
     gradients: float
     seconds: float
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,30 @@ def plan(nodes: Iterable[Node], store: Store, device: str = "auto") -> list[Plan
 
     Seconds are gradients times the time of one, measured here and now on each net (about a tenth of a second per net).
     """
+    rows = []
+    for node in every(nodes):
+        key = hash_of(node)
+        folder, warning = store.read(key)
+        seconds = 0.0 if folder else node.gradients * _pace(*_net_of(node), device)
+        rows.append(Planned(node, key, folder is not None, node.gradients, seconds, warning))
+    return rows
+
+
+def recompute(node: Node, store: Store, folder: Path, device: str = "auto") -> Iterator[Moved]:
+    """Compute a node once more into `folder`, from the stored results of what it needs, whatever is stored of it."""
+    inputs = []
+    for need in node.needs:
+        found, _ = store.read(hash_of(need))
+        if found is None:
+            raise BrittleError(f"{node.title} needs {need.title}, which is not stored; run the whole first")
+        inputs.append(found)
+    for step in node.compute(folder, tuple(inputs), device):
+        yield Moved(step.done, step.total, 0, 1, f"{node.title}: {step.text}")
+    yield Moved(1, 1, 1, 1, "done")
+
+
+def every(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes and all that they need, each once, what is needed before what needs it."""
     ordered: dict[str, Node] = {}
 
     def visit(node: Node) -> None:
@@ -59,19 +84,14 @@ def plan(nodes: Iterable[Node], store: Store, device: str = "auto") -> list[Plan
 
     for node in nodes:
         visit(node)
-    rows = []
-    for key, node in ordered.items():
-        stored = store.read(key)[0] is not None
-        seconds = 0.0 if stored else node.gradients * _pace(*_net_of(node), device)
-        rows.append(Planned(node, key, stored, node.gradients, seconds))
-    return rows
+    return list(ordered.values())
 
 
 def _net_of(node: Node) -> tuple[str, tuple[int, ...], int]:
     while not isinstance(node, Train):
         model = getattr(node, "model", None)
         if model is None or isinstance(model, File):
-            return "small", (1, 28, 28), 10
+            raise BrittleError(f"what {node.title} costs is not known beforehand")
         node = model
     data = node.data.load()
     return node.net, data.shape, len(data.classes)
@@ -94,7 +114,8 @@ def _pace(net: str, shape: tuple[int, ...], classes: int, device: str) -> float:
 
 
 def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", jobs: int = 1) -> Iterator[Moved]:
-    """Compute what is not stored yet. Interrupted, it goes on where it was: at any instant at most the current steps are lost.
+    """Compute what is not stored yet. Interrupted, it goes on: finished nodes stay, a training loses at most 20 seconds, an audit
+    the piece at hand, an attack or a walk begins again.
 
     Args:
         planned: as `plan` gives it.
@@ -103,12 +124,17 @@ def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", job
     left = [row for row in planned if not row.stored]
     of_seconds, count = sum(row.seconds for row in left), len(planned)
     done = count - len(left)
+    for row in planned:
+        if row.warning:
+            yield Moved(0.0, of_seconds, done, count, row.node.title, row.warning)
     if jobs > 1:
         yield from _side_by_side(planned, store, device, jobs)
         return
     past = 0.0
     for row in left:
         for event in running(row.node, store, device=device):
+            if event.stored:  # one that this node needs
+                continue
             share = event.done / max(event.total, 1)
             text = f"{row.node.title}: {event.text}"
             yield Moved(past + share * row.seconds, of_seconds, done, count, text, event.warning)
@@ -117,34 +143,76 @@ def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", job
     yield Moved(of_seconds, of_seconds, count, count, "done")
 
 
+class _Worker:
+    """A process that computes one node after another; it ends with the process that made it."""
+
+    def __init__(self, store: Store, device: str, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        words = theirs, store.root, device, threads, os.getpid()
+        self.process = context.Process(target=_serve, args=words, daemon=True)
+        self.process.start()
+        theirs.close()
+        self.row: Planned | None = None
+
+    def give(self, row: Planned) -> None:
+        self.row = row
+        self.pipe.send(row.node)
+
+    def take(self) -> Planned:
+        """The node that is done.
+
+        Raises:
+            BrittleError: it failed.
+        """
+        row, self.row = self.row, None
+        assert row is not None
+        try:
+            failed = self.pipe.recv()
+        except EOFError:
+            failed = "its process was stopped"
+        if failed:
+            raise BrittleError(f"{row.node.title}: {failed}")
+        return row
+
+
+def _serve(pipe: Connection, root: Path, device: str, threads: int, parent: int) -> None:
+    torch.set_num_threads(threads)
+    while True:
+        try:
+            node = pipe.recv()
+            for _ in running(node, Store(root), device=device):
+                if os.getppid() != parent:
+                    return
+            pipe.send("")
+        except (EOFError, KeyboardInterrupt):
+            return
+        except Exception as error:
+            pipe.send(str(error) if isinstance(error, BrittleError) else f"{type(error).__name__}: {error}")
+
+
 def _side_by_side(planned: list[Planned], store: Store, device: str, jobs: int) -> Iterator[Moved]:
     waiting = {row.key: row for row in planned if not row.stored}
     of_seconds, count = sum(row.seconds for row in waiting.values()), len(planned)
-    past, busy = 0.0, dict[Future[None], Planned]()
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-        try:
-            while waiting or busy:
-                open_keys = set(waiting) | {row.key for row in busy.values()}
-                ready = [row for row in waiting.values() if not any(hash_of(need) in open_keys for need in row.node.needs)]
-                for row in ready:
-                    busy[pool.submit(_computed, row.node, store.root, device)] = waiting.pop(row.key)
-                yield Moved(past, of_seconds, count - len(waiting) - len(busy), count, _names(busy.values()))
-                for future in wait(busy, timeout=20, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    past += busy.pop(future).seconds
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    past = 0.0
+    workers = [_Worker(store, device, max(1, (os.cpu_count() or 1) // jobs)) for _ in range(min(jobs, max(1, len(waiting))))]
+    try:
+        while waiting or any(worker.row for worker in workers):
+            busy = [worker for worker in workers if worker.row]
+            unfinished = set(waiting) | {worker.row.key for worker in busy if worker.row}
+            ready = [row for row in waiting.values() if not any(hash_of(need) in unfinished for need in row.node.needs)]
+            for worker, row in zip((worker for worker in workers if not worker.row), ready, strict=False):
+                worker.give(waiting.pop(row.key))
+            busy = [worker for worker in workers if worker.row]
+            yield Moved(past, of_seconds, count - len(waiting) - len(busy), count, _names(w.row for w in busy if w.row))
+            done = wait([worker.pipe for worker in busy], timeout=20)
+            past += sum(worker.take().seconds for worker in busy if worker.pipe in done)
+    finally:
+        for worker in workers:
+            worker.process.terminate()
     yield Moved(of_seconds, of_seconds, count, count, "done")
 
 
 def _names(rows: Iterable[Planned]) -> str:
     titles = [row.node.title for row in rows]
     return "; ".join(titles[:2]) + (f" and {len(titles) - 2} more" if len(titles) > 2 else "")
-
-
-def _computed(node: Node, root: Path, device: str) -> None:
-    for _ in running(node, Store(root), device=device):
-        pass

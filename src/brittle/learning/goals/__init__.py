@@ -54,6 +54,12 @@ def goal_named(
     return goal
 
 
+def usual_of(name: str) -> Inner:
+    """The inner attack that the goal called `name` has by default."""
+    inner: Inner = getattr(GOALS[name].goal, "inner", Inner()) if name in GOALS else Inner()
+    return inner
+
+
 __all__ = [
     "GOALS",
     "Adversarial",
@@ -72,4 +78,5 @@ __all__ = [
     "Standard",
     "Trades",
     "goal_named",
+    "usual_of",
 ]

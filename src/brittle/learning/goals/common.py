@@ -14,6 +14,7 @@ from brittle.attacks import (
     Threat,
     against,
     cross_entropy,
+    default_step,
     fgsm,
     last_of,
     logits_of,
@@ -81,6 +82,8 @@ class Inner:
             raise BrittleError(f"an inner attack starts 'clean', 'random' or 'noise', not {self.start!r}")
         if self.attack not in INNER:
             raise BrittleError(f"no inner attack is called {self.attack!r}; known: {', '.join(INNER)}")
+        if self.steps < 1:
+            raise BrittleError(f"an inner attack takes at least 1 step, not {self.steps}")
 
     @property
     def cost(self) -> float:
@@ -90,7 +93,7 @@ class Inner:
     def build(self, net: nn.Module, threat: Threat, loss: Loss = cross_entropy) -> Attack:
         """The attack on `net` inside `threat`, at the speed of the device."""
         objective = against(net, loss, precision="fast")
-        length = None if self.step is None else self.step * threat.radius
+        length = default_step(threat, self.steps) if self.step is None else self.step * threat.radius
         if self.attack == "fgsm":
             return fgsm(objective, threat, start=self.start)
         make: Callable[..., Attack] = {"pgd": pgd, "mim": mim, "second_order": second_order}[self.attack]

@@ -50,7 +50,7 @@ class Attack:
             time.monotonic(),
         )
         model = placed(loaded, device)
-        attack = self.attack.build(against(model, precision="fast"), self.threat, self.seed)
+        attack = self.attack.build(against(model, precision=self.attack.precision), self.threat, self.seed)
         images, broken, wrong, answers = [], [], [], []
         for start in range(0, len(split), self.batch):
             part = split.take(slice(start, start + self.batch)).to(place)

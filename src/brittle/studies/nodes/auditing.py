@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from brittle.attacks import Threat
-from brittle.audits import Journal, Settings, auditing, circumstances, effort_named
+from brittle.audits import Effort, Journal, Settings, auditing, circumstances, effort_named
 from brittle.ground import pick_device
 from brittle.science import curvature
 
@@ -27,9 +27,10 @@ class Audit:
     seed: int = 0
     budget: float | None = field(default=None, compare=False)
     batch: int = field(default=250, compare=False)
+    tries: Effort = field(init=False)  # what the effort's name means, so that it is part of the declaration
 
     def __post_init__(self) -> None:
-        effort_named(self.effort)
+        object.__setattr__(self, "tries", effort_named(self.effort))
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -45,7 +46,8 @@ class Audit:
 
     @property
     def gradients(self) -> float:
-        return (self.n or len(self.data.load().test)) * len(self.threats) * effort_named(self.effort).gradients
+        n = self.n or len(self.data.load().test)
+        return len(self.threats) * (n * self.tries.gradients + min(n, self.tries.probes) * self.tries.probe_gradients)
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         loaded, split, place = model_of(self.model, inputs), examples_of(self.data, self.n), pick_device(device)

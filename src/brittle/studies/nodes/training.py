@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from brittle.audits import circumstances
-from brittle.ground import BrittleError, pick_device
+from brittle.ground import BrittleError, fast_dtype, pick_device
 from brittle.learning import Goal, Recipe, build_net, save_net, statistics_of, train
 from brittle.learning.training import history_of
 
@@ -56,7 +56,8 @@ class Train:
         static = [model for model in models if isinstance(model, nn.Module)]
         if len(static) < len(models):
             raise BrittleError("a static net must be a module, not a function or a compiled program")
-        state = folder / "training.safetensors"
+        kind = f"{torch.__version__}-{fast_dtype(pick_device(device).type)}".replace("torch.", "")
+        state = folder / f"training-{kind}.safetensors"  # other bits elsewhere: begin again there
         alarms, said, loss = [], "", ""
         for event in train(net, data, self.goal, self.recipe, seed=self.seed, static=static, state_file=state, device=device):
             if event.clean is not None:

@@ -1,0 +1,75 @@
+"""Li, Chen, Wang, Carin 2019, *On Norm-Agnostic Robustness of Adversarial Training* (arXiv 1905.06455), as declarations.
+
+The paper trains four defences in L2, in Linf and in a mix of both, and attacks each with PGD and with its second-order attack.
+Which column of its table means what, and the sizes of the perturbations, are read from figures that later leaderboards and the
+authors' code share with it; the certainty stands beside each figure.
+"""
+
+from brittle.ground import BrittleError
+from brittle.studies import Node
+
+from ..paper import Paper
+from .lab import Lab
+from .printed import BIBTEX
+from .scales import SCALES, Scale
+from .sentences import statements
+
+
+def li2019(scale: str = "laptop", data_dir: str | None = None, seed: int = 0) -> Paper:
+    """The paper at `smoke`, `laptop` or `full`.
+
+    Raises:
+        BrittleError: an unknown scale, or a data set that cannot be had.
+    """
+    if scale not in SCALES:
+        raise BrittleError(f"no scale is called {scale!r}; known: {', '.join(SCALES)}")
+    return _paper(Lab(SCALES[scale], data_dir, seed))
+
+
+def _paper(lab: Lab) -> Paper:
+    trades = lab.defended["TRADES", "Linf"]
+    walks: dict[str, Node] = {
+        "natural, PGD": lab.walk(lab.natural_trades, "pgd"),
+        "TRADES, PGD": lab.walk(trades, "pgd"),
+        "TRADES, S-O": lab.walk(trades, "second_order"),
+    }
+    scale = lab.scale
+    named = {"natural net": lab.natural} | {f"{name} {norm}": model for (name, norm), model in lab.defended.items()}
+    reduced = lab.reduced()
+    bends: dict[str, Node] = {name: lab.curve(model) for name, model in lab.bent().items()}
+    return Paper(
+        "li2019",
+        "On Norm-Agnostic Robustness of Adversarial Training",
+        scale.name,
+        lab.seed,
+        scale.carries,
+        BIBTEX,
+        (*lab.table_1(), *reduced, *lab.beyond(), *lab.later()),
+        statements(lab, walks, bends),
+        f"a printed figure agrees if it lies within our 95 % interval widened by {scale.slack:g} points: here trainings "
+        "are shorter than the paper's, and its recipes for L2, Mix, ensemble and ATDA are not known",
+        walks,
+        (f"TRADES (Linf) under the second-order attack in {lab.small}", reduced[1].node),
+        {name: lab.audit(model) for name, model in named.items()} | {n: lab.audit_of_three(m) for n, m in lab.several.items()},
+        bends,
+        _deviations(lab.scale),
+    )
+
+
+def _deviations(scale: Scale) -> tuple[str, ...]:
+    return (
+        f"Training: {scale.epochs:g} epochs of batch {scale.batch} (Adam, triangular to {scale.lr:g}), inner attacks of "
+        f"{scale.steps} steps (Ensemble and ATDA: one step of FGSM, as their authors), eps rising over the first quarter.",
+        "The paper's recipes are known for Linf only; one training of each net, so intervals hold the test sample's error alone.",
+        f"Sizes: Linf {scale.linf}, L2 {scale.l2} (from the authors' code); the reduced size {scale.small_l2} is inferred.",
+        f"PGD on {scale.n} test images, S-O on {scale.averaged} with {scale.draws} draws (sigma 0.15 in L2, 0.1 in Linf), "
+        f"audits on {scale.audited}.",
+        "The CIFAR-10 remark of the paper is not measured.",
+        f"Static nets of the ensemble: {' and '.join(scale.static)}, naturally trained; which the paper used is not known.",
+        "Here a success counts where any point of the walk fools, verified in float32; the paper counts the last point.",
+        *(
+            ("Digits of 8 x 8 pixels and tiny nets: this scale shows that everything runs, not what is true.",)
+            if not scale.carries
+            else ()
+        ),
+    )

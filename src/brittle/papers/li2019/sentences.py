@@ -1,0 +1,147 @@
+"""The sentences of the paper's argument as tests on our figures."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from brittle.audits import Interval, Proportion, mean_interval
+from brittle.studies import Node
+
+from ..paper import Finding, Results, Statement
+from .lab import Lab
+from .printed import DEFENCES, NORMS, ROWS
+
+
+def statements(lab: Lab, walks: Mapping[str, Node], bends: Mapping[str, Node]) -> tuple[Statement, ...]:
+    """The paper's sentences, each with what counts as agreement and why."""
+    judge = _Judge(lab, walks, bends)
+    return (
+        Statement(
+            "flat near the data",
+            "An adversarially trained net has small gradients near the data, smaller than a naturally trained one.",
+            "section 3 and Figure 1",
+            "for TRADES and for Madry in Linf, the interval of the mean gradient length at the data lies below that of the same "
+            "net trained naturally: the claim is about training, so the architecture must not differ",
+            judge.flat,
+        ),
+        Statement(
+            "Figure 1 comes back",
+            "Along the second-order attack's path the averaged gradient is longer than the plain one along PGD's.",
+            "Figure 1",
+            "at more than half of the steps the interval under S-O lies above that under PGD (TRADES in Linf). The length of a "
+            "mean of 20 draws is biased upwards by their scatter, and the paths differ: this compares what the figure shows",
+            judge.longer,
+        ),
+        Statement(
+            "PGD overstates",
+            "The second-order attack breaks in L2 what PGD leaves of a net that was trained in Linf.",
+            "Table 1, TRADES",
+            "on the same images the difference PGD - S-O has an interval above 0",
+            judge.overstated,
+        ),
+        Statement(
+            "one norm is not another",
+            "A net trained in one norm falls to attacks in the other.",
+            "Table 1",
+            "every interval lies below 35 %, about twice the largest that is printed (19.7); asked of L2 nets under PGD Linf, and "
+            "of Madry and TRADES in Linf under S-O L2. The printed Ensemble and ATDA in Linf keep 65.8 and 64.0 under S-O L2, "
+            "so the sentence is not asked of them",
+            judge.falls,
+        ),
+        Statement(
+            "mixing barely helps",
+            "Alternating between the norms does not give robustness in both.",
+            "Table 1, Mix",
+            "of Madry's and of TRADES' Mix net, the images that withstand all four attacks are fewer than half (printed: at most "
+            "18.3 and 14.5 %); beside it, the same for the better single-norm net",
+            judge.mixing,
+        ),
+        Statement(
+            "ensembles have no hidden weakness",
+            "With ensemble adversarial training PGD and the second-order attack agree.",
+            "Table 1, Ensemble",
+            "for each of three nets in both norms, PGD - S-O on the same images has an interval inside +-5 points (largest "
+            "printed difference: 1.3)",
+            judge.together,
+        ),
+    )
+
+
+class _Judge:
+    """Reads the figures that the sentences rest on."""
+
+    def __init__(self, lab: Lab, walks: Mapping[str, Node], bends: Mapping[str, Node]) -> None:
+        self.lab, self.walks, self.bends = lab, walks, bends
+
+    def withstood(self, results: Results, name: str, norm: str, row: str) -> Tensor:
+        """Which of the images that every attack sees withstand this one."""
+        found = results.tensors(self.lab.attack(self.lab.defended[name, norm], row))
+        return ~found["broken"][: self.lab.scale.averaged]
+
+    def gap(self, results: Results, name: str, norm: str, end: str) -> Interval:
+        """PGD - S-O on the same images, in shares."""
+        pgd, averaged = (self.withstood(results, name, norm, f"{kind} {end}").double() for kind in ("PGD", "S-O"))
+        return mean_interval((pgd - averaged).numpy(), self.lab.seed)
+
+    def flat(self, results: Results) -> Finding:
+        natural, trades = (results.record_of(self.walks[name])["points"][0] for name in ("natural, PGD", "TRADES, PGD"))
+        plain, madry = (results.record_of(self.bends[name])["points"][0]["gradient"] for name in ("natural net", "Madry Linf"))
+        said = (
+            f"mean gradient length at the data {trades['mean']:.3g} (TRADES) against {natural['mean']:.3g} (the same net, "
+            f"natural); {madry['mean']:.3g} (Madry) against {plain['mean']:.3g}"
+        )
+        holds = [trades["interval"][1] < natural["interval"][0], madry["high"] < plain["low"]]
+        fails = [trades["interval"][0] > natural["interval"][1], madry["low"] > plain["high"]]
+        return _ruled(said, holds, fails)
+
+    def longer(self, results: Results) -> Finding:
+        plain, averaged = (results.record_of(self.walks[name])["points"] for name in ("TRADES, PGD", "TRADES, S-O"))
+        above = sum(b["interval"][0] > a["interval"][1] for a, b in zip(plain, averaged, strict=True))
+        means = [sum(point["mean"] for point in points) / len(points) for points in (averaged, plain)]
+        said = f"S-O lies above PGD at {above} of {len(plain)} steps; mean over steps {means[0]:.3g} against {means[1]:.3g}"
+        return Finding("agrees" if above > len(plain) / 2 else "differs", said)
+
+    def overstated(self, results: Results) -> Finding:
+        gap, count = self.gap(results, "TRADES", "Linf", "L2"), self.lab.scale.averaged
+        said = f"on the same {count} images PGD - S-O is {_points(gap)} points"
+        return _ruled(said, [gap.low > 0], [gap.high < 0])
+
+    def falls(self, results: Results) -> Finding:
+        asked = [(name, "L2", "PGD Linf") for name in DEFENCES] + [(name, "Linf", "S-O L2") for name in ("Madry", "TRADES")]
+        shares = {}
+        for name, norm, row in asked:
+            node = self.lab.attack(self.lab.defended[name, norm], row)
+            shares[f"{name} {norm} under {row}"] = results.share(node, "robust")
+        said = "; ".join(f"{where} {Proportion(one['correct'], one['n'])}" for where, one in shares.items())
+        ends = [one["interval"] for one in shares.values()]
+        return _ruled(said, [high < 0.35 for _, high in ends], [low > 0.35 for low, _ in ends])
+
+    def mixing(self, results: Results) -> Finding:
+        def worst(name: str, norm: str) -> Proportion:
+            kept = torch.stack([self.withstood(results, name, norm, row) for row in ROWS[1:]]).all(0)
+            return Proportion(int(kept.sum()), len(kept))
+
+        mixed = {name: worst(name, "Mix") for name in ("Madry", "TRADES")}
+        single = {name: max(worst(name, norm).accuracy for norm in ("L2", "Linf")) for name in mixed}
+        said = "; ".join(
+            f"{name}: {one} of the Mix net's images withstand all four attacks, {single[name]:.1%} of the better single-norm net's"
+            for name, one in mixed.items()
+        )
+        ends = [one.interval for one in mixed.values()]
+        return _ruled(said, [high < 0.5 for _, high in ends], [low > 0.5 for low, _ in ends])
+
+    def together(self, results: Results) -> Finding:
+        gaps = {f"{norm} net in {end}": self.gap(results, "Ensemble", norm, end) for norm in NORMS for end in ("L2", "Linf")}
+        said = "PGD - S-O in points: " + "; ".join(f"{where} {_points(gap)}" for where, gap in gaps.items())
+        holds = [max(-gap.low, gap.high) < 0.05 for gap in gaps.values()]
+        return _ruled(said, holds, [max(gap.low, -gap.high) > 0.05 for gap in gaps.values()])
+
+
+def _points(gap: Interval) -> str:
+    return f"{100 * gap.mean:.1f} [{100 * gap.low:.1f}, {100 * gap.high:.1f}]"
+
+
+def _ruled(said: str, holds: list[bool], fails: list[bool]) -> Finding:
+    """Agreement where every interval is on the right side, disagreement where one is wholly on the wrong side, else open."""
+    return Finding("agrees" if all(holds) else "differs" if any(fails) else "open", said)
