@@ -28,6 +28,7 @@ def paper(
     data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="trainings of each net, with seeds from --seed upwards")] = 1,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -45,7 +46,7 @@ def paper(
 
     if name not in PAPERS:
         raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
-    declared, store = PAPERS[name](scale, str(data_dir) if data_dir else None, seed), Store()
+    declared, store = PAPERS[name](scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds))), Store()
     rows = planned_for(declared.nodes, store, device)
     if plan:
         if json:

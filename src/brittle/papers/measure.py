@@ -26,13 +26,14 @@ def measured(paper: Paper, store: Store, device: str, command: str) -> dict[str,
     results = Results(store)
     statements = [_sentence(one, results, paper.carries) for one in paper.statements]
     runs = [results.record_of(node)["run"] for node in every(paper.nodes)]
-    run = circumstances(pick_device(device), sum(run["seconds"] for run in runs), paper.seed)
+    run = circumstances(pick_device(device), sum(run["seconds"] for run in runs), paper.seeds[0])
     made = {key: "; ".join(sorted({str(run[key]) for run in runs})) for key in ("hardware", "precision")}
     return {
         "format": FORMAT,
         "name": paper.name,
         "title": paper.title,
         "scale": paper.scale,
+        "seeds": list(paper.seeds),
         "bibtex": paper.bibtex,
         "figures": [_row(figure, results, paper.carries) for figure in paper.figures],
         "slack": paper.slack,
@@ -99,7 +100,7 @@ def wall(paper: Paper, store: Store, count: int = 12) -> tuple[list[dict[str, An
 
 
 def _row(figure: Figure, results: Results, carries: bool) -> dict[str, Any]:
-    share = results.share(figure.node, figure.read)
+    share = results.pooled(figure.nodes, figure.read)
     return {
         "table": figure.table,
         "row": figure.row,
@@ -109,8 +110,8 @@ def _row(figure: Figure, results: Results, carries: bool) -> dict[str, Any]:
         "measured": dict(share),
         "slack": figure.slack,
         "verdict": _verdict(figure, share) if carries else "open",
-        "node": hash_of(figure.node)[:16],
-        "what": figure.node.title,
+        "node": " ".join(hash_of(node)[:16] for node in figure.nodes),
+        "what": figure.nodes[0].title,
     }
 
 

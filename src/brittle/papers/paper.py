@@ -1,7 +1,7 @@
 """What a paper is made of here: printed figures, sentences that can be tested, and the nodes that measure both again."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -45,6 +45,15 @@ class Results:
         """`clean`, `robust` or `union` of a node's record, or the robust accuracy of one threat of an audit."""
         return self.shares(node)[read]
 
+    def pooled(self, nodes: Sequence[Node], read: str) -> Share:
+        """The share over several seeds: all examples together, and the hull of the seeds' intervals, since their images are the
+        same and each training differs."""
+        each = [self.share(node, read) for node in nodes]
+        correct, n = (sum(one[key] for one in each) for key in ("correct", "n"))
+        hull = [min(one["interval"][0] for one in each), max(one["interval"][1] for one in each)]
+        pooled = {"correct": correct, "n": n, "accuracy": correct / n, "interval": hull}
+        return pooled | ({"seeds": [one["accuracy"] for one in each]} if len(each) > 1 else {})
+
 
 def shares_of(record: Mapping[str, Any]) -> dict[str, Share]:
     """All accuracies in the record of an attack or an audit: clean, robust or union, and each threat's."""
@@ -67,7 +76,7 @@ class Figure:
         table, row, column: where it stands.
         printed: the figure in per cent; none where nothing was printed.
         certainty: how sure it is that the paper prints it there, and what was inferred.
-        node, read: the node that measures ours, and which of its figures.
+        nodes, read: the nodes that measure ours, one per seed, and which of their figures.
         slack: points by which a printed figure may lie outside our interval and still agree; none: no verdict at this scale.
     """
 
@@ -76,7 +85,7 @@ class Figure:
     column: str
     printed: float | None
     certainty: str
-    node: Node
+    nodes: tuple[Node, ...]
     read: str
     slack: float | None
 
@@ -123,7 +132,7 @@ class Paper:
     name: str
     title: str
     scale: str
-    seed: int
+    seeds: tuple[int, ...]
     carries: bool
     bibtex: str
     figures: tuple[Figure, ...]
@@ -138,5 +147,5 @@ class Paper:
     @property
     def nodes(self) -> list[Node]:
         """All nodes that carry a figure; what they need comes with them."""
-        each = (*(figure.node for figure in self.figures), *self.walks.values(), self.wall[1])
+        each = (*(node for figure in self.figures for node in figure.nodes), *self.walks.values(), self.wall[1])
         return list(dict.fromkeys((*each, *self.audits.values(), *self.bends.values())))

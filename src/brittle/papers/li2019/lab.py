@@ -94,7 +94,7 @@ class Lab:
                 f"{name} {norm}",
                 TABLE_1[row][i][j],
                 HEADS,
-                self.attack(self.defended[name, norm], "PGD Linf" if row == "Natural" else row),
+                (self.attack(self.defended[name, norm], "PGD Linf" if row == "Natural" else row),),
                 "clean" if row == "Natural" else "robust",
                 self.scale.slack,
             )
@@ -114,7 +114,7 @@ class Lab:
         """What the strongest attacks leave of each defence, in each threat and in all at once; nothing of it was printed."""
         threats = [str(threat) for threat in (self.linf, self.small, self.l2, self.l1)]
         return [
-            Figure("What is left", f"{name} {norm}", read, None, "not in the paper", self.audit(model), read, None)
+            Figure("What is left", f"{name} {norm}", read, None, "not in the paper", (self.audit(model),), read, None)
             for (name, norm), model in {("natural", "net"): self.natural, **self.defended}.items()
             for read in ("clean", *threats, "union")
         ]
@@ -129,7 +129,7 @@ class Lab:
                 read,
                 LATER[name][i] if name in LATER else None,
                 LATER_SAID if name in LATER else "no figure for MNIST is known",
-                self.audit_of_three(model),
+                (self.audit_of_three(model),),
                 read,
                 self.scale.slack if self.scale.name == "full" else None,  # short trainings are not those of later work
             )
@@ -141,10 +141,14 @@ class Lab:
         """The reduced size, and which part of the second-order attack carries its effect there."""
         certainty = "size (first commit of the authors' code) inferred; accuracy not found"
         return [
-            Figure("Reduced size", title, name, None, certainty, self.attack_in(model, kind, self.small), "robust", None)
+            Figure("Reduced size", title, name, None, certainty, (self.attack_in(model, kind, self.small),), "robust", None)
             for name, model in (("TRADES Linf", self.defended["TRADES", "Linf"]), ("Madry Linf", self.defended["Madry", "Linf"]))
             for title, kind in KINDS.items()
         ]
+
+    def figures(self) -> list[Figure]:
+        """All tables."""
+        return [*self.table_1(), *self.reduced(), *self.beyond(), *self.later()]
 
     def walk(self, model: Train, kind: str) -> Walk:
         return Walk(model, self.data, self.l2, self.named(kind, self.l2), min(self.scale.averaged, 200), self.seed)
