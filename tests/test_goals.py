@@ -51,7 +51,7 @@ def examples(count: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def losses(goal: Goal, who: Learner, count: int = 24, at: Moment = AT) -> torch.Tensor:
-    return goal.losses(who, *examples(count), at, goal.begin(10))[0]
+    return goal.losses(who, *examples(count), at, {})[0]
 
 
 PLAIN: dict[str, tuple[Goal, Goal]] = {
@@ -201,7 +201,7 @@ def test_batches_of_one_and_points_without_gradient_give_numbers(name: str) -> N
         for threats in ((TWO,), (ONE, TWO, THREE)):
             goal = goal_named(name, threats)
             x, y = examples(1)
-            answer, memory = goal.losses(Learner(net, net), x, y, AT, goal.begin(10))
+            answer, memory = goal.losses(Learner(net, net), x, y, AT, {})
             assert answer.shape == (1,)
             assert answer.isfinite().all()
             assert all(value.isfinite().all() for value in memory.values())

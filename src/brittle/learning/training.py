@@ -137,7 +137,7 @@ def train(
     wrapped, optimizer = fabric.setup(net, _optimizer(net, recipe))
     learner = Learner(net, wrapped, tuple(_fitting(copy.deepcopy(other).to(place), data, place) for other in static))
     identity = _identity(learner, data, goal, recipe, seed, half)
-    state = _restore(state_file, net, optimizer, identity) or State(memory=goal.begin(len(data.classes)))
+    state = _restore(state_file, net, optimizer, identity) or State()
     state.memory = {name: value.to(place) for name, value in state.memory.items()}
     learned, validation = data.train.to(place), data.validation.take(min(500, len(data.validation))).to(place)
     augment = default_augment(data.name)
@@ -167,12 +167,12 @@ def train(
             _check(float(loss.detach()), state.step, state_file)
         optimizer.step()
         state.step += 1
+        if due and not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):
+            raise _lost("a parameter became NaN or infinite", state.step, state_file)
         event = Progress(state.step, steps, float(loss.detach()) if due or state.step % 10 == 1 else None, rate)
         if ends:
             event = _validated(net, validation, goal, event, state.history)
             state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
-        if due and not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):
-            raise _lost("a parameter became NaN or infinite", state.step, state_file)
         if due and state_file:
             _save(state_file, net, optimizer, state, identity)
             saved = time.monotonic()

@@ -21,9 +21,6 @@ class Standard:
     def cost(self) -> float:
         return LEARN
 
-    def begin(self, classes: int) -> Memory:
-        return {}
-
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         return cross_entropy(learner.forward(x), y), memory
 
@@ -49,9 +46,6 @@ class Adversarial:
     @property
     def cost(self) -> float:
         return self.inner.cost + LEARN
-
-    def begin(self, classes: int) -> Memory:
-        return {}
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         x_adv = attacked(self, learner.net, x, y, at)
@@ -85,9 +79,6 @@ class Ensemble:
     @property
     def cost(self) -> float:
         return self.inner.cost + 2 * LEARN + LOOK
-
-    def begin(self, classes: int) -> Memory:
-        return {}
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         source = random.Random(at.seed).choice((learner.net, *learner.static))

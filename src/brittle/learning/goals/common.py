@@ -26,7 +26,7 @@ from brittle.ground import BrittleError, Images, Labels, Logits, PerExample, eva
 
 LEARN, LOOK = 1.6, 0.4  # cost of a gradient for the parameters and of a forward pass, in gradients at the input
 INNER = ("pgd", "fgsm", "mim", "second_order")
-Memory = Mapping[str, Tensor]  # what a goal carries from step to step; part of the saved state
+Memory = Mapping[str, Tensor]  # what a goal carries from step to step, empty before the first; part of the saved state
 
 
 class Learner(NamedTuple):
@@ -57,7 +57,6 @@ class Goal(Protocol):
     def threats(self) -> tuple[Threat, ...]: ...
     @property
     def cost(self) -> float: ...
-    def begin(self, classes: int) -> Memory: ...
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]: ...
 
 

@@ -35,9 +35,6 @@ class Trades:
     def cost(self) -> float:
         return self.inner.cost + 2 * LEARN + LOOK
 
-    def begin(self, classes: int) -> Memory:
-        return {}
-
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         if self.beta == 0:
             return cross_entropy(learner.forward(x), y), memory
@@ -83,14 +80,12 @@ class Atda:
     def cost(self) -> float:
         return self.inner.cost + 2 * LEARN + LOOK
 
-    def begin(self, classes: int) -> Memory:
-        return {"centres": torch.zeros(classes, classes)}
-
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         away = answers(learner.net, x).argmax(1) if self.predicted else y
         x_adv = attacked(self, learner.net, x, away, at)
         clean, moved = learner.forward(x).float(), learner.forward(x_adv).float()
-        both, labels, centres = torch.cat([clean, moved]), torch.cat([y, y]), memory["centres"].to(clean)
+        both, labels = torch.cat([clean, moved]), torch.cat([y, y])
+        centres = memory["centres"] if memory else clean.new_zeros(clean.shape[1], clean.shape[1])
         adapted = coral(clean, moved) + mmd(clean, moved) + class_margin(both, labels, centres)
         plain = cross_entropy(clean, y) + cross_entropy(moved, y)
         return plain + self.weight * adapted, {"centres": followed(centres, both.detach(), labels, self.alpha)}

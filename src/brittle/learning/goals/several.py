@@ -29,9 +29,6 @@ class Average:
     def cost(self) -> float:
         return len(self.threats) * (self.inner.cost + LEARN)
 
-    def begin(self, classes: int) -> Memory:
-        return {}
-
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         moved = [attacked_in(self, threat, learner.net, x, y, at) for threat in self.threats]
         losses = cross_entropy(learner.forward(torch.cat(moved)), y.repeat(len(moved)))
@@ -56,9 +53,6 @@ class Maximum:
     @property
     def cost(self) -> float:
         return len(self.threats) * (self.inner.cost + LOOK) + LEARN
-
-    def begin(self, classes: int) -> Memory:
-        return {}
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         worst, largest = x, torch.full((len(x),), -torch.inf, device=x.device)
@@ -89,9 +83,6 @@ class Msd:
     @property
     def cost(self) -> float:
         return self.inner.cost * (1 + LOOK * len(self.threats)) + LEARN
-
-    def begin(self, classes: int) -> Memory:
-        return {}
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         threats = tuple(risen(threat, self.ramp, at) for threat in self.threats)
@@ -124,11 +115,8 @@ class Eat:
     def cost(self) -> float:
         return self.inner.cost + LEARN
 
-    def begin(self, classes: int) -> Memory:
-        return {"robust": torch.zeros(len(self.threats))}
-
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
-        robust = memory["robust"]
+        robust = memory["robust"] if memory else x.new_zeros(len(self.threats))
         generator = torch.Generator().manual_seed(at.seed)
         drawn = int(torch.multinomial((1 - robust).cpu().clamp(min=1e-3), 1, generator=generator))
         logits = learner.forward(attacked_in(self, self.threats[drawn], learner.net, x, y, at))
