@@ -29,7 +29,7 @@ class Settings:
     """How an audit is done, whatever the model.
 
     Attributes:
-        effort: `quick`, `standard` or `thorough`.
+        effort: `quick`, `standard`, `thorough`, or `smoke`, which only shows that all runs.
         seed: the only source of randomness, beside the images.
         budget: seconds after which no new piece of work begins.
         batch: examples whose activations are held at once; no figure depends on it.

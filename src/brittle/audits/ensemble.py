@@ -68,7 +68,7 @@ EFFORTS = {
 
 
 def effort_named(name: str) -> Effort:
-    """The effort called `quick`, `standard` or `thorough`."""
+    """The effort called `smoke`, `quick`, `standard` or `thorough`."""
     if name not in EFFORTS:
         raise BrittleError(f"no effort is called {name!r}; known: {', '.join(EFFORTS)}")
     return EFFORTS[name]
