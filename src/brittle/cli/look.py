@@ -1,13 +1,16 @@
 """Verbs that only look, and the quickstart."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .app import app
 from .files import data_of
 from .options import Data, DataDir, Device, Json, Model, Out, Seed, Weights, count_of, threats_of
+
+if TYPE_CHECKING:
+    from brittle.learning import Split
 
 
 @app.command()
@@ -45,16 +48,11 @@ def doctor(
 ) -> None:
     """Look whether a model is fit to be attacked (else status 1)."""
     from brittle.audits import doctor as look
-    from brittle.ground import pick_device
-    from brittle.learning import load, load_model
 
     from .show import as_json, findings_table
     from .show import out as terminal
 
-    loaded = load_model(model, weights)
-    examples = load(data_of(data, loaded.header), data_dir).test
-    part = examples.take(min(100, len(examples))).to(pick_device(device))
-    target = loaded.model.to(part.images.device) if hasattr(loaded.model, "to") else loaded.model
+    target, part, _ = _subject(model, weights, data, data_dir, 100, device)
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
     if json:
         as_json(findings)
@@ -62,6 +60,18 @@ def doctor(
         terminal.print(findings_table(findings))
     if any(finding["level"] == "bad" for finding in findings):
         raise typer.Exit(1)
+
+
+def _subject(
+    model: str, weights: Path | None, data: str | None, data_dir: Path | None, n: int, device: str
+) -> tuple[Any, "Split", str]:
+    """The model and the first `n` test images (all: 0), both on the device, and the name of the data set."""
+    from brittle.ground import pick_device
+    from brittle.studies import File, Source, examples_of, placed
+
+    loaded = File.of(model, weights).load()
+    source = Source.of(data_of(data, loaded.header), data_dir)
+    return placed(loaded, device), examples_of(source, n).to(pick_device(device)), source.name
 
 
 @app.command()
@@ -77,18 +87,13 @@ def curvature(
     json: Json = False,
 ) -> None:
     """Measure how the loss bends at the data and on attack paths."""
-    from brittle.ground import pick_device
-    from brittle.learning import load, load_model
     from brittle.science import curvature as measure
 
     from .show import as_json, curvature_table
     from .show import out as terminal
 
-    loaded = load_model(model, weights)
-    split = load(data_of(data, loaded.header), data_dir).test
-    asked = threats_of([threat] if threat else None, split.name)[0]
-    part = split.take(min(count_of(n) or len(split), len(split))).to(pick_device(device))
-    target = loaded.model.to(part.images.device) if hasattr(loaded.model, "to") else loaded.model
+    target, part, name = _subject(model, weights, data, data_dir, count_of(n), device)
+    asked = threats_of([threat] if threat else None, name)[0]
     figures = measure(target, (part.x(), part.labels), asked, seed=seed)
     if json:
         as_json({"threat": str(asked), "seed": seed, "points": [figure.record() for figure in figures]})

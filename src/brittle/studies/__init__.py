@@ -2,7 +2,7 @@
 
 from .declare import declaration_of, hash_of
 from .graph import Moved, Planned, every, plan, recompute, run_graph
-from .nodes import Attack, Audit, Curve, File, Node, Source, Train, Walk
+from .nodes import Attack, Audit, Curve, File, Node, Source, Train, Walk, examples_of, placed
 from .runner import Event, running
 from .store import Store
 
@@ -21,7 +21,9 @@ __all__ = [
     "Walk",
     "declaration_of",
     "every",
+    "examples_of",
     "hash_of",
+    "placed",
     "plan",
     "recompute",
     "run_graph",

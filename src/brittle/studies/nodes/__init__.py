@@ -2,7 +2,7 @@
 
 from .attacking import Attack, Walk
 from .auditing import Audit, Curve
-from .common import File, Model, Node, Source, Step, Work
+from .common import File, Model, Node, Source, Step, Work, examples_of, placed
 from .training import Train
 
-__all__ = ["Attack", "Audit", "Curve", "File", "Model", "Node", "Source", "Step", "Train", "Walk", "Work"]
+__all__ = ["Attack", "Audit", "Curve", "File", "Model", "Node", "Source", "Step", "Train", "Walk", "Work", "examples_of", "placed"]

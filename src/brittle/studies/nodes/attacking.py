@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from brittle.attacks import Named, Threat, against, logits_of, session
-from brittle.audits import Proportion, circumstances, mean_interval, verify
+from brittle.audits import Proportion, mean_interval, verify
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import save_tensors
 
-from .common import Model, Node, Source, Step, Work, about, examples_of, model_of, needed, placed, write_json
+from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,8 @@ class Attack:
         return (self.n or len(self.data.load().test)) * self.attack.gradients
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, place, started = (
-            model_of(self.model, inputs),
-            examples_of(self.data, self.n),
-            pick_device(device),
-            time.monotonic(),
-        )
+        loaded, split = model_of(self.model, inputs), examples_of(self.data, self.n)
+        place, started = pick_device(device), time.monotonic()
         model = placed(loaded, device)
         attack = self.attack.build(against(model, precision=self.attack.precision), self.threat, self.seed)
         images, broken, wrong, answers = [], [], [], []
@@ -66,16 +62,13 @@ class Attack:
         tensors = {"x_adv": images, "broken": broken, "wrong": wrong, "answers": answers}
         save_tensors(folder / "attack.safetensors", {name: torch.cat(parts) for name, parts in tensors.items()}, {})
         right = int((~torch.cat(wrong)).sum())
-        run = circumstances(pick_device(device), time.monotonic() - started, self.seed)
         record = {
             "attack": attack.name,
             "threat": str(self.threat),
             "clean": Proportion(right, len(split)).record(),
             "robust": left.record(),
-            **about(loaded, split, len(self.data.load().test)),
-            "run": run,
         }
-        write_json(folder / "attack.json", record)
+        write_json(folder / "attack.json", record | about(loaded, split, self.data) | made(device, started, self.seed))
         return True
 
 
@@ -107,8 +100,8 @@ class Walk:
         return self.n * self.attack.gradients
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, place = model_of(self.model, inputs), examples_of(self.data, self.n), pick_device(device)
-        started, part = time.monotonic(), split.to(place)
+        loaded, split, started = model_of(self.model, inputs), examples_of(self.data, self.n), time.monotonic()
+        part = split.to(pick_device(device))
         attack = self.attack.build(against(placed(loaded, device)), self.threat, self.seed)
         if attack.path is None:
             raise BrittleError(f"the attack {self.attack.name!r} walks no path")
@@ -120,8 +113,5 @@ class Walk:
                 points.append({"mean": mean.mean, "interval": [mean.low, mean.high], "zero": float((sizes == 0).double().mean())})
                 yield Step(len(points), len(points) + 1, f"mean gradient length {mean.mean:.3g}")
         record = {"attack": attack.name, "threat": str(self.threat), "points": points}
-        facts = about(loaded, split, len(self.data.load().test)) | {
-            "run": circumstances(place, time.monotonic() - started, self.seed)
-        }
-        write_json(folder / "walk.json", record | facts)
+        write_json(folder / "walk.json", record | about(loaded, split, self.data) | made(device, started, self.seed))
         return True

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 
 from brittle.attacks import Threat
-from brittle.audits import Effort, Journal, Settings, auditing, circumstances, effort_named
+from brittle.audits import Effort, Journal, Settings, auditing, effort_named
 from brittle.ground import pick_device
 from brittle.science import curvature
 
 from ..declare import hash_of
-from .common import Model, Node, Source, Step, Work, about, examples_of, model_of, needed, placed, write_json
+from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Audit:
         report = event.report
         assert report is not None, "the last event carries the report"
         report.verdict["next"] = report.verdict["next"].replace("MODEL", loaded.source)
-        report.save(folder, about(loaded, split, len(self.data.load().test)))
+        report.save(folder, about(loaded, split, self.data))
         return not report.record["skipped"]
 
 
@@ -91,18 +91,10 @@ class Curve:
         return self.n * 400
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, place, started = (
-            model_of(self.model, inputs),
-            examples_of(self.data, self.n),
-            pick_device(device),
-            time.monotonic(),
-        )
+        loaded, split, started = model_of(self.model, inputs), examples_of(self.data, self.n), time.monotonic()
         yield Step(0, 1, "products with the Hessian")
-        part = split.to(place)
+        part = split.to(pick_device(device))
         points = curvature(placed(loaded, device), (part.x(), part.labels), self.threat, seed=self.seed)
         record = {"threat": str(self.threat), "points": [point.record() for point in points]}
-        facts = about(loaded, split, len(self.data.load().test)) | {
-            "run": circumstances(place, time.monotonic() - started, self.seed)
-        }
-        write_json(folder / "curvature.json", record | facts)
+        write_json(folder / "curvature.json", record | about(loaded, split, self.data) | made(device, started, self.seed))
         return True

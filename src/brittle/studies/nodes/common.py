@@ -1,6 +1,7 @@
 """What nodes are made of: their protocol, data sets and models as declarations, the facts that every record carries."""
 
 import json
+import time
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
+from brittle.audits import circumstances
 from brittle.ground import pick_device
 from brittle.learning import DataSet, Loaded, Split, load, load_model, write_bytes
 
@@ -118,7 +120,7 @@ def examples_of(source: Source, n: int) -> Split:
     return test.take(min(n, len(test)) if n else len(test))
 
 
-def about(loaded: Loaded, split: Split, of: int) -> dict[str, Any]:
+def about(loaded: Loaded, split: Split, source: Source) -> dict[str, Any]:
     """Model and data of a record."""
     header = loaded.header or {}
     parameters = sum(value.numel() for value in loaded.model.parameters()) if isinstance(loaded.model, nn.Module) else None
@@ -132,13 +134,24 @@ def about(loaded: Loaded, split: Split, of: int) -> dict[str, Any]:
             "parameters": parameters,
             "training": training,
         },
-        "data": {"name": split.name, "n": len(split), "of": of, "classes": list(split.classes), "digest": split.digest},
+        "data": {
+            "name": split.name,
+            "n": len(split),
+            "of": len(source.load().test),
+            "classes": list(split.classes),
+            "digest": split.digest,
+        },
     }
 
 
 def placed(loaded: Loaded, device: str) -> Any:
     """The model on its device."""
     return loaded.model.to(pick_device(device)) if isinstance(loaded.model, nn.Module) else loaded.model
+
+
+def made(device: str, started: float, seed: int) -> dict[str, Any]:
+    """How a record was made: hardware, versions, seed, command, and the seconds since `started` (monotonic)."""
+    return {"run": circumstances(pick_device(device), time.monotonic() - started, seed)}
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from brittle.audits import circumstances
 from brittle.ground import BrittleError, fast_dtype, pick_device
 from brittle.learning import Goal, Recipe, build_net, save_net, statistics_of, train
 from brittle.learning.training import history_of
 
 from ..declare import hash_of
-from .common import Model, Node, Source, Step, Work, model_of, needed
+from .common import Model, Node, Source, Step, Work, made, model_of, needed
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,6 @@ class Train:
             "declaration": hash_of(self),
             "epochs": self.recipe.epochs,
             "history": history_of(state),
-            "run": circumstances(pick_device(device), time.monotonic() - started, self.seed),
         }
-        save_net(folder / "model.safetensors", net, header)
+        save_net(folder / "model.safetensors", net, header | made(device, started, self.seed))
         return True
