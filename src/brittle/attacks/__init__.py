@@ -2,12 +2,24 @@
 
 from .attack import Attack, check_examples, restarts, searching, stages, walking, worse, worst_of
 from .curved import hessian, second_order, second_order_apgd, usual_sigma
-from .estimators import curved, smoothed
+from .estimators import augmented, curved, smoothed
 from .loop import Found, Step, at_point, best_of, last_of, look, pick, walk
 from .losses import Loss, cross_entropy, dlr, margin, targeted_dlr
 from .minimum import Fmn, Minimum, fmn
 from .named import Start, apgd, apgd_targeted, begin, climbing, default_step, direction, fgsm, mim, pgd
-from .objectives import ModelObjective, Objective, See, Seen, against, logits_of, session, toward
+from .objectives import (
+    ModelObjective,
+    Objective,
+    See,
+    Seen,
+    WithoutTransfer,
+    against,
+    classes_of,
+    logits_of,
+    session,
+    toward,
+    without_transfer,
+)
 from .rules import Here, Rule, chain, momentum, plain, scale, sparse, steepest
 from .several import msd
 from .square import square
@@ -34,14 +46,17 @@ __all__ = [
     "Start",
     "Step",
     "Threat",
+    "WithoutTransfer",
     "against",
     "apgd",
     "apgd_targeted",
     "at_point",
+    "augmented",
     "begin",
     "best_of",
     "chain",
     "check_examples",
+    "classes_of",
     "climbing",
     "cross_entropy",
     "curved",
@@ -77,6 +92,7 @@ __all__ = [
     "usual_sigma",
     "walk",
     "walking",
+    "without_transfer",
     "worse",
     "worst_of",
 ]

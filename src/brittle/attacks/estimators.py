@@ -1,5 +1,7 @@
 """Estimators: at which points the gradient of a step is taken. `at_point` (loop.py) is the plain one."""
 
+from collections.abc import Callable
+
 import torch
 
 from brittle.ground import Images, Labels, PerExample, grad_and_hessian, keys_of, norm_named, normal
@@ -25,6 +27,29 @@ def smoothed(x0: Images, sigma: float, draws: int, seed: int) -> Estimator:
             total += at_point(see, x + sigma * eta, y, t)[1]
         with torch.no_grad():
             return see(x, y).detach(), total / draws
+
+    return estimate
+
+
+def augmented(augment: Callable[[Images, int], Images], copies: int, seed: int) -> Estimator:
+    """The mean gradient over `copies` augmented copies of x; the loss and the success are those at x itself.
+
+    Args:
+        augment: `(x, seed) -> x'` of the same shape, differentiable, such as `learning.Augment(4, True)`.
+    Cost: `copies` gradients and one forward pass. Random: a function of (seed, step, copy) and of the batch.
+    Source: expectation over transformation (Athalye et al. 2018).
+    """
+
+    def estimate(see: See, x: Images, y: Labels, t: int) -> tuple[Seen, Images]:
+        total = torch.zeros_like(x)
+        for k in range(copies):
+
+            def moved(at: Images, y: Labels, key: int = seed + t * copies + k) -> Seen:
+                return see(augment(at, key), y)
+
+            total += at_point(moved, x, y, t)[1]
+        with torch.no_grad():
+            return see(x, y).detach(), total / copies
 
     return estimate
 

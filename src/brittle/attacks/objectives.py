@@ -1,7 +1,7 @@
 """Objectives: what an attack makes large. `(x [B, *S] in [0, 1], y [B]) -> loss [B]`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -100,14 +100,53 @@ def _objective(model: Callable[[Tensor], Any], loss: Loss, targeted: bool, preci
     return ModelObjective(model, loss, targeted, precision)
 
 
-@contextmanager
-def session(objective: Objective) -> Iterator[See]:
-    """The objective's `session`; a plain function shows its loss as the margin and is never fooled."""
-    if isinstance(objective, ModelObjective):
-        with objective.session() as see:
+@dataclass(frozen=True)
+class WithoutTransfer:
+    """-CE(f(x), t) - mean_i CE(f_i(x), y): reach t in one model, and stay y for all others. Labels [B, 2] are (y, t).
+
+    Cost: a gradient of each model. Source: Nakkiran 2019, "Adversarial examples are just bugs, too" (Distill).
+    """
+
+    model: Callable[[Tensor], Any]
+    others: tuple[Callable[[Tensor], Any], ...]
+    precision: str
+
+    def __call__(self, x: Images, y: Labels) -> PerExample:
+        with self.session() as see:
+            return see(x, y).loss
+
+    @contextmanager
+    def session(self) -> Iterator[See]:
+        """What the one model shows at its target, and the loss over all."""
+        with ExitStack() as held:
+            one, *rest = (held.enter_context(toward(f, precision=self.precision).session()) for f in (self.model, *self.others))
+
+            def see(x: Images, y: Labels) -> Seen:
+                seen = one(x, y[:, 1])
+                kept = torch.stack([other(x, y[:, 0]).loss for other in rest]).mean(0)
+                return seen._replace(loss=seen.loss + kept)
+
             yield see
-    else:
-        yield partial(_plain, objective)
+
+
+def without_transfer(
+    model: Callable[[Tensor], Any], others: Sequence[Callable[[Tensor], Any]], *, precision: str = "float32"
+) -> WithoutTransfer:
+    """Targeted at `model` alone: what the `others` see stays the true class. Labels [B, 2] are (true class, target).
+
+    Raises:
+        BrittleError: no other models.
+    """
+    if not others:
+        raise BrittleError("perturbations that do not transfer need other models to be told apart from")
+    return WithoutTransfer(model, tuple(others), precision)
+
+
+def session(objective: Objective) -> AbstractContextManager[See]:
+    """The objective's `session`; a plain function shows its loss as the margin and is never fooled."""
+    if isinstance(objective, (ModelObjective, WithoutTransfer)):
+        return objective.session()
+    return nullcontext(partial(_plain, objective))
 
 
 def _plain(objective: Objective, x: Images, y: Labels) -> Seen:
@@ -126,3 +165,9 @@ def logits_of(output: Any) -> Logits:
             f"the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; it answered {got}"
         )
     return logits
+
+
+def classes_of(model: Callable[[Tensor], Any], x: Images, batch: int = 500) -> Labels:
+    """The class that the model answers to each image [B], in eval mode and float32. Cost: one forward pass."""
+    with torch.no_grad(), eval_mode(model), full_float32():
+        return torch.cat([logits_of(model(part)).argmax(1) for part in torch.split(x, batch)])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.attacks import Threat, against, check_examples, logits_of, session
+from brittle.attacks import Threat, against, check_examples, classes_of, logits_of, session
 from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode
 
 from .about import circumstances
@@ -139,9 +139,12 @@ def auditing(
         findings += [finding._replace(name=f"{threat}: {finding.name}") for finding in found.findings]
         gradients += found.gradients
     run = circumstances(x.device, time.monotonic() - started, settings.seed) | {"effort": settings.effort}
-    yield Event(
-        total, total, "done", _report(x, y, right, _answers(model, settings.batch), standings, findings, gradients, skipped, run)
-    )
+
+    def answers(images: Images) -> list[int]:
+        return list(classes_of(model, images, settings.batch).tolist())
+
+    report = _report(x, y, right, answers, standings, findings, gradients, skipped, run)
+    yield Event(total, total, "done", report)
 
 
 def _distinct(threats: Iterable[Threat]) -> list[Threat]:
@@ -202,13 +205,3 @@ def _report(
     record = record_of(clean, union, union_8bit, standings, findings, gradients, skipped, verdict, answers, x, y) | {"run": run}
     adversarial = torch.stack([standing.adversarial for standing in standings])
     return Report(clean, union, union_8bit, robust, verdict, record, withstands.cpu(), adversarial.cpu(), x.cpu())
-
-
-def _answers(model: Callable[[Tensor], Any], batch: int) -> Callable[[Images], list[int]]:
-    """The classes that the model answers for some images."""
-
-    def answer(images: Images) -> list[int]:
-        with torch.no_grad(), eval_mode(model):
-            return [label for part in torch.split(images, batch) for label in logits_of(model(part)).argmax(1).tolist()]
-
-    return answer

@@ -18,7 +18,7 @@ def _run(debug: bool) -> int:
 
     from brittle.errors import BrittleError
 
-    from . import look, paper, work  # noqa: F401 - they join the verbs to the app
+    from . import features, look, paper, theory, work  # noqa: F401 - they join the verbs to the app
     from .app import app
 
     try:

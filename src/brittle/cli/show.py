@@ -149,6 +149,21 @@ def curvature_table(figures: list["Curvature"], threat: str) -> Table:
     return table
 
 
+def features_table(record: dict[str, Any]) -> Table:
+    """How many features bear each verdict, and the most useful ones of each."""
+    verdicts = dict.fromkeys(one["verdict"] for one in record["features"])
+    table = Table(title=f"{len(record['features'])} features ({record['kind']}) in {record['threat']}", title_justify="left")
+    for name in ("verdict", "how many", "most useful", "rho", "gamma"):
+        table.add_column(name, justify="left" if name in ("verdict", "most useful") else "right")
+    for verdict in verdicts:
+        some = [one for one in record["features"] if one["verdict"] == verdict]
+        for row, one in enumerate(some[:3]):
+            gamma = "" if one["gamma"] is None else f"{one['gamma']['mean']:.2f}"
+            what = f"{one['name']} {'for' if one['sign'] > 0 else 'against'} {one['target']}"
+            table.add_row(*((verdict, str(len(some))) if row == 0 else ("", "")), what, f"{one['rho']['mean']:.2f}", gamma)
+    return table
+
+
 def findings_table(findings: list[dict[str, Any]]) -> Table:
     """Findings with sign, what was seen and what to do."""
     table = Table(box=None, show_header=False, pad_edge=False)

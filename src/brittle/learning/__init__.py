@@ -1,7 +1,20 @@
 """Floor 3. What is attacked and how it learns: data sets, nets, goals, the one training loop, files of models."""
 
 from .checkpoints import load_net, load_tensors, save_net, save_tensors, write_bytes
-from .data import AUGMENTATIONS, Augment, DataSet, Split, available, batches, load
+from .data import (
+    AUGMENTATIONS,
+    Augment,
+    DataSet,
+    Split,
+    available,
+    batches,
+    load,
+    read_cifar10_1,
+    read_released,
+    write_folder,
+    write_made,
+    write_released,
+)
 from .goals import (
     GOALS,
     Adversarial,
@@ -57,10 +70,15 @@ __all__ = [
     "load_model",
     "load_net",
     "load_tensors",
+    "read_cifar10_1",
+    "read_released",
     "save_net",
     "save_tensors",
     "statistics_of",
     "train",
     "usual_of",
     "write_bytes",
+    "write_folder",
+    "write_made",
+    "write_released",
 ]

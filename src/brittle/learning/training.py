@@ -5,7 +5,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,10 @@ OPTIMIZERS = ("adam", "sgd")
 
 @dataclass(frozen=True)
 class Progress:
-    """What the loop says as it goes: now and then the loss of a step; at each epoch's end accuracies on validation images."""
+    """What the loop says as it goes: now and then the loss of a step; at each epoch's end accuracies on validation images.
+
+    `real` is the accuracy on the images of `probe`, where there is one.
+    """
 
     step: int
     steps: int
@@ -87,6 +90,7 @@ class Progress:
     lr: float
     clean: float | None = None
     robust: float | None = None
+    real: float | None = None
     alarm: str | None = None
 
 
@@ -107,6 +111,7 @@ def train(
     *,
     seed: int = 0,
     static: Sequence[nn.Module] = (),
+    probe: Split | None = None,
     state_file: Path | None = None,
     device: str = "auto",
 ) -> Iterator[Progress]:
@@ -118,6 +123,7 @@ def train(
     Args:
         net: takes images in [0, 1]; moved to the device.
         static: nets trained before, through which the goal may attack; not changed.
+        probe: other images on which the net is tried after each epoch; nothing is chosen by them.
         state_file: written every 20 s and at each epoch's end; read if it is there.
         device: `auto`, `cpu`, `cuda`, ...
     Raises:
@@ -139,7 +145,9 @@ def train(
     identity = _identity(learner, data, goal, recipe, seed, half)
     state = _restore(state_file, net, optimizer, identity) or State()
     state.memory = {name: value.to(place) for name, value in state.memory.items()}
-    learned, validation = data.train.to(place), data.validation.take(min(500, len(data.validation))).to(place)
+    learned = data.train.to(place)
+    validation, probe = (part and part.take(min(500, len(part))).to(place) for part in (data.validation, probe))
+    assert validation is not None
     augment = default_augment(data.name)
     per_epoch = math.ceil(len(learned) / recipe.batch)
     steps = max(1, round(recipe.epochs * per_epoch))
@@ -171,7 +179,7 @@ def train(
             raise _lost("a parameter became NaN or infinite", state.step, state_file)
         event = Progress(state.step, steps, float(loss.detach()) if due or state.step % 10 == 1 else None, rate)
         if ends:
-            event = _validated(net, validation, goal, event, state.history)
+            event = _validated(net, validation, probe, goal, event, state.history)
             state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
         if due and state_file:
             _save(state_file, net, optimizer, state, identity)
@@ -220,14 +228,16 @@ def accuracy(net: nn.Module, split: Split, threat: Threat | None = None, steps: 
     return right / len(split)
 
 
-def _validated(net: nn.Module, validation: Split, goal: Goal, event: Progress, history: list[dict[str, Any]]) -> Progress:
-    clean = accuracy(net, validation)
+def _validated(
+    net: nn.Module, validation: Split, probe: Split | None, goal: Goal, event: Progress, history: list[dict[str, Any]]
+) -> Progress:
+    clean, real = accuracy(net, validation), None if probe is None else accuracy(net, probe)
     robust = min((accuracy(net, validation, threat) for threat in goal.threats), default=None)
     best = max((epoch["robust"] or 0.0 for epoch in history), default=0.0)
     alarm = None
     if robust is not None and best > 0.1 and robust < COLLAPSE * best:
         alarm = f"robust accuracy fell from {best:.1%} to {robust:.1%}: catastrophic overfitting; use more steps or a smaller step"
-    return Progress(event.step, event.steps, event.loss, event.lr, clean, robust, alarm)
+    return replace(event, clean=clean, robust=robust, real=real, alarm=alarm)
 
 
 def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

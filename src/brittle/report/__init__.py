@@ -3,8 +3,22 @@
 `write_page([read_run(Path("runs/audit"))], Path("audit.html"))`
 """
 
+from .features import write_features
+from .gaussian import two_gaussians
 from .page import page, write_page
 from .paper import read_paper, write_paper
 from .reading import FORMAT, Audited, read_run
+from .sheet import sheet
 
-__all__ = ["FORMAT", "Audited", "page", "read_paper", "read_run", "write_page", "write_paper"]
+__all__ = [
+    "FORMAT",
+    "Audited",
+    "page",
+    "read_paper",
+    "read_run",
+    "sheet",
+    "two_gaussians",
+    "write_features",
+    "write_page",
+    "write_paper",
+]

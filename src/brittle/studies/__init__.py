@@ -2,27 +2,50 @@
 
 from .declare import declaration_of, hash_of
 from .graph import Moved, Planned, every, plan, recompute, run_graph
-from .nodes import Attack, Audit, Curve, File, Node, Source, Train, Walk, examples_of, placed
+from .nodes import (
+    Answer,
+    Attack,
+    Audit,
+    Curve,
+    File,
+    Leak,
+    Make,
+    Node,
+    Score,
+    Source,
+    Train,
+    Transfer,
+    Walk,
+    examples_of,
+    made_split,
+    placed,
+)
 from .runner import Event, running
 from .store import Store
 
 __all__ = [
+    "Answer",
     "Attack",
     "Audit",
     "Curve",
     "Event",
     "File",
+    "Leak",
+    "Make",
     "Moved",
     "Node",
     "Planned",
+    "Score",
     "Source",
     "Store",
     "Train",
+    "Transfer",
     "Walk",
     "declaration_of",
     "every",
     "examples_of",
     "hash_of",
+    "made_split",
     "placed",
     "plan",
     "recompute",

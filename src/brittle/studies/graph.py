@@ -93,7 +93,7 @@ def _net_of(node: Node) -> tuple[str, tuple[int, ...], int]:
         if model is None or isinstance(model, File):
             raise BrittleError(f"what {node.title} costs is not known beforehand")
         node = model
-    data = node.data.load()
+    data = node.data.source.load()
     return node.net, data.shape, len(data.classes)
 
 

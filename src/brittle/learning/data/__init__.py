@@ -2,7 +2,11 @@
 
 from .augment import AUGMENTATIONS, Augment, default_augment
 from .catalogue import Row, available, load
+from .cifar10_1 import read_cifar10_1
 from .fetch import Progress
+from .made import write_made
+from .own import write_folder
+from .released import read_released, write_released
 from .splits import DataSet, Split, batches
 
 __all__ = [
@@ -16,4 +20,9 @@ __all__ = [
     "batches",
     "default_augment",
     "load",
+    "read_cifar10_1",
+    "read_released",
+    "write_folder",
+    "write_made",
+    "write_released",
 ]

@@ -12,12 +12,14 @@ import torch
 from brittle.ground import BrittleError
 
 from .fetch import Progress
+from .imagenet import RANGES, read_restricted
+from .made import read_made
 from .named import read_named
 from .own import read_folder, read_tensors
 from .sources import SOURCES
 from .splits import DataSet, Pair, assemble
 
-OWN = {"folder": read_folder, "tensors": read_tensors}
+OWN = {"folder": read_folder, "made": read_made, "restricted": read_restricted, "tensors": read_tensors}
 
 
 class Row(NamedTuple):
@@ -36,6 +38,8 @@ def available() -> tuple[Row, ...]:
         Row("digits", "small handwritten digits, always at hand", (1, 8, 8), 10),
         *named,
         Row("folder:PATH", "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS", None, None),
+        Row("made:PATH", "a set that brittle disentangle made, or the tensors that Ilyas et al. released", None, None),
+        Row("restricted:PATH", "nine super-classes of ImageNet in PATH/train and PATH/val; PATH@64: 64 pixels", None, len(RANGES)),
         Row("tensors:PATH", "a safetensors file with images and labels", None, None),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,35 @@ def read_folder(name: str, path: Path) -> DataSet:
     cut = len(listed[0])
     test = (images[cut:], labels[cut:]) if all(present) else None
     return assemble(name, classes, (images[:cut], labels[:cut]), test, shuffle=True)
+
+
+def write_folder(path: Path, data: DataSet) -> None:
+    """Write a data set as PATH/train/CLASS/*.png and PATH/test/CLASS/*.png, which `read_folder` reads back to the same pixels.
+
+    What is learned from and what is chosen by (train and validation) stand together under train/. The folder gets its name
+    when it is whole; one that is there already is replaced.
+
+    Raises:
+        BrittleError: images that are neither grey nor RGB, or a place that cannot be written.
+    """
+    from PIL import Image  # here, because only folders need it
+
+    if data.shape[0] not in (1, 3):
+        raise BrittleError(f"{path}: images of {data.shape[0]} channels are no pictures; only grey and RGB ones are written")
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        for folder, splits in (("train", (data.train, data.validation)), ("test", (data.test,))):
+            for k, name in enumerate(data.classes):
+                place = part / folder / f"{k:03}-{name.replace('/', '-')}"
+                place.mkdir(parents=True)
+                chosen = torch.cat([split.images[split.labels == k] for split in splits]).numpy()
+                for row, image in enumerate(chosen):
+                    Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(place / f"{row:06}.png")
+        shutil.rmtree(path, ignore_errors=True)
+        part.replace(path)
+    except OSError as error:
+        raise BrittleError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def read_tensors(name: str, path: Path) -> DataSet:

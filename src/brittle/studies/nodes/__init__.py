@@ -3,6 +3,28 @@
 from .attacking import Attack, Walk
 from .auditing import Audit, Curve
 from .common import File, Model, Node, Source, Step, Work, examples_of, placed
+from .making import Answer, Leak, Make, Transfer, made_split
+from .scoring import Score
 from .training import Train
 
-__all__ = ["Attack", "Audit", "Curve", "File", "Model", "Node", "Source", "Step", "Train", "Walk", "Work", "examples_of", "placed"]
+__all__ = [
+    "Answer",
+    "Attack",
+    "Audit",
+    "Curve",
+    "File",
+    "Leak",
+    "Make",
+    "Model",
+    "Node",
+    "Score",
+    "Source",
+    "Step",
+    "Train",
+    "Transfer",
+    "Walk",
+    "Work",
+    "examples_of",
+    "made_split",
+    "placed",
+]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from brittle.attacks import Named, Threat, against, logits_of, session
+from brittle.attacks import Named, Threat, against, classes_of, session
 from brittle.audits import Proportion, mean_interval, verify
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import save_tensors
@@ -54,7 +54,7 @@ class Attack:
             x_adv = attack(x, y)
             with session(against(model)) as see, torch.no_grad():
                 wrong.append(see(x, y).fooled.cpu())
-                answers.append(logits_of(model(x_adv)).argmax(1).cpu())
+            answers.append(classes_of(model, x_adv).cpu())
             broken.append(verify(model, self.threat, x, x_adv, y).broken.cpu() | wrong[-1])
             images.append(x_adv.cpu())
             left = Proportion(int((~torch.cat(broken)).sum()), start + len(x))

@@ -64,6 +64,16 @@ class Source:
         """The data."""
         return _loaded(self.given or self.name, self.folder)
 
+    @property
+    def source(self) -> "Source":
+        """Itself; made data (`Make`) name what they were made of."""
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many images can be learned from."""
+        return len(self.load().train)
+
 
 _DATA: dict[tuple[str, str | None], DataSet] = {}
 

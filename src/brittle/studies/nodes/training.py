@@ -8,18 +8,22 @@ import torch
 from torch import nn
 
 from brittle.ground import BrittleError, fast_dtype, pick_device
-from brittle.learning import Goal, Recipe, build_net, save_net, statistics_of, train
+from brittle.learning import Goal, Recipe, build_net, load, save_net, statistics_of, train
 from brittle.learning.training import history_of
 
 from ..declare import hash_of
 from .common import Model, Node, Source, Step, Work, made, model_of, needed
+from .making import Make
 
 
 @dataclass(frozen=True)
 class Train:
-    """A net trained on a data set towards a goal. Result: `model.safetensors`."""
+    """A net trained on a data set towards a goal. Result: `model.safetensors`.
 
-    data: Source
+    On made data it is also tried, after each epoch, on real validation images (`real` in its history).
+    """
+
+    data: Source | Make
     net: str
     goal: Goal
     recipe: Recipe
@@ -32,7 +36,8 @@ class Train:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return tuple(node for model in self.static for node in needed(model))
+        data = (self.data,) if isinstance(self.data, Make) else ()
+        return (*data, *(node for model in self.static for node in needed(model)))
 
     @property
     def title(self) -> str:
@@ -42,15 +47,16 @@ class Train:
 
     @property
     def gradients(self) -> float:
-        return self.recipe.epochs * len(self.data.load().train) * self.goal.cost
+        return self.recipe.epochs * self.data.count * self.goal.cost
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        data, started = self.data.load(), time.monotonic()
+        started, folders = time.monotonic(), iter(inputs)
+        probe = self.data.source.load().validation if isinstance(self.data, Make) else None
+        data = load(f"made:{next(folders)}") if isinstance(self.data, Make) else self.data.load()
         mean, std = statistics_of(data.name, data.shape[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             net = build_net(self.net, data.shape, len(data.classes), mean, std)  # type: ignore[arg-type]
-        folders = iter(inputs)
         models = [model_of(model, (next(folders),) if needed(model) else ()).model for model in self.static]
         static = [model for model in models if isinstance(model, nn.Module)]
         if len(static) < len(models):
@@ -58,10 +64,12 @@ class Train:
         kind = f"{torch.__version__}-{fast_dtype(pick_device(device).type)}".replace("torch.", "")
         state = folder / f"training-{kind}.safetensors"  # other bits elsewhere: begin again there
         alarms, said, loss = [], "", ""
-        for event in train(net, data, self.goal, self.recipe, seed=self.seed, static=static, state_file=state, device=device):
+        work = train(net, data, self.goal, self.recipe, seed=self.seed, static=static, probe=probe, state_file=state, device=device)
+        for event in work:
             if event.clean is not None:
                 robust = "" if event.robust is None else f" robust {event.robust:.1%}"
-                said = f"clean {event.clean:.1%}{robust}"
+                real = "" if event.real is None else f" real images {event.real:.1%}"
+                said = f"clean {event.clean:.1%}{robust}{real}"
                 alarms += [event.alarm] if event.alarm else []
             loss = loss if event.loss is None else f"loss {event.loss:.3f}"
             yield Step(event.step, event.steps, f"{loss} {said} {alarms[-1] if alarms else ''}".strip())

@@ -1,0 +1,162 @@
+"""Verbs of the features paper: what a model's features are worth, and data sets made of one kind of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brittle.errors import BrittleError
+
+from .app import app
+from .files import computed, data_of, json_of, plain_name
+from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Weights, count_of, threats_of
+
+if TYPE_CHECKING:
+    from brittle.science import Making
+    from brittle.studies import Make
+
+SHOWN = 8  # images on a contact sheet
+
+
+@app.command()
+def features(
+    model: Model,
+    data: Data = None,
+    threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS; default the data set's usual L2")] = None,
+    kind: Annotated[str, typer.Option("--kind", help="units, logits, random or components")] = "units",
+    layer: Annotated[str | None, typer.Option("--layer", help="of the units; default what the last linear layer reads")] = None,
+    n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "1000",
+    attacked: Annotated[int, typer.Option("--attacked", min=0, help="of the useful units, how many to attack; 0: all")] = 32,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="steps of that attack")] = 20,
+    count: Annotated[int, typer.Option("--count", min=1, help="how many random or principal features")] = 50,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    fresh: Fresh = False,
+) -> None:
+    """Measure how useful and how robustly useful features are."""
+    from brittle.report import write_features
+    from brittle.studies import File, Score, Source, examples_of
+
+    from .show import as_json, features_table
+    from .show import out as terminal
+
+    file = File.of(model, weights)
+    source = Source.of(data_of(data, file.load().header), data_dir)
+    asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
+    node = Score(file, source, asked, kind, layer, count_of(n), attacked, steps, count, seed)
+    target = out or Path("runs") / f"features-{plain_name(Path(model).stem)}"
+    record = json_of(computed(node, target, device, fresh) / "features.json")
+    page = write_features(record, examples_of(source, node.n).images.numpy(), target)
+    if json:
+        as_json(record)
+        return
+    terminal.print(features_table(record))
+    terminal.print(f"The page: {page}")
+
+
+@app.command()
+def disentangle(
+    model: Model,
+    data: Data = None,
+    make: Annotated[str, typer.Option("--make", help="D_R, D_NR, D_rand, D_det or D_mis")] = "D_NR",
+    threat: Annotated[str | None, typer.Option("--threat", help="of D_rand and D_det; default the data set's usual L2")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="gradient steps; 1,000 for D_R and D_NR, 100 for others")] = None,
+    step: Annotated[float | None, typer.Option("--step", help="their L2 length; default 0.1, or a fifth of eps")] = None,
+    start: Annotated[str | None, typer.Option("--start", help="of D_R and D_NR: image or noise")] = None,
+    layer: Annotated[str | None, typer.Option("--layer", help="of D_R and D_NR: whose output is the representation")] = None,
+    copies: Annotated[int | None, typer.Option("--copies", help="of D_rand and D_det: average over augmented copies")] = None,
+    other: Annotated[
+        list[str] | None, typer.Option("--other", help="of D_rand and D_det: a model that must not be fooled; may be repeated")
+    ] = None,
+    n: Annotated[str, typer.Option("-n", help="number of training images, or all")] = "all",
+    tensors: Annotated[bool, typer.Option("--tensors", help="write the two tensors of the authors' release too")] = False,
+    images: Annotated[bool, typer.Option("--images", help="write a folder of PNG images too (read as folder:PATH)")] = False,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    fresh: Fresh = False,
+) -> None:
+    """Make a data set of one kind of features; resumes after a kill."""
+    from brittle.studies import File, Make, Source
+
+    from .show import as_json
+    from .show import out as terminal
+
+    file, others = File.of(model, weights), tuple(File.of(name) for name in other or ())
+    source = Source.of(data_of(data, file.load().header), data_dir)
+    asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
+    changes = {"steps": steps, "step": step, "start": start, "layer": layer, "copies": copies}
+    making = _making(make, asked, {name: value for name, value in changes.items() if value is not None}, bool(others))
+    node = Make(make, file, source, making, asked, count_of(n), seed, others=others)
+    target = out or Path("runs") / f"{make}-{plain_name(Path(model).stem)}"
+    record = json_of(computed(node, target, device, fresh) / "set.json")
+    _shown(node, target, tensors, images)
+    if json:
+        as_json(record)
+        return
+    if record["source"]["warning"]:
+        terminal.print(f"[yellow]warning:[/] {record['source']['warning']}")
+    shares = [f"{record[key]['accuracy']:.1%}" for key in ("reached", "reached_8bit")]
+    terminal.print(f"{make}: {record['n']:,} images; the model answers the new label on {shares[0]} (in 8 bits {shares[1]})")
+    if record["distance"]:
+        before, after = record["distance"]["before"]["mean"], record["distance"]["after"]["mean"]
+        terminal.print(f"Representations were {before:.3g} apart (relative), and are {after:.3g}")
+    terminal.print(f"What to expect: {target / 'sheet.png'}\nNext: brittle train --data made:{target}")
+
+
+def usual_l2(data: str) -> Any:
+    """The L2 threat that is usual for a data set; 0.5 where none is."""
+    from brittle.attacks import Threat
+
+    from .options import USUAL
+
+    texts = USUAL.get(data.partition(" (")[0], ())
+    return Threat.parse(next((text for text in texts if text.startswith("L2")), "L2:0.5"))
+
+
+def _making(name: str, threat: Any, changes: dict[str, Any], others: bool) -> "Making":
+    """The construction called `name`, with what was asked to be different."""
+    from dataclasses import fields, replace
+
+    from brittle.science import MAKES, Targeted
+
+    if name not in MAKES:
+        raise BrittleError(f"no set is called {name!r}; known: {', '.join(MAKES)}")
+    making = MAKES[name]
+    if isinstance(making, Targeted):
+        making = replace(making, threat=threat, step=0.2 * threat.radius or 0.1, transfers=not others)
+    elif others:
+        raise BrittleError(f"--other is for D_rand and D_det, not for {name}")
+    known = {field.name for field in fields(making)}  # type: ignore[arg-type]
+    if strange := [f"--{key}" for key in changes if key not in known]:
+        raise BrittleError(f"{name} has no {', '.join(strange)}")
+    return replace(making, **changes)  # type: ignore[type-var]
+
+
+def _shown(node: "Make", target: Path, tensors: bool, images: bool) -> None:
+    """The contact sheet of a made set, and the set in the layouts asked for."""
+    from brittle.learning import load, load_tensors, write_bytes, write_folder, write_released
+    from brittle.report import sheet
+
+    held, header = load_tensors(target / "set.safetensors")
+    split, classes = node.split(), header["classes"]
+    rows = held["row"][:SHOWN]
+    lines = [("made of", split.images[rows].numpy(), [classes[k] for k in split.labels[rows]])]
+    begun = held["start"][:SHOWN]
+    if int(begun.min()) >= 0:
+        lines.append(("started from", split.images[begun].numpy(), [classes[k] for k in split.labels[begun]]))
+    lines.append((node.label, held["images"][:SHOWN].numpy(), [classes[k] for k in held["labels"][:SHOWN]]))
+    title = f"{node.label} of {node.data.name}, made with {node.model.title}: images and their labels"
+    write_bytes(target / "sheet.png", sheet(title, lines))
+    if tensors:
+        prefix = "CIFAR" if node.data.name.startswith("cifar10") else "SET"
+        write_released(target / "tensors", held["images"], held["labels"], prefix)
+    if images:
+        write_folder(target / "images", load(f"made:{target}"))

@@ -1,0 +1,61 @@
+"""Made data sets on disk: one folder with `set.safetensors`, or the two tensors that Ilyas et al. released."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from brittle.ground import BrittleError
+
+from ..checkpoints import load_tensors, save_tensors
+from .released import read_released
+from .splits import DataSet, Split, assemble
+
+FORMAT = "brittle-set/1"
+FILE = "set.safetensors"
+
+
+def write_made(folder: Path, tensors: dict[str, Tensor], test: Split, header: dict[str, object]) -> None:
+    """Write a made set, whole or not at all: its images and labels, the real test images beside them, where it is from.
+
+    Args:
+        tensors: `images` uint8 [N, C, H, W], `labels` int64 [N], and whatever else is known per example.
+        test: the test part of the data that the set was made of.
+        header: `set` (such as "D_R"), `data` (the name of those data), provenance.
+    """
+    held = tensors | {"test_images": test.images, "test_labels": test.labels}
+    save_tensors(folder / FILE, held, {"format": FORMAT, "classes": list(test.classes), **header})
+
+
+def read_made(name: str, path: Path) -> DataSet:
+    """The made set in a folder: learned from made images, tested on the real ones.
+
+    It is named after its source, as in "cifar10 (D_R)", whose statistics and augmentation it takes over. A folder with tensors
+    as the authors released them is tested on CIFAR-10's test images if they are called `CIFAR_ims` and `CIFAR_lab`, else on a
+    fifth of its own.
+
+    Raises:
+        BrittleError: no made set there, or a damaged one.
+    """
+    if path.is_dir() and not (path / FILE).exists() and any(path.glob("*_ims")):
+        return _released(name, path)
+    tensors, header = load_tensors(path / FILE if path.is_dir() else path)
+    if header.get("format") != FORMAT:
+        raise BrittleError(f"{path} holds {header.get('format', 'something')!r}, not a made set ({FORMAT})")
+    base, _, remark = str(header["data"]).partition(" (")
+    title = f"{base} ({header['set']}{', ' + remark.rstrip(')') if remark else ''})"
+    test = tensors["test_images"], tensors["test_labels"]
+    data = assemble(title, tuple(header["classes"]), (tensors["images"], tensors["labels"]), test)
+    return replace(data, test=replace(data.test, name=f"{header['data']}/test"))
+
+
+def _released(name: str, path: Path) -> DataSet:
+    from .catalogue import load  # here, because the catalogue knows this file
+
+    images, labels = read_released(name, path)
+    if not (path / "CIFAR_ims").exists():
+        return assemble(name, tuple(map(str, range(int(labels.max()) + 1))), (images, labels), None)
+    test = load("cifar10").test
+    return assemble("cifar10 (released)", test.classes, (images, labels), (test.images, test.labels))

@@ -1,0 +1,56 @@
+"""Networks by name. Each is built for an image shape and a number of classes, behind a `Normalize` module of its own."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from brittle.ground import BrittleError
+
+from . import branching, plain, residual
+from .common import Kind, Normalize, Shape, too_small
+
+__all__ = ["NETS", "STATISTICS", "Kind", "Normalize", "build_net", "statistics_of"]
+
+NETS = {
+    "linear": Kind("one linear layer", plain.linear, "1.0"),
+    "mlp": Kind("two hidden layers of 256", plain.mlp, "1.4"),
+    "small": Kind("four 3x3 convolutions, batch norm: quick on a CPU, 8x8 to 32x32", plain.small, "1.2"),
+    "madry": Kind("Madry et al. 2018, MNIST: conv 32-64 5x5, dense 1024", plain.madry, "1.2"),
+    "trades": Kind("SmallCNN of TRADES (Zhang et al. 2019), MNIST: 4 conv, 3 dense, dropout", plain.trades, "1.1.4"),
+    "resnet9": Kind("ResNet-9 (Page 2018), CIFAR: the quickest good one", residual.resnet9, "1.0", smallest=8),
+    "resnet18": Kind("ResNet-18, CIFAR form (3x3 stem, no max-pool)", residual.resnet18, "1.11"),
+    "resnet50": Kind("ResNet-50, CIFAR form (bottlenecks 3-4-6-3)", residual.resnet50, "1.0"),
+    "vgg16": Kind("VGG-16, CIFAR form (batch norm, one linear layer)", plain.vgg16, "1.0"),
+    "densenet121": Kind("DenseNet-121, CIFAR form (growth 32, blocks 6-12-24-16)", branching.densenet121, "1.0", smallest=8),
+    "inceptionv3": Kind("Inception-v3, CIFAR form (stem without strides)", branching.inceptionv3, "1.0", smallest=9),
+}
+
+STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),  # per pixel, not per image
+    "restricted": ((0.4717, 0.4499, 0.3837), (0.2600, 0.2516, 0.2575)),  # those of its authors' library
+}
+
+
+def statistics_of(data: str, channels: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation that nets on this data set are given; 0 and 1 where nothing is usual (MNIST)."""
+    name = data.partition(" (")[0].partition(":")[0]  # without a remark and without a path
+    mean, std = STATISTICS.get(name, ((0.0,) * channels, (1.0,) * channels))
+    return list(mean), list(std)
+
+
+def build_net(
+    name: str, shape: Shape, classes: int, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> nn.Sequential:
+    """`Normalize` followed by the net called `name`, with freshly drawn parameters (from torch's global generator).
+
+    Raises:
+        BrittleError: unknown name, or images too small for the net.
+    """
+    if name not in NETS:
+        raise BrittleError(f"no net is called {name!r}; known: {', '.join(NETS)}")
+    kind = NETS[name]
+    if min(shape[1:]) < kind.smallest:
+        raise too_small(shape)
+    net = nn.Sequential(Normalize(mean or [0.0] * shape[0], std or [1.0] * shape[0]), kind.build(shape, classes))
+    net.channels_last = True  # type: ignore[assignment]
+    return net

@@ -1,0 +1,88 @@
+"""Nets that go straight through: the small ones for small images, and VGG."""
+
+import torch
+from torch import nn
+
+from .common import Shape, conv_norm, too_small, with_head
+
+
+def linear(shape: Shape, classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+
+
+def mlp(shape: Shape, classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(shape[0] * shape[1] * shape[2], 256),
+        nn.ReLU(),
+        nn.Linear(256, 256),
+        nn.ReLU(),
+        nn.Linear(256, classes),
+    )
+
+
+def small(shape: Shape, classes: int) -> nn.Module:
+    def block(inside: int, outside: int) -> list[nn.Module]:
+        return [*conv_norm(inside, outside), nn.MaxPool2d(2), nn.ReLU()]
+
+    body = nn.Sequential(*conv_norm(shape[0], 32), nn.ReLU(), *block(32, 64), *block(64, 128), *conv_norm(128, 128), nn.ReLU())
+    return nn.Sequential(body, nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(512, classes))
+
+
+def madry(shape: Shape, classes: int) -> nn.Module:
+    body = nn.Sequential(
+        nn.Conv2d(shape[0], 32, 5, padding=2),
+        nn.MaxPool2d(2),  # before the ReLU: the same function, at a quarter of its cost
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 5, padding=2),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
+    return nn.Sequential(body, nn.Linear(_width(body, shape), 1024), nn.ReLU(), nn.Linear(1024, classes))
+
+
+def trades(shape: Shape, classes: int) -> nn.Module:
+    body = nn.Sequential(
+        nn.Conv2d(shape[0], 32, 3),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3),
+        nn.ReLU(),
+        nn.Conv2d(64, 64, 3),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
+    head = nn.Sequential(
+        nn.Linear(_width(body, shape), 200),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(200, 200),
+        nn.ReLU(),
+        nn.Linear(200, classes),
+    )
+    return nn.Sequential(body, head)
+
+
+def vgg16(shape: Shape, classes: int) -> nn.Module:
+    """Configuration D of Simonyan & Zisserman 2015, with batch norm and, as usual for CIFAR, one linear layer for three."""
+    layers: list[nn.Module] = []
+    inside = shape[0]
+    for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(depth):
+            layers += [*conv_norm(inside, width), nn.ReLU()]
+            inside = width
+        # rounding up is the same at 32 x 32, and lets 28 x 28 pass five halvings
+        layers.insert(-1, nn.MaxPool2d(2, ceil_mode=True))
+    return with_head(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 512, classes)
+
+
+def _width(body: nn.Module, shape: Shape) -> int:
+    try:
+        with torch.no_grad():
+            return int(body(torch.zeros(1, *shape)).shape[1])
+    except RuntimeError:
+        raise too_small(shape) from None

@@ -1,0 +1,197 @@
+"""Data sets made of one kind of feature: D_R, D_NR, D_rand, D_det of Ilyas et al. 2019, section 3, each checked as it is made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from brittle.attacks import Threat, classes_of
+from brittle.audits import Proportion, mean_interval
+from brittle.ground import BrittleError
+from brittle.learning import Split, accuracy
+
+from .making import MAKES, Making, Task
+
+PART = 250  # images made at once
+LOOKED_AT = 200  # images on which the source model is tested first
+ROUNDING = 1e-5  # of sizes, relative
+
+
+class Part(NamedTuple):
+    """Some examples of a made set, on the CPU.
+
+    Attributes:
+        images: uint8 [B, C, H, W]; labels [B].
+        row: which example of the source each was made of [B]; start: which one the matching started from (-1: none did).
+        size: L2 or threat's norm of the change before rounding, in float64 [B]; inside: all pixels in [0, 1].
+        answers, answers_8bit: what the source model says to the images as floats and as they are kept.
+        before, after: distance of representations, NaN where none is matched.
+    """
+
+    images: Tensor
+    labels: Tensor
+    row: Tensor
+    start: Tensor
+    size: Tensor
+    inside: Tensor
+    answers: Tensor
+    answers_8bit: Tensor
+    before: Tensor
+    after: Tensor
+
+
+def parts_of(count: int) -> list[slice]:
+    """The parts of a set of `count` images, in order; one is the same whichever were made before it."""
+    return [slice(start, min(start + PART, count)) for start in range(0, count, PART)]
+
+
+def make_part(
+    model: nn.Module,
+    split: Split,
+    making: Making,
+    which: slice,
+    *,
+    seed: int = 0,
+    others: Sequence[nn.Module] = (),
+    device: torch.device | str = "cpu",
+) -> Part:
+    """The examples `which` of the set that `making` makes of `split`.
+
+    Unrelated images follow one random cycle through the split: each serves once, and none serves itself.
+
+    Args:
+        model: the source of features, on `device`; `others` are models that are not to be fooled.
+    Cost: `making.cost` gradients per example. Random: a function of (seed, split) and of the part, not of other parts.
+    """
+    starts = cycle(len(split), seed)[which]
+    wanted = making.targets(split.labels, len(split.classes), seed)[which]
+    here, there = split.take(which).to(device), split.take(starts).to(device)
+    made = making.moved(model, Task(here.x(), here.labels, there.x(), wanted.to(device)), others, seed)
+    kept = (made.x * 255).round().to(torch.uint8)
+    threat, delta = making.threat or Threat("L2", "0"), made.x.double() - made.origin.double()
+    rows = torch.arange(len(split))[which][made.rows.cpu()]
+    begun = starts[made.rows.cpu()] if made.starts else torch.full_like(rows, -1)
+    flat = made.x.flatten(1)
+    columns = {
+        "images": kept,
+        "labels": made.labels,
+        "row": rows,
+        "start": begun,
+        "size": threat.size(delta),
+        "inside": ((flat >= 0) & (flat <= 1)).all(1),
+        "answers": classes_of(model, made.x),
+        "answers_8bit": classes_of(model, kept.float() / 255),
+        "before": made.before,
+        "after": made.after,
+    }
+    return Part(**{name: value.cpu() for name, value in columns.items()})
+
+
+def cycle(count: int, seed: int) -> Tensor:
+    """For each of `count` examples another one [count]: a random cycle through all of them."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    after = torch.empty_like(order)
+    after[order] = order.roll(-1)
+    return after
+
+
+def joined(parts: Sequence[Part]) -> Part:
+    """All parts as one."""
+    return Part(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def checked(whole: Part, making: Making, classes: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """What a made set was found to be: sizes of the changes, labels reached as floats and in 8 bits, distances, histogram.
+
+    Raises:
+        BrittleError: no image; or a change outside of the threat or of [0, 1], which must not be learned from.
+    """
+    if not len(whole.labels):
+        raise BrittleError("the set came out empty: the model made no mistake on these images")
+    bound = making.threat.radius * (1 + ROUNDING) + 1e-6 if making.threat else torch.inf
+    outside = int((~whole.inside | (whole.size > bound)).sum())
+    if outside:
+        raise BrittleError(f"{outside} of {len(whole.labels)} made images lie outside of the threat or of [0, 1]; nothing is kept")
+
+    def share(said: Tensor) -> dict[str, Any]:
+        return Proportion(int((said == whole.labels).sum()), len(said)).record()
+
+    matched = bool(whole.after.isfinite().all())
+    return {
+        "n": len(whole.labels),
+        "size": {"mean": float(whole.size.mean()), "largest": float(whole.size.max())},
+        "reached": share(whole.answers),
+        "reached_8bit": share(whole.answers_8bit),
+        "distance": {
+            name: vars(mean_interval(column.double().numpy(), seed))
+            for name, column in (("before", whole.before), ("after", whole.after))
+        }
+        if matched
+        else None,
+        "labels": dict(zip(classes, torch.bincount(whole.labels, minlength=len(classes)).tolist(), strict=True)),
+    }
+
+
+def source_checked(name: str, model: nn.Module, split: Split, threat: Threat) -> dict[str, Any]:
+    """Clean and robust accuracy (PGD-10) of a source model on a few images, and a warning where it is not what the set needs.
+
+    Args:
+        name: of the set; D_R needs a robust model, D_NR, D_rand and D_det one that learned non-robust features too.
+        split: on the model's device.
+    """
+    few = split.take(min(LOOKED_AT, len(split)))
+    clean, robust = accuracy(model, few), accuracy(model, few, threat)
+    warning, told = None, f"{robust:.0%} under PGD-10 in {threat}, {clean:.0%} clean"
+    if name == "D_R" and robust < 0.5 * clean:
+        warning = f"the model is not robust ({told}); D_R will hold non-robust features"
+    if name != "D_R" and robust > 0.5 * clean:
+        warning = f"the model is robust ({told}); it uses few non-robust features"
+    return {"clean": clean, "robust": robust, "threat": str(threat), "n": len(few), "warning": warning}
+
+
+@dataclass(frozen=True, eq=False)
+class MadeSet:
+    """A made set: what can be learned from, and what was found about it."""
+
+    split: Split
+    record: dict[str, Any]
+
+
+def disentangle(
+    robust: nn.Module,
+    standard: nn.Module,
+    split: Split,
+    *,
+    makings: Mapping[str, Making] | None = None,
+    seed: int = 0,
+) -> dict[str, MadeSet]:
+    """The sets D_R, D_NR, D_rand and D_det of `split`.
+
+    D_R matches representations of the robust model, D_NR those of the standard one; D_rand and D_det are attacks on the
+    standard one.
+
+    Args:
+        robust, standard: modules that take images in [0, 1], on the device of `split`.
+        makings: the constructions by name; default: the paper's settings for CIFAR-10, of the four names.
+    Returns:
+        Each set by its name; images rounded to 8 bits.
+    Raises:
+        BrittleError: a model without a usable representation, or a set that does not pass its own check.
+    Cost: 2,200 gradients of one example each, at the paper's settings. Random: a function of `seed`.
+    Source: Ilyas et al. 2019, section 3, appendix C.4 and C.5.
+    """
+    wanted = makings or {name: MAKES[name] for name in ("D_R", "D_NR", "D_rand", "D_det")}
+    return {name: _whole(name, robust if name == "D_R" else standard, split, making, seed) for name, making in wanted.items()}
+
+
+def _whole(name: str, model: nn.Module, split: Split, making: Making, seed: int) -> MadeSet:
+    def each() -> Iterator[Part]:
+        for which in parts_of(len(split)):
+            yield make_part(model, split, making, which, seed=seed, device=split.images.device)
+
+    whole = joined(list(each()))
+    return MadeSet(
+        Split(whole.images, whole.labels, split.classes, f"{split.name} {name}"), checked(whole, making, split.classes, seed)
+    )

@@ -1,0 +1,99 @@
+"""The node that asks how useful and how robustly useful features are."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from brittle.attacks import Threat
+from brittle.ground import BrittleError, pick_device
+from brittle.learning import Split
+from brittle.science import Features, Usefulness, logits, principal_components, random_projections, units, usefulness
+
+from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
+
+KINDS = ("units", "logits", "random", "components")
+SHOWN, IMAGES = 12, 6  # of each verdict, features whose most telling images are named; and how many images
+
+
+@dataclass(frozen=True)
+class Score:
+    """Usefulness of the features of a model, or of its data. Result: `features.json`.
+
+    Attributes:
+        kind: `units` of a layer, `logits`, `random` projections or principal `components` of the images.
+        layer: of `units`; None: what the last linear layer reads.
+        n: test images, 0 for all; attacked, steps: of `usefulness`; count: how many random or principal features.
+    """
+
+    model: Model
+    data: Source
+    threat: Threat
+    kind: str = "units"
+    layer: str | None = None
+    n: int = 0
+    attacked: int = 32
+    steps: int = 20
+    count: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise BrittleError(f"features are of the kind {', '.join(KINDS)}, not {self.kind!r}")
+        if self.layer and self.kind != "units":
+            raise BrittleError(f"a layer is for units, not for {self.kind}")
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("features.json",)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return needed(self.model)
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind} of {self.model.title} in {self.threat}"
+
+    @property
+    def gradients(self) -> float:
+        return float(self.attacked * self.steps * min(500, (self.n or len(self.data.load().test)) // 2))
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        started, loaded, split = time.monotonic(), model_of(self.model, inputs), examples_of(self.data, self.n)
+        part = split.to(pick_device(device))
+        features = self.features(placed(loaded, device), part)
+        yield Step(0, 1, f"{len(features.names)} features")
+        found = usefulness(features, part, self.threat, attacked=self.attacked, steps=self.steps, seed=self.seed)
+        record = {
+            "kind": self.kind,
+            "layer": self.layer,
+            "threat": str(self.threat),
+            "features": [one.record() for one in found],
+            "telling": telling(features, part, found),
+        }
+        write_json(folder / "features.json", record | about(loaded, split, self.data) | made(device, started, self.seed))
+        return True
+
+    def features(self, model: Any, part: Split) -> Features:
+        """The features themselves."""
+        if self.kind == "units":
+            return units(model, part.take(1).x(), self.layer)
+        if self.kind == "logits":
+            return logits(model, part.classes)
+        if self.kind == "random":
+            return random_projections(tuple(part.images.shape[1:]), self.count, self.seed)
+        return principal_components(part.take(len(part) // 2).x(), self.count)
+
+
+def telling(features: Features, part: Split, found: list[Usefulness]) -> dict[str, list[int]]:
+    """Of the most useful features of each verdict, by their index: the test images on which they speak loudest."""
+    values = features(part.x())
+    verdicts = dict.fromkeys(one.verdict for one in found)
+    shown = [one for verdict in verdicts for one in [one for one in found if one.verdict == verdict][:SHOWN]]
+    return {
+        str(one.index): torch.argsort(one.sign * values[:, one.index], descending=True, stable=True)[:IMAGES].tolist()
+        for one in shown
+    }
