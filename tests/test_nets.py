@@ -123,3 +123,22 @@ def test_nets_know_the_usual_statistics_of_a_data_set() -> None:
     assert statistics_of("cifar10 (not the original pixels)", 3) == statistics_of("cifar10", 3)
     assert statistics_of("restricted:some/folder (old)@64", 3)[0] == [0.4717, 0.4499, 0.3837]
     assert statistics_of("folder:cifar10", 1) == ([0.0], [1.0])
+
+
+@pytest.mark.parametrize("name", ["quick", "small", "resnet9"])
+def test_batch_norms_folded_into_convolutions_give_the_same_function_and_gradient(name: str) -> None:
+    torch.manual_seed(0)
+    net = build_net(name, (3, 32, 32), 10)
+    net(torch.rand(16, 3, 32, 32))  # so that the batch norms have something to do
+    net.eval()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    x = torch.rand(4, 3, 32, 32)
+    held = frozen(net)
+    gradients = []
+    for function in (net, held):
+        at = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(function(at).logsumexp(1).sum(), at)
+        gradients.append(gradient)
+        assert torch.allclose(function(x), net(x), atol=1e-4)
+    assert float((gradients[0] - gradients[1]).norm()) < 0.01 * float(gradients[0].norm())
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())

@@ -4,7 +4,7 @@ from .attack import Attack, check_examples, restarts, searching, stages, walking
 from .curved import hessian, second_order, second_order_apgd, usual_sigma
 from .estimators import augmented, curved, smoothed
 from .loop import Found, Step, at_point, best_of, last_of, look, pick, walk
-from .losses import Loss, cross_entropy, dlr, margin, targeted_dlr
+from .losses import LOSSES, Loss, cross_entropy, dlr, margin, targeted_dlr
 from .minimum import Fmn, Minimum, fmn
 from .named import Start, apgd, apgd_targeted, begin, climbing, default_step, direction, fgsm, mim, pgd
 from .objectives import (
@@ -30,6 +30,7 @@ __all__ = [
     "ATTACKS",
     "L1",
     "L2",
+    "LOSSES",
     "Attack",
     "Fmn",
     "Found",

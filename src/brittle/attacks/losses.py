@@ -51,3 +51,6 @@ def _own(logits: Tensor, y: Tensor) -> Tensor:
 
 def _best_other(logits: Tensor, y: Tensor) -> Tensor:
     return logits.scatter(1, y[:, None], -torch.inf).amax(1)
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}

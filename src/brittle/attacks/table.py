@@ -2,15 +2,18 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
+
+from torch import Tensor
 
 from brittle.ground import BrittleError
 
 from .attack import Attack
 from .curved import hessian, second_order, second_order_apgd
+from .losses import LOSSES
 from .named import Start, apgd, fgsm, mim, pgd
-from .objectives import Objective
+from .objectives import ModelObjective, Objective, against
 from .threats import Threat
 
 ATTACKS: dict[str, Callable[..., Attack]] = {
@@ -34,6 +37,7 @@ class Named:
         step: length of a step in pixel units.
         start: `clean`, `random` or `noise`.
         draws, sigma: of the noise, for the second-order attacks.
+        loss: what is made large: a key of `LOSSES`.
     Raises:
         BrittleError: an unknown name or start, or a setting that the attack does not have.
     """
@@ -44,8 +48,11 @@ class Named:
     start: str | None = None
     draws: int | None = None
     sigma: float | None = None
+    loss: str = field(default="cross_entropy", metadata={"added": True})
 
     def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise BrittleError(f"no loss is called {self.loss!r}; known: {', '.join(LOSSES)}")
         if self.name not in ATTACKS:
             raise BrittleError(f"no attack is called {self.name!r}; known: {', '.join(ATTACKS)}")
         known = inspect.signature(ATTACKS[self.name]).parameters
@@ -58,6 +65,15 @@ class Named:
     def build(self, objective: Objective, threat: Threat, seed: int = 0) -> Attack:
         """The attack."""
         return ATTACKS[self.name](objective, threat, seed=seed, **self._given())
+
+    def objective(self, model: Callable[[Tensor], Any]) -> ModelObjective:
+        """What it makes large on `model`, in the precision that it runs in."""
+        return against(model, LOSSES[self.loss], precision=self.precision)
+
+    @property
+    def title(self) -> str:
+        """The name, with the loss where it is not the usual one."""
+        return self.name if self.loss == "cross_entropy" else f"{self.name} ({self.loss})"
 
     @property
     def precision(self) -> str:
@@ -73,4 +89,4 @@ class Named:
         return float(settings.get("steps", 1) * each)
 
     def _given(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if key != "name" and value is not None}
+        return {key: value for key, value in asdict(self).items() if key not in ("name", "loss") and value is not None}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @app.command()
 def paper(
     name: Annotated[str, typer.Argument(metavar="NAME", help="li2019")],
+    parts: Annotated[list[str] | None, typer.Argument(metavar="[PART...]", help="such as table-1; default all")] = None,
     scale: Annotated[str, typer.Option("--scale", help="smoke, laptop or full")] = "laptop",
     plan: Annotated[bool, typer.Option("--plan", help="print every node, its cost and whether it is stored; run nothing")] = False,
     again: Annotated[
@@ -36,7 +37,7 @@ def paper(
     from brittle.audits.about import command
     from brittle.ground import pick_device
     from brittle.learning import save_tensors
-    from brittle.papers import PAPERS, measured, tables, wall
+    from brittle.papers import PAPERS, measured, tables
     from brittle.report import write_paper
     from brittle.studies import Store, run_graph
     from brittle.studies import plan as planned_for
@@ -46,7 +47,8 @@ def paper(
 
     if name not in PAPERS:
         raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
-    declared, store = PAPERS[name](scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds))), Store()
+    whole, store = PAPERS[name](scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds))), Store()
+    declared = whole.only(parts or ())
     rows = planned_for(declared.nodes, store, device)
     if plan:
         if json:
@@ -59,13 +61,12 @@ def paper(
         return
     side_by_side = jobs or (4 if pick_device(device).type == "cuda" else 1)
     follow_graph(run_graph(rows, store, device=device, jobs=side_by_side))
-    record = measured(declared, store, device, command())
-    record["wall"], images = wall(declared, store)
+    record, images = measured(declared, store, device, command())
     folder = out or Path("runs") / f"{name}-{scale}"
-    save_tensors(folder / "wall.safetensors", images, {"attack": declared.wall[0]})
+    save_tensors(folder / "images.safetensors", images, {"paper": name})
     for file, text in tables(record).items():
         written(folder / file, text)
-    page = write_paper(record, images["clean"].numpy(), images["adversarial"].numpy(), folder)
+    page = write_paper(record, {name: tensor.numpy() for name, tensor in images.items()}, folder)
     if json:
         as_json(record)
     else:

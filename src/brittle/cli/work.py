@@ -119,6 +119,7 @@ def attack(
     start: Annotated[str | None, typer.Option("--start", help="clean, random or noise")] = None,
     draws: Annotated[int | None, typer.Option("--draws", help="noise draws per step of the second-order attacks")] = None,
     sigma: Annotated[float | None, typer.Option("--sigma", help="scale of their noise")] = None,
+    loss: Annotated[str, typer.Option("--loss", help="cross_entropy, margin or dlr")] = "cross_entropy",
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
     batch: Batch = 250,
     weights: Weights = None,
@@ -138,7 +139,7 @@ def attack(
 
     file = File.of(model, weights)
     source = Source.of(data_of(data, file.load().header), data_dir)
-    asked = Named(name, steps, step, start, draws, sigma)
+    asked = Named(name, steps, step, start, draws, sigma, loss)
     node = Attack(file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch)
     record = json_of(computed(node, out, device, fresh) / "attack.json")
     if json:

@@ -1,9 +1,9 @@
 """Floor 7. Papers as declarations: what each printed, which nodes measure it again, what would count as agreement."""
 
 from .li2019 import li2019
-from .measure import compared, measured, tables, wall
-from .paper import Figure, Finding, Paper, Statement
+from .measure import compared, measured, tables
+from .paper import Exhibit, Figure, Finding, Paper, Statement
 
 PAPERS = {"li2019": li2019}
 
-__all__ = ["PAPERS", "Figure", "Finding", "Paper", "Statement", "compared", "li2019", "measured", "tables", "wall"]
+__all__ = ["PAPERS", "Exhibit", "Figure", "Finding", "Paper", "Statement", "compared", "li2019", "measured", "tables"]

@@ -7,28 +7,32 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from brittle.audits import circumstances
 from brittle.ground import BrittleError, pick_device
-from brittle.studies import Attack, Node, Store, every, hash_of
+from brittle.studies import Node, Store, every, hash_of
 
-from .paper import Figure, Paper, Results, Share, Statement, Verdict, shares_of
+from .exhibits import KINDS
+from .paper import Figure, Paper, Results, Share, Statement, Verdict, plain_name, shares_of
 
-FORMAT = "brittle-paper/1"
+FORMAT = "brittle-paper/2"
+Images = dict[str, Tensor]
 WIDE = 20  # points: where interval and slack reach further to each side, agreement would say nothing
 
 
-def measured(paper: Paper, store: Store, device: str, command: str) -> dict[str, Any]:
-    """The record of a paper whose nodes are all in the store."""
-
+def measured(paper: Paper, store: Store, device: str, command: str) -> tuple[dict[str, Any], Images]:
+    """The record of a paper whose nodes are all in the store, and the images that its exhibits show."""
     results = Results(store)
-    statements = [_sentence(one, results, paper.carries) for one in paper.statements]
+    shown, images = [], Images()
+    for count, one in enumerate(paper.exhibits):
+        data, pictures = KINDS[one.kind](one, results)
+        shown.append({"kind": one.kind, "part": one.part, "title": one.title, "note": one.note, "data": data})
+        images |= {f"{count}.{name}": tensor for name, tensor in pictures.items()}
     runs = [results.record_of(node)["run"] for node in every(paper.nodes)]
     run = circumstances(pick_device(device), sum(run["seconds"] for run in runs), paper.seeds[0])
     made = {key: "; ".join(sorted({str(run[key]) for run in runs})) for key in ("hardware", "precision")}
-    return {
+    record = {
         "format": FORMAT,
         "name": paper.name,
         "title": paper.title,
@@ -37,18 +41,17 @@ def measured(paper: Paper, store: Store, device: str, command: str) -> dict[str,
         "bibtex": paper.bibtex,
         "figures": [_row(figure, results, paper.carries) for figure in paper.figures],
         "slack": paper.slack,
-        "statements": statements,
-        "walks": {name: results.record_of(node) for name, node in paper.walks.items()},
-        "audits": {name: _short(results.record_of(node)) for name, node in paper.audits.items()},
-        "curvature": {name: results.record_of(node)["points"] for name, node in paper.bends.items()},
+        "statements": [_sentence(one, results, paper.carries) for one in paper.statements],
+        "exhibits": shown,
         "deviations": list(paper.deviations),
         "run": run | made | {"command": command},
     }
+    return record, images
 
 
 def _sentence(one: Statement, results: Results, carries: bool) -> dict[str, Any]:
     verdict, evidence = one.judge(results)
-    said = {"name": one.name, "claim": one.claim, "where": one.where, "rule": one.rule}
+    said = {"part": one.part, "name": one.name, "claim": one.claim, "where": one.where, "rule": one.rule}
     if carries:
         return said | {"verdict": verdict, "evidence": evidence}
     return said | {"verdict": "open", "evidence": f"{evidence} (this scale cannot carry the claim)"}
@@ -80,25 +83,6 @@ def compared(node: Node, store: Store, folder: Path) -> list[Again]:
     return [Again(what, share, again[what]) for what, share in stored.items()]
 
 
-def wall(paper: Paper, store: Store, count: int = 12) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """Randomly chosen images (by the node's seed) that an attack turned: what is said of each, and clean and attacked images."""
-    node = paper.wall[1]
-    if not isinstance(node, Attack):
-        raise TypeError(f"{node.title} keeps no images")
-    found = Results(store).tensors(node)
-    turned = (found["broken"] & ~found["wrong"]).nonzero().squeeze(1)
-    order = torch.randperm(len(turned), generator=torch.Generator().manual_seed(node.seed))
-    rows = turned[order][:count]
-    test = node.data.load().test
-    clean, moved = test.x(rows), found["x_adv"][rows]
-    sizes = node.threat.size(moved.double() - clean.double()).tolist()
-    said = [
-        {"index": row, "label": int(test.labels[row]), "answer": int(found["answers"][row]), "size": size}
-        for row, size in zip(rows.tolist(), sizes, strict=True)
-    ]
-    return said, {"clean": test.images[rows], "adversarial": moved}
-
-
 def _row(figure: Figure, results: Results, carries: bool) -> dict[str, Any]:
     share = results.pooled(figure.nodes, figure.read)
     return {
@@ -122,18 +106,13 @@ def _verdict(figure: Figure, share: Share) -> Verdict:
     return "agrees" if low - figure.slack <= figure.printed <= high + figure.slack else "differs"
 
 
-def _short(record: dict[str, Any]) -> dict[str, Any]:
-    """An audit without its single examples."""
-    return {key: value for key, value in record.items() if key not in ("examples", "wall")}
-
-
 def tables(record: dict[str, Any]) -> dict[str, str]:
     """The record's tables as file names and texts: one CSV and one LaTeX file each."""
     names = list(dict.fromkeys(figure["table"] for figure in record["figures"]))
     files = {}
     for name in names:
         figures = [figure for figure in record["figures"] if figure["table"] == name]
-        plain = name.lower().replace(" ", "-")
+        plain = plain_name(name)
         files[f"{plain}.csv"], files[f"{plain}.tex"] = _csv(figures), _latex(figures)
     heads = ("name", "verdict", "evidence", "claim", "where", "rule")
     files["sentences.csv"] = _lines([heads, *([one[head] for head in heads] for one in record["statements"])])

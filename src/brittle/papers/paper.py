@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
+from brittle.ground import BrittleError
 from brittle.learning import load_tensors
 from brittle.studies import Node, Store, hash_of
 
+READ = ("clean", "robust", "union", "shifted", "fooled", "same", "reached", "reached_8bit")  # shares in records of nodes
 Verdict = Literal["agrees", "differs", "open"]
 Share = Mapping[str, Any]  # correct, n, accuracy, interval
 
@@ -34,8 +36,9 @@ class Results:
         return dict(json.loads((folder / name).read_text())) if name else load_tensors(folder / node.results[0])[1]
 
     def tensors(self, node: Node) -> dict[str, Tensor]:
-        """The tensors of an attack: `x_adv`, and per example `broken`, `wrong` (when clean), `answers`."""
-        return load_tensors(self.folder_of(node) / "attack.safetensors")[0]
+        """The tensors of a node: of an attack `x_adv`, and per example `broken`, `wrong` (when clean), `answers`; of a made set
+        its `images`, `labels`, and what they were made of."""
+        return load_tensors(self.folder_of(node) / next(name for name in node.results if name.endswith(".safetensors")))[0]
 
     def shares(self, node: Node) -> dict[str, Share]:
         """All accuracies of an attack or an audit, by what they are of."""
@@ -57,7 +60,7 @@ class Results:
 
 def shares_of(record: Mapping[str, Any]) -> dict[str, Share]:
     """All accuracies in the record of an attack or an audit: clean, robust or union, and each threat's."""
-    held = {name: record[name] for name in ("clean", "robust", "union") if name in record}
+    held = {name: record[name] for name in READ if name in record}
     return held | {threat["threat"]: threat["robust"] for threat in record.get("threats", ())}
 
 
@@ -102,17 +105,41 @@ class Statement:
     """A sentence of a paper's argument, as a test.
 
     Attributes:
+        part: of the paper, as `Figure.table` names it.
         name: short.
         claim: what the paper says, in our words; where it says it.
         rule: what counts as agreement, and why.
         judge: from results to a finding.
+        nodes: what `judge` reads.
     """
 
+    part: str
     name: str
     claim: str
     where: str
     rule: str
     judge: Callable[[Results], Finding]
+    nodes: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """Something to be looked at.
+
+    Attributes:
+        kind: how it is shown: a key of `exhibits.KINDS`.
+        part: of the paper, as `Figure.table` names it.
+        title, note: what it is, what to look for.
+        nodes: what it shows, by the names it shows.
+        more: plain data that its kind asks for.
+    """
+
+    kind: str
+    part: str
+    title: str
+    note: str
+    nodes: Mapping[str, Node]
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,10 +149,6 @@ class Paper:
     Attributes:
         carries: whether verdicts mean anything at this scale; at `smoke` they do not.
         slack: why figures may differ by as much as they may.
-        walks: gradient lengths along paths, drawn together: a name for each node.
-        wall: an attack whose images are shown where the model is wrong, and what to say of them.
-        audits: each model's audit, by the model's name.
-        bends: curvature, by the model's name.
         deviations: what differs from the paper, and may explain gaps.
     """
 
@@ -137,15 +160,41 @@ class Paper:
     bibtex: str
     figures: tuple[Figure, ...]
     statements: tuple[Statement, ...]
+    exhibits: tuple[Exhibit, ...]
     slack: str
-    walks: Mapping[str, Node]
-    wall: tuple[str, Node]
-    audits: Mapping[str, Node]
-    bends: Mapping[str, Node]
     deviations: tuple[str, ...]
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the paper that can be asked for by name, such as "table-1"."""
+        named = (*(one.table for one in self.figures), *(one.part for one in self.statements), *(one.part for one in self.exhibits))
+        return tuple(dict.fromkeys(map(plain_name, named)))
+
+    def only(self, parts: Sequence[str]) -> "Paper":
+        """The paper cut down to these parts; all of it for none.
+
+        Raises:
+            BrittleError: a part that it does not have.
+        """
+        if strange := [part for part in parts if part not in self.parts]:
+            raise BrittleError(f"{self.name} has no part {strange[0]!r}; it has {', '.join(self.parts)}")
+        if not parts:
+            return self
+        return replace(
+            self,
+            figures=tuple(one for one in self.figures if plain_name(one.table) in parts),
+            statements=tuple(one for one in self.statements if plain_name(one.part) in parts),
+            exhibits=tuple(one for one in self.exhibits if plain_name(one.part) in parts),
+        )
+
+    @property
     def nodes(self) -> list[Node]:
-        """All nodes that carry a figure; what they need comes with them."""
-        each = (*(node for figure in self.figures for node in figure.nodes), *self.walks.values(), self.wall[1])
-        return list(dict.fromkeys((*each, *self.audits.values(), *self.bends.values())))
+        """All nodes that carry something; what they need comes with them."""
+        told = (*(one.nodes for one in self.figures), *(one.nodes for one in self.statements))
+        shown = (tuple(one.nodes.values()) for one in self.exhibits)
+        return list(dict.fromkeys(node for nodes in (*told, *shown) for node in nodes))
+
+
+def plain_name(part: str) -> str:
+    """A part's name as it is typed and as its files are called: "Table 1" is "table-1"."""
+    return "".join(letter if letter.isalnum() or letter == "." else "-" for letter in part.lower()).strip("-")

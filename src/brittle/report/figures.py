@@ -160,14 +160,14 @@ def gradients(paths: Sequence[Record], colours: Mapping[str, str], name: str) ->
         return inline(figure, name, "Mean gradient norm along the path. " + "; ".join(told) + ".")
 
 
-def walks(paths: Mapping[str, Record], name: str) -> str:
+def walks(paths: Mapping[str, Sequence[Record]], name: str) -> str:
     """Mean gradient length at each step of several attacks, with bands of 95 %, on a logarithmic axis."""
     with drawing(name, height=320) as figure:
         axes = panel(figure, 60, 46, WIDTH - room_for(clip(one, 20) for one in paths), 320 - 16)
         ends, told = [], []
-        for i, (one, record) in enumerate(paths.items()):
-            colour, steps = PALETTE[i % len(PALETTE)], np.arange(1, len(record["points"]) + 1)
-            mean, low, high = (numbers([_of(point, k) for point in record["points"]]) for k in range(3))
+        for i, (one, points) in enumerate(paths.items()):
+            colour, steps = PALETTE[i % len(PALETTE)], np.arange(1, len(points) + 1)
+            mean, low, high = (numbers([_of(point, k) for point in points]) for k in range(3))
             axes.plot(steps, np.where(mean > 0, mean, np.nan), color=colour, linestyle=dash(i), marker=dot(mean))
             axes.fill_between(steps, np.where(low > 0, low, np.nan), high, color=colour, alpha=0.14, linewidth=0)
             if (mean > 0).any():
@@ -177,7 +177,7 @@ def walks(paths: Mapping[str, Record], name: str) -> str:
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(plain())
-        step_axis(axes, max(len(record["points"]) for record in paths.values()), "step")
+        step_axis(axes, max(map(len, paths.values())), "step")
         name_ends(axes, ends)
         return inline(figure, name, "Mean gradient length along the path. " + "; ".join(told) + ".")
 

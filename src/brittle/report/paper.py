@@ -1,6 +1,7 @@
 """The record of a paper to one self-contained HTML page: its tables beside ours, its figures, its sentences."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,50 +11,80 @@ from safetensors import SafetensorError, safe_open
 
 from brittle.ground import BrittleError
 
-from . import figures, pictures
+from . import exhibits as drawings
+from . import figures
 from .page import template, write_text
+from .pictures import picture
+
+Images = Mapping[str, NDArray[Any]]
+DRAWN: dict[str, Callable[[Any, str], str]] = {
+    "walks": figures.walks,
+    "bars": drawings.bars,
+    "scatter": drawings.scatter,
+    "curves": drawings.curves,
+    "features": drawings.features,
+    "gaussians": drawings.gaussians,
+}
 
 VERDICTS = {"agrees": ("good", "=", "agrees"), "differs": ("bad", "≠", "differs"), "open": ("none", "–", "not compared")}
 CURVED = (("gradient", "gradient length"), ("eigenvalue", "top eigenvalue"), ("linearity", "linearity error"))
 
 
-def write_paper(record: dict[str, Any], clean: NDArray[Any], adversarial: NDArray[Any], folder: Path) -> Path:
-    """Write `paper.json`, `paper.html` and `walks.svg`; the path of the page.
+def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
+    """Write `paper.json`, `paper.html` and an SVG file for each drawn exhibit; the path of the page.
 
     Args:
-        record: as `papers.measured` gives it, with `wall`.
-        clean, adversarial: the images of the wall [k, C, H, W], uint8 and float.
+        record: as `papers.measured` gives it.
+        images: those of its exhibits, [k, C, H, W], uint8 or float in [0, 1], by the exhibit's place and the image's role.
     Raises:
         BrittleError: a place that cannot be written.
     """
-    drawn = figures.walks(record["walks"], "walks")
     write_text(json.dumps(record, indent=1) + "\n", folder / "paper.json")
-    write_text(drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n", folder / "walks.svg")
-    pairs = [_pair(one, a, b) for one, a, b in zip(record["wall"], clean, adversarial, strict=True)]
+    exhibits = [_exhibit(one, count, images) for count, one in enumerate(record["exhibits"])]
+    for one in exhibits:
+        if one["svg"]:
+            standing = one["svg"].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+            write_text(standing + "\n", folder / f"{one['plain']}.svg")
     text = template("paper.html.j2").render(
         record=record,
         tables=[_table(record, name) for name in dict.fromkeys(figure["table"] for figure in record["figures"])],
+        exhibits=exhibits,
         verdicts=VERDICTS,
         curved=CURVED,
-        wall=pairs,
-        walks=Markup(drawn),
     )
     return write_text(text, folder / "paper.html")
 
 
-def read_paper(folder: Path) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any]]:
-    """The record in a paper's folder, and the images of its wall.
+def read_paper(folder: Path) -> tuple[dict[str, Any], Images]:
+    """The record in a paper's folder, and the images of its exhibits.
 
     Raises:
         BrittleError: something is missing there or damaged.
     """
     try:
         record = json.loads((folder / "paper.json").read_text())
-        with safe_open(folder / "wall.safetensors", "np") as file:
-            return record, file.get_tensor("clean"), file.get_tensor("adversarial")
+        with safe_open(folder / "images.safetensors", "np") as file:
+            return record, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise BrittleError(f"{folder} holds no whole paper ({reason}); run brittle paper again") from None
+
+
+def _exhibit(one: dict[str, Any], count: int, images: Images) -> dict[str, Any]:
+    """An exhibit with its drawing, or with its pictures as data URIs."""
+    mine = {
+        name.partition(".")[2]: [picture(image) for image in stack]
+        for name, stack in images.items()
+        if name.startswith(f"{count}.")
+    }
+    name = f"{plain_of(one['part'])}-{plain_of(one['title'])}"
+    svg = Markup(DRAWN[one["kind"]](one["data"], f"e{count}")) if one["kind"] in DRAWN else ""
+    return {**one, "plain": name, "svg": svg, "pictures": mine}
+
+
+def plain_of(text: str) -> str:
+    """`text` as part of an address or of a file's name."""
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in text.lower()).split())
 
 
 def _table(record: dict[str, Any], name: str) -> dict[str, Any]:
@@ -61,7 +92,7 @@ def _table(record: dict[str, Any], name: str) -> dict[str, Any]:
     counts = [sum(figure["verdict"] == verdict for figure in figures_) for verdict in ("agrees", "differs")]
     return {
         "name": name,
-        "plain": name.lower().replace(" ", "-"),
+        "plain": plain_of(name),
         "columns": list(dict.fromkeys(figure["column"] for figure in figures_)),
         "rows": list(dict.fromkeys(figure["row"] for figure in figures_)),
         "cells": {(figure["row"], figure["column"]): figure for figure in figures_},
@@ -69,7 +100,3 @@ def _table(record: dict[str, Any], name: str) -> dict[str, Any]:
         "agrees": counts[0],
         "compared": sum(counts),
     }
-
-
-def _pair(shown: dict[str, Any], clean: NDArray[Any], adversarial: NDArray[Any]) -> dict[str, Any]:
-    return {**shown, "clean": pictures.picture(clean), "adversarial": pictures.picture(adversarial)}

@@ -16,8 +16,8 @@ from .nodes import (
     Train,
     Transfer,
     Walk,
+    asked,
     examples_of,
-    made_split,
     placed,
 )
 from .runner import Event, running
@@ -41,11 +41,11 @@ __all__ = [
     "Train",
     "Transfer",
     "Walk",
+    "asked",
     "declaration_of",
     "every",
     "examples_of",
     "hash_of",
-    "made_split",
     "placed",
     "plan",
     "recompute",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
 VERSION = 2  # raised when the same declaration would give other results
@@ -11,13 +11,18 @@ VERSION = 2  # raised when the same declaration would give other results
 def declaration_of(node: Any) -> Any:
     """The declaration as plain JSON: dataclasses with their kind and fields, the rest as it is."""
     if is_dataclass(node) and not isinstance(node, type):
-        held = {one.name: declaration_of(getattr(node, one.name)) for one in fields(node) if one.compare}
+        held = {one.name: declaration_of(getattr(node, one.name)) for one in fields(node) if one.compare and not _unused(node, one)}
         return {"kind": type(node).__name__, **held}
     if isinstance(node, (tuple, list)):
         return [declaration_of(part) for part in node]
     if node is None or isinstance(node, (str, int, float, bool)):
         return node
     raise TypeError(f"{type(node).__name__} cannot stand in a declaration")
+
+
+def _unused(node: Any, one: Field[Any]) -> bool:
+    """A field that was added later, at its default: it is left out, so that results from before keep their name."""
+    return bool(one.metadata.get("added")) and getattr(node, one.name) == one.default
 
 
 def hash_of(node: Any) -> str:

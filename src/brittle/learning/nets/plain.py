@@ -29,6 +29,15 @@ def small(shape: Shape, classes: int) -> nn.Module:
     return nn.Sequential(body, nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(512, classes))
 
 
+def quick(shape: Shape, classes: int) -> nn.Module:
+    def block(inside: int, outside: int) -> list[nn.Module]:
+        return [*conv_norm(inside, outside), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU()]
+
+    first = [nn.Conv2d(shape[0], 32, 4, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()]
+    body = nn.Sequential(*first, *block(32, 64), *block(64, 128), *conv_norm(128, 128), nn.ReLU(), nn.AdaptiveMaxPool2d(2))
+    return with_head(nn.Sequential(*body, nn.Flatten()), 512, classes)
+
+
 def madry(shape: Shape, classes: int) -> nn.Module:
     body = nn.Sequential(
         nn.Conv2d(shape[0], 32, 5, padding=2),

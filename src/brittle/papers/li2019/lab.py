@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from brittle.attacks import Named, Threat, usual_sigma
+from brittle.ground import BrittleError
 from brittle.learning import (
     Adversarial,
     Atda,
@@ -16,6 +17,7 @@ from brittle.learning import (
     Recipe,
     Standard,
     Trades,
+    load,
 )
 from brittle.studies import Attack, Audit, Curve, Source, Train, Walk
 
@@ -31,7 +33,8 @@ class Lab:
 
     def __init__(self, scale: Scale, data_dir: str | None, seed: int) -> None:
         self.scale, self.seed = scale, seed
-        self.data = Source.of(scale.data, Path(data_dir) if data_dir else None)
+        folder = Path(data_dir) if data_dir else None
+        self.data, self.other = Source.of(scale.data, folder), at_hand(scale.remark.data, folder)
         self.linf, self.l2 = Threat("Linf", scale.linf), Threat("L2", scale.l2)
         self.small, self.l1 = Threat("L2", scale.small_l2), Threat("L1", scale.l1)
         self.recipe = Recipe(scale.epochs, scale.batch, lr=scale.lr)
@@ -146,9 +149,36 @@ class Lab:
             for title, kind in KINDS.items()
         ]
 
+    def remark(self, row: str) -> Attack:
+        """PGD or S-O, in Linf or L2, on the net of the CIFAR-10 remark, if its data are at hand."""
+        assert self.other is not None
+        said, (kind, _, norm) = self.scale.remark, row.partition(" ")
+        linf, l2 = Threat("Linf", said.linf), Threat("L2", said.l2)
+        recipe = Recipe(said.epochs, self.scale.batch, lr=self.scale.lr)
+        net = Train(self.other, said.net, Trades((linf,), Inner(steps=said.steps, start="noise"), beta=6.0), recipe, self.seed)
+        threat = linf if norm == "Linf" else l2
+        return Attack(net, self.other, threat, self.named(KINDS[kind], threat), said.n, self.seed)
+
+    def remarked(self) -> list[Figure]:
+        """The remark on CIFAR-10: nothing of it was printed but that nothing similar is seen."""
+        return [
+            Figure("CIFAR-10", "TRADES Linf", row, None, "no figure printed", (self.remark(attacked),), read, None)
+            for row, attacked, read in (("Natural", "PGD Linf", "clean"), *((row, row, "robust") for row in ROWS[1:]))
+            if self.other
+        ]
+
     def figures(self) -> list[Figure]:
         """All tables."""
-        return [*self.table_1(), *self.reduced(), *self.beyond(), *self.later()]
+        return [*self.table_1(), *self.reduced(), *self.beyond(), *self.later(), *self.remarked()]
+
+    def walks(self) -> dict[str, Walk]:
+        """The paths of Figure 1."""
+        trades = self.defended["TRADES", "Linf"]
+        return {
+            "natural, PGD": self.walk(self.natural_trades, "pgd"),
+            "TRADES, PGD": self.walk(trades, "pgd"),
+            "TRADES, S-O": self.walk(trades, "second_order"),
+        }
 
     def walk(self, model: Train, kind: str) -> Walk:
         return Walk(model, self.data, self.l2, self.named(kind, self.l2), min(self.scale.averaged, 200), self.seed)
@@ -156,5 +186,16 @@ class Lab:
     def curve(self, model: Train) -> Curve:
         return Curve(model, self.data, self.l2, min(self.scale.audited, 100), self.seed)
 
-    def bent(self) -> dict[str, Train]:
-        return {"natural net": self.natural} | {f"{name} Linf": self.defended[name, "Linf"] for name in DEFENCES}
+    def curves(self) -> dict[str, Curve]:
+        """Curvature of the natural net, and of each defence in Linf."""
+        bent = {"natural net": self.natural} | {f"{name} Linf": self.defended[name, "Linf"] for name in DEFENCES}
+        return {name: self.curve(model) for name, model in bent.items()}
+
+
+def at_hand(name: str, folder: Path | None) -> Source | None:
+    """A data set, if it is found without a download."""
+    try:
+        load(name, folder, download=False)
+    except BrittleError:
+        return None
+    return Source.of(name, folder)

@@ -1,9 +1,10 @@
 """The kinds of work: train a net, attack a model, audit it. Each is a declaration and knows how to be computed in a folder."""
 
+from .asking import Answer, Leak, Transfer
 from .attacking import Attack, Walk
 from .auditing import Audit, Curve
 from .common import File, Model, Node, Source, Step, Work, examples_of, placed
-from .making import Answer, Leak, Make, Transfer, made_split
+from .making import Make, asked
 from .scoring import Score
 from .training import Train
 
@@ -24,7 +25,7 @@ __all__ = [
     "Transfer",
     "Walk",
     "Work",
+    "asked",
     "examples_of",
-    "made_split",
     "placed",
 ]

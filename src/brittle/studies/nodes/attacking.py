@@ -12,6 +12,7 @@ from brittle.ground import BrittleError, pick_device
 from brittle.learning import save_tensors
 
 from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
+from .making import Data, asked, asked_of, needed_for
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Attack:
     """One named attack on the first `n` test images (0: all), every example tried. Result: `attack.json`, `attack.safetensors`."""
 
     model: Model
-    data: Source
+    data: Data
     threat: Threat
     attack: Named = Named("pgd", steps=40)
     n: int = 0
@@ -32,21 +33,22 @@ class Attack:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return needed(self.model)
+        return (*needed(self.model), *needed_for(self.data))
 
     @property
     def title(self) -> str:
-        return f"{self.attack.name} {self.threat} on {self.model.title}"
+        on = f" with {self.data.name}" if needed_for(self.data) else ""
+        return f"{self.attack.title} {self.threat} on {self.model.title}{on}"
 
     @property
     def gradients(self) -> float:
-        return (self.n or len(self.data.load().test)) * self.attack.gradients
+        return asked_of(self.data, self.n) * self.attack.gradients
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split = model_of(self.model, inputs), examples_of(self.data, self.n)
+        loaded, split = model_of(self.model, inputs), asked(self.data, inputs[-1] if inputs else folder, self.n)
         place, started = pick_device(device), time.monotonic()
         model = placed(loaded, device)
-        attack = self.attack.build(against(model, precision=self.attack.precision), self.threat, self.seed)
+        attack = self.attack.build(self.attack.objective(model), self.threat, self.seed)
         images, broken, wrong, answers = [], [], [], []
         for start in range(0, len(split), self.batch):
             part = split.take(slice(start, start + self.batch)).to(place)
@@ -68,7 +70,7 @@ class Attack:
             "clean": Proportion(right, len(split)).record(),
             "robust": left.record(),
         }
-        write_json(folder / "attack.json", record | about(loaded, split, self.data) | made(device, started, self.seed))
+        write_json(folder / "attack.json", record | about(loaded, split, self.data.source) | made(device, started, self.seed))
         return True
 
 

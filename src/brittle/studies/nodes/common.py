@@ -80,7 +80,8 @@ _DATA: dict[tuple[str, str | None], DataSet] = {}
 
 def _loaded(name: str, folder: str | None) -> DataSet:
     if (name, folder) not in _DATA:
-        _DATA.clear()  # one data set is held at a time
+        if len(_DATA) > 1:  # two data sets are held at a time
+            _DATA.pop(next(iter(_DATA)))
         _DATA[name, folder] = load(name, Path(folder) if folder else None)
     return _DATA[name, folder]
 

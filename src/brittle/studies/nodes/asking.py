@@ -1,0 +1,141 @@
+"""The nodes that ask a finished model: what it answers, what transfers to it, what leaks through it."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from brittle.attacks import classes_of
+from brittle.audits import Proportion
+from brittle.ground import BrittleError, pick_device
+from brittle.learning import load_tensors
+from brittle.science import leak, parts_of
+
+from .attacking import Attack
+from .common import Model, Node, Step, Work, about, made, model_of, needed, placed, write_json
+from .making import Data, Make, asked, asked_of, needed_for
+
+
+def answer_record(answers: torch.Tensor, labels: torch.Tensor, classes: int) -> dict[str, Any]:
+    """Shares of answers that are the label, and that are the class after it."""
+    right, shifted = (Proportion(int((answers == wanted).sum()), len(labels)) for wanted in (labels, (labels + 1) % classes))
+    return {"clean": right.record(), "shifted": shifted.record()}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answers on test images, or on all images of a made set. Result: `answers.json`.
+
+    `clean` is the share of right answers, `shifted` that of the class after the right one (labels y + 1 mod C).
+    """
+
+    model: Model
+    data: Data
+    n: int = 0
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("answers.json",)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return (*needed(self.model), *needed_for(self.data))
+
+    @property
+    def title(self) -> str:
+        return f"answers of {self.model.title} on {self.data.name}"
+
+    @property
+    def gradients(self) -> float:
+        return 0.4 * asked_of(self.data, self.n)
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        started, loaded, place = time.monotonic(), model_of(self.model, inputs), pick_device(device)
+        split, model = asked(self.data, inputs[-1] if inputs else folder, self.n), placed(loaded, device)
+        yield Step(0, 1, "forward passes")
+        said = torch.cat([classes_of(model, split.take(which).to(place).x()).cpu() for which in parts_of(len(split))])
+        record = answer_record(said, split.labels, len(split.classes))
+        facts = about(loaded, split, self.data.source)
+        write_json(folder / "answers.json", record | facts | made(device, started, 0))
+        return True
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How often images that turned one model turn another, which is right on the clean ones. Result: `transfer.json`.
+
+    `fooled` is the share of any wrong answer, `same` that of the first model's wrong answer.
+    """
+
+    attack: Attack
+    model: Model
+
+    def __post_init__(self) -> None:
+        if needed_for(self.attack.data):
+            raise BrittleError("transfer is asked of attacks on test images, not of those on made sets")
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("transfer.json",)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return (self.attack, *needed(self.model))
+
+    @property
+    def title(self) -> str:
+        return f"transfer to {self.model.title} from {self.attack.model.title}"
+
+    @property
+    def gradients(self) -> float:
+        return 0.8 * asked_of(self.attack.data, self.attack.n)
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        started, loaded, place = time.monotonic(), model_of(self.model, inputs[1:]), pick_device(device)
+        yield Step(0, 1, "forward passes")
+        found, _ = load_tensors(inputs[0] / "attack.safetensors")
+        split, model = self.attack.data.source.load().test.take(len(found["wrong"])), placed(loaded, device)
+        clean, moved = (classes_of(model, x.to(place)).cpu() for x in (split.x(), found["x_adv"]))
+        asked = found["broken"] & ~found["wrong"] & (clean == split.labels)
+        fooled, same = asked & (moved != split.labels), asked & (moved == found["answers"])
+        record = {name: Proportion(int(got.sum()), int(asked.sum())).record() for name, got in (("fooled", fooled), ("same", same))}
+        facts = about(loaded, split, self.attack.data.source)
+        write_json(folder / "transfer.json", record | facts | made(device, started, self.attack.seed))
+        return True
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What a linear classifier learns from a made set through the outputs of one model alone. Result: `leak.json`."""
+
+    model: Model
+    data: Make
+    seed: int = 0
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("leak.json",)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return (*needed(self.model), self.data)
+
+    @property
+    def title(self) -> str:
+        return f"leakage of {self.data.name} into {self.model.title}"
+
+    @property
+    def gradients(self) -> float:
+        return 0.4 * len(self.data.split())
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        started, loaded, place = time.monotonic(), model_of(self.model, inputs), pick_device(device)
+        learned, test = asked(self.data, inputs[-1], 0), self.data.source.load().test
+        yield Step(0, 1, "a linear classifier")
+        right = leak(placed(loaded, device), learned, test, device=place)
+        write_json(
+            folder / "leak.json", {"clean": right.record()} | about(loaded, test, self.data.source) | made(device, started, 0)
+        )
+        return True
