@@ -1,11 +1,13 @@
 """Types and array shapes are checked at run time in every test; results go to a store of their own."""
 
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxtyping import install_import_hook
 
+Run = Callable[..., tuple[int, str, str]]
 FLOORS = (
     "ground",
     "attacks",
@@ -53,6 +55,44 @@ def trained_net() -> torch.nn.Module:
                 pass
         _NET.append(net.eval())
     return _NET[0]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """`run("audit", ...)` gives exit status, stdout, stderr of the command in an empty working directory."""
+    from brittle import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BRITTLE_DATA", raising=False)
+
+    def command(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["brittle", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return command
+
+
+@pytest.fixture
+def model(tmp_path: Path, digits_net: torch.nn.Module) -> str:
+    """A checkpoint of `digits_net`."""
+    from brittle.learning import save_net
+
+    path = tmp_path / "net.safetensors"
+    header = {
+        "net": "mlp",
+        "shape": [1, 8, 8],
+        "classes": list("0123456789"),
+        "mean": [0.0],
+        "std": [1.0],
+        "data": "digits",
+    }
+    rest = {"threats": [], "goal": "standard", "epochs": 4, "history": [], "name": "a <net>"}
+    save_net(path, digits_net, {**header, **rest})
+    return str(path)
 
 
 def program(*names: str) -> str:

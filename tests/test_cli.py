@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,44 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from brittle import cli
-from brittle.learning import save_net
 from brittle.studies import Store
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """`run("audit", ...)` gives exit status, stdout, stderr of the command in an empty working directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BRITTLE_DATA", raising=False)
-
-    def command(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["brittle", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return command
-
-
-@pytest.fixture
-def model(tmp_path: Path, digits_net: nn.Module) -> str:
-    path = tmp_path / "net.safetensors"
-    header = {
-        "net": "mlp",
-        "shape": [1, 8, 8],
-        "classes": list("0123456789"),
-        "mean": [0.0],
-        "std": [1.0],
-        "data": "digits",
-    }
-    rest = {"threats": [], "goal": "standard", "epochs": 4, "history": [], "name": "a <net>"}
-    save_net(path, digits_net, {**header, **rest})
-    return str(path)
 
 
 def files(folder: Path) -> None:

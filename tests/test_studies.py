@@ -1,12 +1,6 @@
 """Declarations, store and runner; and that a kill at any moment changes nothing."""
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +10,7 @@ import torch
 from brittle.attacks import L2, Linf, Named
 from brittle.learning import Adversarial, Inner, Recipe, Standard, load_net, load_tensors
 from brittle.studies import Attack, Audit, File, Source, Store, Train, hash_of, running
+from killing import command, finished, killed_and_resumed
 from test_audits import timeless
 
 QUICK = Recipe(epochs=1, batch=64)
@@ -108,41 +103,6 @@ def test_a_model_file_is_known_by_its_content(tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(model.read_bytes())
     assert File.of(str(model)).digest == File.of(str(copy)).digest
-
-
-def command(store: Path, *words: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "BRITTLE_STORE": str(store)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "brittle.cli", *words, "--device", "cpu"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-
-
-def killed_and_resumed(store: Path, pattern: str, words: list[str]) -> int:
-    """Run a command, killing it at three random moments after it has written something new; how many kills hit."""
-    moments, hits, seen = random.Random(0), 0, -1
-    for _ in range(3):
-        process, deadline = command(store, *words), time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            now = sum(path.stat().st_mtime_ns for path in store.glob(pattern) if path.exists())
-            if now > seen and now:
-                seen = now
-                time.sleep(moments.uniform(0, 0.6))
-                break
-            time.sleep(0.02)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            hits += 1
-        process.communicate()
-    finished(command(store, *words))
-    return hits
-
-
-def finished(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors.decode()
 
 
 TRAIN = [

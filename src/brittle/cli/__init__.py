@@ -1,5 +1,6 @@
 """Floor 9. Arguments to declarations to runs to pages; nothing numeric is decided here."""
 
+import errno
 import os
 import sys
 
@@ -41,6 +42,8 @@ def _run(debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _said(f"error: {error.strerror}; what is finished is kept: free some space, and the same command goes on", 2)
         return _said(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def paper(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="li2019")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="ilyas2019 or li2019")],
     parts: Annotated[list[str] | None, typer.Argument(metavar="[PART...]", help="such as table-1; default all")] = None,
     scale: Annotated[str, typer.Option("--scale", help="smoke, laptop or full")] = "laptop",
     plan: Annotated[bool, typer.Option("--plan", help="print every node, its cost and whether it is stored; run nothing")] = False,

@@ -52,21 +52,22 @@ def _folded(model: nn.Module) -> nn.Module:
     A batch norm costs a pass over all activations, forwards and backwards: a fifth of a gradient of a ResNet here.
     """
     pairs = [
-        (name, before, after)
-        for name, holder in model.named_modules()
+        (holder, before, after)
+        for holder in model.modules()
         if isinstance(holder, nn.Sequential)
         for (before, conv), (after, norm) in pairwise(holder.named_children())
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and not norm.training and norm.track_running_stats
     ]
     if not pairs:
         return model
-    model = copy.deepcopy(model)
-    for name, before, after in pairs:
-        holder = model.get_submodule(name)
-        conv, norm = holder.get_submodule(before), holder.get_submodule(after)
-        setattr(holder, before, fuse_conv_bn_eval(conv, norm))
-        setattr(holder, after, nn.Identity())
-    return model
+    copies: dict[int, Any] = {}
+    folded = copy.deepcopy(model, copies)
+    for holder, before, after in pairs:
+        own: nn.Sequential = copies[id(holder)]
+        fused = fuse_conv_bn_eval(own.get_submodule(before), own.get_submodule(after))  # type: ignore[type-var, arg-type]
+        setattr(own, before, fused)
+        setattr(own, after, nn.Identity())
+    return folded
 
 
 class _FewChannels(TorchFunctionMode):

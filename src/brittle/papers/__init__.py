@@ -1,9 +1,10 @@
 """Floor 7. Papers as declarations: what each printed, which nodes measure it again, what would count as agreement."""
 
+from .ilyas2019 import ilyas2019
 from .li2019 import li2019
 from .measure import compared, measured, tables
 from .paper import Exhibit, Figure, Finding, Paper, Statement
 
-PAPERS = {"li2019": li2019}
+PAPERS = {"ilyas2019": ilyas2019, "li2019": li2019}
 
-__all__ = ["PAPERS", "Exhibit", "Figure", "Finding", "Paper", "Statement", "compared", "li2019", "measured", "tables"]
+__all__ = ["PAPERS", "Exhibit", "Figure", "Finding", "Paper", "Statement", "compared", "ilyas2019", "li2019", "measured", "tables"]

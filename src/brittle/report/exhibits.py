@@ -56,7 +56,7 @@ def bars(rows: Sequence[Record], name: str) -> str:
         axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, 1))
         axes.set_yticks(range(len(rows)), [clip(row["name"], 26) for row in rows])
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)
         axes.set_title("plain: clean; hatched: robust; tick: printed", loc="left", color=GREY, x=0, pad=6)
@@ -84,7 +84,7 @@ def scatter(shown: Record, name: str) -> str:
                 f" Slope {line['slope']:.2f}, r {line['r']:.2f}, rank correlation {line['rank']:.2f} (one-sided p {line['p']:.2g})."
             )
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+            axis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
         axes.margins(0.12)
         axes.set_xlabel(shown["x"])
         axes.set_title(shown["y"], loc="left", color=GREY, x=-0.1, pad=10)

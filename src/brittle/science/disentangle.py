@@ -84,7 +84,7 @@ def make_part(
         "answers": classes_of(model, made.x),
         "answers_8bit": classes_of(model, kept.float() / 255),
         "before": made.before,
-        "after": made.after,
+        "after": made.after.clone(),  # where none is matched it is `before` itself, which a file cannot hold twice
     }
     return Part(**{name: value.cpu() for name, value in columns.items()})
 

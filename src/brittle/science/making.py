@@ -118,13 +118,14 @@ class Matched:
     def matched(self, g: Representation, x: Images, start: Images) -> Images:
         """The image [B, *S] on the way down from each `start` whose representation is closest to that of its `x`."""
         goal, rule = g(x), chain(steepest(Threat("L2", "1")), scale(self.step))
+        none = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # no label is looked at
         with g.session("fast") as represent:
 
-            def see(at: Images, goal: Tensor) -> Seen:
+            def see(at: Images, y: Labels) -> Seen:
                 near = -distance(represent(at), goal)
                 return Seen(near, near.detach(), torch.zeros_like(near, dtype=torch.bool))
 
-            path = walk(see, start, goal, start=start, rule=rule, allow=_pixels, estimate=at_point, steps=self.steps)
+            path = walk(see, start, none, start=start, rule=rule, allow=_pixels, estimate=at_point, steps=self.steps)
             return best_of(path).x
 
 

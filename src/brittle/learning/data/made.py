@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from brittle.ground import BrittleError
 
 from ..checkpoints import load_tensors, save_tensors
 from .released import read_released
-from .splits import DataSet, Split, assemble
+from .splits import SPLIT_SEED, DataSet, Split, assemble
 
 FORMAT = "brittle-set/1"
 FILE = "set.safetensors"
@@ -46,9 +47,15 @@ def read_made(name: str, path: Path) -> DataSet:
         raise BrittleError(f"{path} holds {header.get('format', 'something')!r}, not a made set ({FORMAT})")
     base, _, remark = str(header["data"]).partition(" (")
     title = f"{base} ({header['set']}{', ' + remark.rstrip(')') if remark else ''})"
-    test = tensors["test_images"], tensors["test_labels"]
-    data = assemble(title, tuple(header["classes"]), (tensors["images"], tensors["labels"]), test)
-    return replace(data, test=replace(data.test, name=f"{header['data']}/test"))
+    whole = Split(tensors["images"], tensors["labels"], tuple(header["classes"]), f"{title}/train")
+    test = Split(tensors["test_images"], tensors["test_labels"], whole.classes, f"{header['data']}/test")
+    if len(whole) < 2:
+        raise BrittleError(f"{path}: a set of {len(whole)} images cannot be learned from; make more")
+    # by chance and not by class: what a model mistakes for what need not hold two of each
+    order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    held_out = min(5000, max(1, len(whole) // 10))
+    validation = replace(whole.take(order[:held_out].sort().values), name=f"{title}/validation")
+    return DataSet(title, whole.take(order[held_out:].sort().values), validation, test)
 
 
 def _released(name: str, path: Path) -> DataSet:

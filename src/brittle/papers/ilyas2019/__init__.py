@@ -1,0 +1,136 @@
+"""Ilyas et al. 2019, *Adversarial Examples Are Not Bugs, They Are Features*, and its discussion on Distill, as declarations.
+
+The text of the paper's appendices is known in part only; how sure each printed figure is stands beside it.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from brittle.ground import BrittleError
+from brittle.studies import Node
+
+from ..paper import Exhibit, Paper
+from .lab import D_DET, D_RAND, Lab
+from .printed import BIBTEX, FIGURE_2
+from .scales import SCALES, Scale
+from .sentences import THEOREMS, statements
+from .tables import figures, four, three
+
+
+def ilyas2019(scale: str = "laptop", data_dir: str | None = None, seeds: tuple[int, ...] = (0,)) -> Paper:
+    """The paper at `smoke`, `laptop` or `full`.
+
+    Args:
+        seeds: each trains every net and makes every set once more. Tables hold all of them; sentences and images are the first's.
+    Raises:
+        BrittleError: an unknown scale, or a data set that cannot be had.
+    """
+    if scale not in SCALES:
+        raise BrittleError(f"no scale is called {scale!r}; known: {', '.join(SCALES)}")
+    labs = [Lab(SCALES[scale], Path(data_dir) if data_dir else None, seed) for seed in seeds]
+    lab = labs[0]
+    same = zip(*(figures(each) for each in labs), strict=True)
+    return Paper(
+        "ilyas2019",
+        "Adversarial Examples Are Not Bugs, They Are Features",
+        lab.scale.name,
+        tuple(seeds),
+        lab.scale.carries,
+        BIBTEX,
+        tuple(replace(group[0], nodes=tuple(one.nodes[0] for one in group)) for group in same),
+        statements(lab),
+        _exhibits(lab),
+        "nothing is said about agreement with single printed figures at this scale, whose nets, budgets and numbers of "
+        "images are "
+        "others; the sentences are judged"
+        if lab.scale.slack is None
+        else f"a printed figure agrees if it lies within our 95 % interval widened by {lab.scale.slack:g} points",
+        _deviations(lab.scale, len(labs)),
+    )
+
+
+def _exhibits(lab: Lab) -> tuple[Exhibit, ...]:
+    made = {
+        "D_R": lab.matched("D_R"),
+        "D_NR": lab.matched("D_NR"),
+        "D_rand": lab.targeted(D_RAND),
+        "D_det": lab.targeted(D_DET),
+    }
+    learned = {name: model for name, model in three(lab).items() if name != "D"} | {
+        "D_R": lab.learned(made["D_R"]),
+        "D_NR": lab.learned(made["D_NR"]),
+    }
+    points, nodes = {}, dict[str, Node]()
+    for net in lab.scale.nets:
+        nodes |= {f"{net} x": lab.answered(lab.learned(lab.targeted(D_DET), net)), f"{net} y": lab.transfer(net)}
+        points[net] = (f"{net} x", "clean", f"{net} y", "fooled")
+    return (
+        Exhibit(
+            "bars",
+            "Figure 2",
+            "Four trainings",
+            f"Accuracy and accuracy in {lab.tested} with 95 % intervals; ticks are the printed figures.",
+            {name: lab.judged(model) for name, model in four(lab).items()},
+            {"printed": FIGURE_2},
+        ),
+        Exhibit("sets", "Figure 2", "The made sets", "The first examples of each, beside the images that they were made of.", made),
+        Exhibit(
+            "curves",
+            "D.5",
+            "What is learned from made sets, epoch by epoch",
+            "Accuracy on real validation images, of which none was used to make a set.",
+            learned,
+        ),
+        Exhibit(
+            "scatter",
+            "Figure 3",
+            "Transfer against what is learned",
+            "Each architecture once: its test accuracy when it learns D_det, and how often untargeted adversarial "
+            "examples of the "
+            "source net fool it when it learns the data as they are.",
+            nodes,
+            {"points": points, "x": "test accuracy from D_det", "y": "transfer rate"},
+        ),
+        Exhibit(
+            "features",
+            "Features",
+            "Useful and robustly useful features",
+            "The units before the last layer of both nets: the higher, the more an adversary leaves of a unit's use.",
+            {"standard net": lab.score(lab.standard), "robust net": lab.score(lab.robust)},
+        ),
+        Exhibit(
+            "gaussians",
+            THEOREMS,
+            "Robust likelihood of two Gaussians",
+            "Figure 4, of a mean and a covariance of our own, since the paper prints none: ellipses of the learned "
+            "covariance, the "
+            "decision line, and the gradient beside the mean.",
+            {},
+            {"eps": (0.0, 1.0, 10.0)},
+        ),
+    )
+
+
+def _deviations(scale: Scale, seeds: int) -> tuple[str, ...]:
+    matched, targeted = scale.matched, scale.targeted
+    told = [
+        f"{scale.net} on {scale.data}; the paper: ResNet-50 on CIFAR-10 (and Restricted ImageNet, which is not measured here).",
+        f"D_R and D_NR: {matched[0] or 'all'} images, {matched[1]} steps of {matched[2]:g} (paper: all, 1,000 of 0.1).",
+        f"D_rand and D_det: {targeted[0] or 'all'} images, L2 {scale.eps}, {targeted[1]} steps of {targeted[2]:g} "
+        f"(paper: all, L2 0.5, "
+        "100 of 0.1).",
+        f"Trainings: {scale.natural.epochs:g} epochs on the data, {scale.robust.epochs:g} adversarial ones with "
+        f"{scale.inner} steps in L2 "
+        f"{scale.trained}, {scale.learned.epochs:g} on made sets; the paper does not say how many.",
+        "Made sets are kept in 8 bits; a tenth of each is held out for validation.",
+        f"Robust accuracy: PGD-{scale.steps} on {scale.n:,} test images, a success where any point of the walk fools, "
+        f"verified in float32.",
+        "Perturbations that do not transfer are told from fewer other nets than Nakkiran's ten.",
+        "CIFAR-10.1 (D.7) and Restricted ImageNet (D.8) are not measured: the data are not at hand.",
+        "One training of each net: intervals hold the error of the test sample alone."
+        if seeds == 1
+        else f"{seeds} trainings of each net: an interval is the hull of theirs.",
+    ]
+    if not scale.carries:
+        told.append("Digits of 8 x 8 pixels and tiny nets: this scale shows that everything runs, not what is true.")
+    return tuple(told)

@@ -1,0 +1,41 @@
+"""What the paper and its discussion print, with how sure each figure is. All in per cent."""
+
+BIBTEX = """@inproceedings{ilyas2019adversarial,
+  title  = {Adversarial Examples Are Not Bugs, They Are Features},
+  author = {Ilyas, Andrew and Santurkar, Shibani and Tsipras, Dimitris and Engstrom, Logan and Tran, Brandon and Madry, Aleksander},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year   = {2019}
+}"""
+
+QUOTED = "quoted from the paper or its authors"
+TABLE_7 = "Table 7 of the appendix; {} % certain, not verified against the print"
+DISTILL = "quoted from the discussion of the paper (Distill, 2019)"
+NOT_PRINTED = "not printed, or not known"
+
+TABLE_1 = {"D": 95.3, "D_rand": 63.3, "D_det": 43.7}  # test accuracy of standard training
+FIGURE_2 = {  # trained how on what: standard accuracy, accuracy in L2 0.25; the figure prints bars, these are of table 7
+    "standard on D": (95.25, 4.49),
+    "adversarial on D": (90.83, 82.48),
+    "standard on D_R": (85.40, 48.20),
+    "standard on D_NR": (87.68, 0.82),
+}
+FIGURE_2_SAID = {name: (TABLE_7.format(85), TABLE_7.format(85)) for name in FIGURE_2} | {
+    "standard on D": (QUOTED, TABLE_7.format(85)),
+    "adversarial on D": (QUOTED, TABLE_7.format(85)),
+    "standard on D_NR": (QUOTED, QUOTED),
+    "standard on D_R": (TABLE_7.format(80), TABLE_7.format(80)),
+}
+NOISE = {  # appendix D.1: accuracy, in L2 0.25, in L2 0.5
+    "D_R from images": (85.40, 48.20, 21.85),
+    "D_R from noise": (84.10, 48.27, 29.40),
+    "D_NR from images": (87.68, 0.82, 0.0),
+    "D_NR from noise": (45.60, 1.50, 0.0),
+}
+ROBUSTIFIED = {"test set": 48.27, "robust test set": 62.49, "robust training set": 77.33}  # appendix D.3, in L2 0.25
+RELABELLED = {"standard model": (43.7, 16.2), "robust model": (25.2, 40.8)}  # appendix D.6: test labels y, and y + 1
+LEAKAGE = {"D_rand": 23.5, "D_det": 6.81}  # Goh
+BUGS = {  # Nakkiran, L2 2.5: attack success, targeted transfer, f' on (X, Y), f' on (X, Y + 1)
+    "PGD": (99.9, 82.5, 33.2, 27.3),
+    "without transfer": (99.3, 1.7, 2.8, 70.8),
+}
+MISLABELLED = 49.7  # Wallace

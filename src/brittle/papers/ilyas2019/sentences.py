@@ -1,0 +1,292 @@
+"""The sentences of the paper's argument, and of its discussion, as tests on our figures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from brittle.science import (
+    adversarial_training,
+    example,
+    fitted,
+    folded,
+    maximum_likelihood,
+    plain_and_robust,
+    robust_likelihood,
+)
+from brittle.studies import Node
+
+from ..paper import Finding, Results, Share, Statement
+from .lab import D_DET, D_RAND, Lab
+from .tables import four, strongest, three
+
+THEOREMS = "Gaussian model"
+
+
+def statements(lab: Lab) -> tuple[Statement, ...]:
+    """The paper's sentences, each with what counts as agreement and why."""
+    judge, chance = _Judge(lab), "chance is one over the number of classes"
+    return (
+        Statement(
+            "Table 1",
+            "non-robust features suffice",
+            "A net that only sees labels that non-robust features carry is accurate on the real test set.",
+            "section 3.2 and Table 1",
+            f"for D_rand and for D_det the interval of the accuracy on the real test set lies above chance; {chance}",
+            judge.suffice,
+            tuple(lab.answered(model) for model in three(lab).values()),
+        ),
+        Statement(
+            "Figure 2",
+            "robust features give robustness",
+            "Standard training on D_R gives a net that is accurate and robust.",
+            "section 3.1 and Figure 2",
+            "robust accuracy of standard training on D_R lies above that of standard training on D and on D_NR "
+            "(intervals apart), and "
+            "its accuracy above chance",
+            judge.robust_features,
+            judge.four(),
+        ),
+        Statement(
+            "Figure 2",
+            "non-robust features give accuracy alone",
+            "Standard training on D_NR gives a net that is accurate and not robust.",
+            "section 3.1 and Figure 2",
+            "accuracy of standard training on D_NR is above half of that on D, and its robust accuracy below that of "
+            "D_R (intervals "
+            "apart)",
+            judge.brittle_features,
+            judge.four(),
+        ),
+        Statement(
+            "D.2",
+            "the robustness of D_R is no masking",
+            "Stronger attacks take no more than two points from the net that learned D_R.",
+            "appendix D.2",
+            "the strongest of the attacks leaves at most two points less than the interval of plain PGD",
+            judge.no_masking,
+            judge.strong(),
+        ),
+        Statement(
+            "Figure 3",
+            "transfer goes with what is learned of D_det",
+            "Architectures that learn more from the source's non-robust features are fooled more by its adversarial examples.",
+            "section 3.2 and Figure 3",
+            "the rank correlation over architectures is positive with one-sided p below 0.05 (five points need it to be 1 or 0.9)",
+            judge.transfer,
+            judge.transfers(),
+        ),
+        Statement(
+            "D.6",
+            "D_det teaches non-robust features",
+            "Of a standard net's D_det a net learns the label t more than y + 1 of the robust features; of a robust "
+            "net's, the reverse.",
+            "appendix D.6",
+            "accuracy on true labels exceeds that on labels y + 1 for the standard net's set (intervals apart), and "
+            "not for the robust net's",
+            judge.associations,
+            judge.relabelled(),
+        ),
+        Statement(
+            "Leakage",
+            "no robust feature leaks into D_det",
+            "The labels of D_det cannot be told from robust features.",
+            "Goh 2019",
+            f"the interval through robust linear features lies below chance for D_det; {chance}. D_rand's figure stands beside it",
+            judge.leakage,
+            tuple(lab.leak(wanted) for wanted in (D_RAND, D_DET)),
+        ),
+        Statement(
+            "Just bugs",
+            "some adversarial examples are bugs",
+            "There are perturbations that fool a net, do not transfer, and teach nothing about the true labels.",
+            "Nakkiran 2019",
+            "without transfer the attack still succeeds on most images; what transfers, and what is learned of them "
+            "about the test set, "
+            "lie below the same for PGD (intervals apart)",
+            judge.just_bugs,
+            judge.perturbed(),
+        ),
+        Statement(
+            "Mislabelled",
+            "mistakes teach",
+            "A net that learns nothing but another net's mistakes is right on the real test set more often than chance.",
+            "Wallace 2019",
+            f"the interval lies above chance; {chance}",
+            judge.mistakes,
+            (lab.answered(lab.learned(lab.mislabelled())),),
+        ),
+        Statement(
+            "D.10",
+            "robust and accurate at once",
+            "There is a distribution where training uses a feature that is useful but not robust, and robust training "
+            "is perfectly "
+            "accurate and robust without it.",
+            "appendix D.10 and Figure 14",
+            "on our toy (the coordinates of the paper are not known) both trainings are accurate on all points, only "
+            "robust training is "
+            "robust on all, and its weight on the brittle feature is 0",
+            judge.toy,
+        ),
+        Statement(
+            THEOREMS,
+            "theorems 1 to 3",
+            "Robust likelihood of two Gaussians learns the true mean and a covariance between the true one and a "
+            "multiple of I; gradients "
+            "then point more from one class to the other.",
+            "section 4, theorems 2 and 3",
+            "adversarial training on 5,000 samples arrives at the closed form of its own samples (1e-3, relative), and "
+            "the worst cosine "
+            "between gradient and mean grows with eps",
+            judge.theorems,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Reads the figures that the sentences rest on."""
+
+    lab: Lab
+
+    @property
+    def chance(self) -> float:
+        return 1 / len(self.lab.data.load().classes)
+
+    def four(self) -> tuple[Node, ...]:
+        return tuple(self.lab.judged(model) for model in four(self.lab).values())
+
+    def strong(self) -> tuple[Node, ...]:
+        model = self.lab.learned(self.lab.matched("D_R"))
+        return tuple(self.lab.judged(model, attack=attack) for attack in strongest(self.lab).values())
+
+    def relabelled(self) -> tuple[Node, ...]:
+        return tuple(
+            self.lab.answered(self.lab.learned(self.lab.targeted(D_DET, model))) for model in (self.lab.standard, self.lab.robust)
+        )
+
+    def transfers(self) -> tuple[Node, ...]:
+        learned = tuple(self.lab.answered(self.lab.learned(self.lab.targeted(D_DET), net)) for net in self.lab.scale.nets)
+        return (*learned, *(self.lab.transfer(net) for net in self.lab.scale.nets))
+
+    def perturbed(self) -> tuple[Node, ...]:
+        made, lab = [self.lab.bugs(transfers) for transfers in (True, False)], self.lab
+        moved = [lab.answered(lab.other(lab.scale.net, 30), one) for one in made]
+        return (*made, *moved, *(lab.answered(lab.learned(one)) for one in made))
+
+    def suffice(self, results: Results) -> Finding:
+        shares = {name: results.share(self.lab.answered(model), "clean") for name, model in three(self.lab).items()}
+        asked = [shares["D_rand"], shares["D_det"]]
+        return _ruled(_told(shares), [_low(one) > self.chance for one in asked], [_high(one) < self.chance for one in asked])
+
+    def robust_features(self, results: Results) -> Finding:
+        on_d, _, on_r, on_nr = self.four()
+        d, r, nr = (results.share(node, "robust") for node in (on_d, on_r, on_nr))
+        clean = results.share(on_r, "clean")
+        said = f"robust accuracy {_told({'D': d, 'D_R': r, 'D_NR': nr})}; accuracy of D_R {_percent(clean)}"
+        return _ruled(
+            said, [_low(r) > _high(d), _low(r) > _high(nr), _low(clean) > self.chance], [_high(r) < _low(d), _high(r) < _low(nr)]
+        )
+
+    def brittle_features(self, results: Results) -> Finding:
+        on_d, _, on_r, on_nr = self.four()
+        d, nr = (results.share(node, "clean") for node in (on_d, on_nr))
+        robust = {name: results.share(node, "robust") for name, node in (("D_R", on_r), ("D_NR", on_nr))}
+        said = f"accuracy {_told({'D': d, 'D_NR': nr})}; robust accuracy {_told(robust)}"
+        holds = [_low(nr) > d["accuracy"] / 2, _high(robust["D_NR"]) < _low(robust["D_R"])]
+        return _ruled(said, holds, [_high(nr) < d["accuracy"] / 2, _low(robust["D_NR"]) > _high(robust["D_R"])])
+
+    def no_masking(self, results: Results) -> Finding:
+        shares = {name: results.share(node, "robust") for name, node in zip(strongest(self.lab), self.strong(), strict=True)}
+        plain, *rest = shares.values()
+        least = min(one["accuracy"] for one in rest)
+        return _ruled(_told(shares), [least > _low(plain) - 0.02], [max(map(_high, rest)) < _low(plain) - 0.02])
+
+    def transfer(self, results: Results) -> Finding:
+        nodes, count = self.transfers(), len(self.lab.scale.nets)
+        x = [results.share(node, "clean")["accuracy"] for node in nodes[:count]]
+        y = [results.share(node, "fooled")["accuracy"] for node in nodes[count:]]
+        line = fitted(x, y)
+        if line is None:
+            return Finding("open", "too few architectures, or no difference between them")
+        said = (
+            f"over {count} architectures the rank correlation is {line.rank:.2f} (one-sided p {line.p:.2g}), slope {line.slope:.2f}"
+        )
+        return _ruled(said, [line.rank > 0, line.p < 0.05], [line.rank < 0])
+
+    def associations(self, results: Results) -> Finding:
+        of_standard, of_robust = self.relabelled()
+        shares = {
+            f"{name}, {said}": results.share(node, read)
+            for name, node in (("standard net", of_standard), ("robust net", of_robust))
+            for said, read in (("y", "clean"), ("y + 1", "shifted"))
+        }
+        a, b, c, d = shares.values()
+        return _ruled(_told(shares), [_low(a) > _high(b), _high(c) < _low(d)], [_high(a) < _low(b), _low(c) > _high(d)])
+
+    def leakage(self, results: Results) -> Finding:
+        shares = {name: results.share(self.lab.leak(name_), "clean") for name, name_ in (("D_rand", D_RAND), ("D_det", D_DET))}
+        det = shares["D_det"]
+        return _ruled(_told(shares), [_high(det) < self.chance], [_low(det) > self.chance])
+
+    def just_bugs(self, results: Results) -> Finding:
+        nodes = self.perturbed()
+        reached = {name: results.share(node, "reached") for name, node in zip(("PGD", "without transfer"), nodes[:2], strict=True)}
+        moved, learned = (
+            {name: results.share(node, "clean") for name, node in zip(reached, pair, strict=True)}
+            for pair in (nodes[2:4], nodes[4:])
+        )
+        said = f"success {_told(reached)}; transfer {_told(moved)}; learned, on the test set {_told(learned)}"
+        pairs = [(one["without transfer"], one["PGD"]) for one in (moved, learned)]
+        holds = [_low(reached["without transfer"]) > 0.5, *(_high(a) < _low(b) for a, b in pairs)]
+        return _ruled(said, holds, [_high(reached["without transfer"]) < 0.5, *(_low(a) > _high(b) for a, b in pairs)])
+
+    def mistakes(self, results: Results) -> Finding:
+        share = results.share(self.lab.answered(self.lab.learned(self.lab.mislabelled())), "clean")
+        return _ruled(_percent(share), [_low(share) > self.chance], [_high(share) < self.chance])
+
+    def toy(self, results: Results) -> Finding:
+        plain, robust = plain_and_robust()
+        said = (
+            f"plain weights {_numbers(plain.weights)}: clean {plain.clean:.1%}, robust {plain.robust:.1%}; "
+            f"robust weights {_numbers(robust.weights)}: clean {robust.clean:.1%}, robust {robust.robust:.1%}"
+        )
+        holds = [plain.clean == 1, robust.clean == 1, robust.robust == 1, plain.robust < 1, robust.weights[1] == 0]
+        return _ruled(said, holds, [not one for one in holds])
+
+    def theorems(self, results: Results) -> Finding:
+        truth, budgets = example(), (0.0, 1.0, 10.0)
+        samples = folded(*truth.draw(5000, self.lab.seed))
+        own = maximum_likelihood(samples)
+        away = [adversarial_training(samples, eps).distance(robust_likelihood(own, eps).learned) for eps in budgets]
+        worst = [robust_likelihood(truth, eps).learned.worst_alignment for eps in budgets]
+        said = f"training ends {max(away):.1e} from the closed form at most; worst cosine " + ", ".join(
+            f"{value:.2f} (eps {eps:g})" for value, eps in zip(worst, budgets, strict=True)
+        )
+        return _ruled(
+            said, [max(away) < 1e-3, bool((np.diff(worst) > 0).all())], [max(away) > 1e-2, bool((np.diff(worst) < 0).any())]
+        )
+
+
+def _low(share: Share) -> float:
+    return float(share["interval"][0])
+
+
+def _high(share: Share) -> float:
+    return float(share["interval"][1])
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share['accuracy']:.1f} [{100 * _low(share):.1f}, {100 * _high(share):.1f}] %"
+
+
+def _told(shares: dict[str, Share]) -> str:
+    return ", ".join(f"{name} {_percent(one)}" for name, one in shares.items())
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:.2g}" for value in values) + ")"
+
+
+def _ruled(said: str, holds: list[bool], fails: list[bool]) -> Finding:
+    """Agreement where all hold, disagreement where one fails, else open."""
+    return Finding("agrees" if all(holds) else "differs" if any(fails) else "open", said)

@@ -1,0 +1,167 @@
+"""The tables of the paper and of its discussion: which node measures which printed figure."""
+
+from collections.abc import Iterator
+
+from brittle.attacks import Named
+from brittle.studies import Make, Node, Train
+
+from ..paper import Figure
+from . import printed
+from .lab import D_DET, D_RAND, Lab
+
+
+def figures(lab: Lab) -> list[Figure]:
+    """All tables at the lab's scale."""
+    rows = [*figure_2(lab), *table_1(lab), *noise(lab), *attacked(lab), *robustified(lab), *relabelled(lab)]
+    rows += [*transfers(lab), *leakage(lab), *bugs(lab), *mislabelled(lab)]
+    if lab.scale.beside:
+        beside = Lab(lab.scale.beside, lab.folder, lab.seed)
+        rows += [*figure_2(beside, "Figure 2 on MNIST"), *table_1(beside, "Table 1 on MNIST")]
+    return rows
+
+
+def four(lab: Lab) -> dict[str, Train]:
+    """The four trainings of Figure 2."""
+    return {
+        "standard on D": lab.standard,
+        "adversarial on D": lab.robust,
+        "standard on D_R": lab.learned(lab.matched("D_R")),
+        "standard on D_NR": lab.learned(lab.matched("D_NR")),
+    }
+
+
+def three(lab: Lab) -> dict[str, Train]:
+    """The three trainings of Table 1."""
+    made = {"D_rand": lab.learned(lab.targeted(D_RAND)), "D_det": lab.learned(lab.targeted(D_DET))}
+    return {"D": lab.standard, **made}
+
+
+def figure_2(lab: Lab, table: str = "Figure 2") -> Iterator[Figure]:
+    ours = table == "Figure 2"
+    for name, model in four(lab).items():
+        for k, (column, read) in enumerate((("standard accuracy", "clean"), (f"accuracy in {lab.tested}", "robust"))):
+            value = printed.FIGURE_2[name][k] if ours else None
+            certainty = printed.FIGURE_2_SAID[name][k] if ours else "the paper has no MNIST"
+            yield Figure(table, name, column, value, certainty, (lab.judged(model),), read, lab.scale.slack)
+
+
+def table_1(lab: Lab, table: str = "Table 1") -> Iterator[Figure]:
+    ours = table == "Table 1"
+    for name, model in three(lab).items():
+        value = printed.TABLE_1[name] if ours else None
+        certainty = printed.QUOTED if ours else "the paper has no MNIST"
+        yield Figure(table, name, "test accuracy", value, certainty, (lab.answered(model),), "clean", lab.scale.slack)
+
+
+def noise(lab: Lab) -> Iterator[Figure]:
+    """Appendix D.1."""
+    for name, values in printed.NOISE.items():
+        label, _, start = name.partition(" from ")
+        made = lab.matched(label) if start == "images" else lab.matched(label, "noise", n=lab.scale.noised)
+        model = lab.learned(made)
+        reads = (
+            ("accuracy", lab.tested, "clean"),
+            (f"in {lab.tested}", lab.tested, "robust"),
+            (f"in {lab.larger}", lab.larger, "robust"),
+        )
+        for k, (column, threat, read) in enumerate(reads):
+            said = printed.TABLE_7.format(80)
+            yield Figure("D.1", name, column, values[k], said, (lab.judged(model, threat),), read, lab.scale.slack)
+
+
+def strongest(lab: Lab) -> dict[str, Named]:
+    """The attacks of appendix D.2."""
+    steps, long = lab.scale.steps, lab.scale.long
+    return {
+        f"PGD-{steps}": Named("pgd", steps),
+        f"PGD-{long}": Named("pgd", long),
+        f"PGD-{long} on the margin (CW)": Named("pgd", long, loss="margin"),
+        f"APGD-{long}": Named("apgd", long),
+    }
+
+
+def attacked(lab: Lab) -> Iterator[Figure]:
+    """Appendix D.2: no stronger attack takes the robustness of the net that learned D_R."""
+    model, said = lab.learned(lab.matched("D_R")), "accuracy at which more steps level off; 85 % certain"
+    for name, attack in strongest(lab).items():
+        nodes = (lab.judged(model, attack=attack),)
+        yield Figure("D.2", name, f"standard on D_R in {lab.tested}", 48.27, said, nodes, "robust", lab.scale.slack)
+
+
+def robustified(lab: Lab) -> Iterator[Figure]:
+    """Appendix D.3: robust accuracy on images that hold robust features only."""
+    train = lab.matched("D_R")
+    model, test = lab.learned(train), lab.matched("D_R", part="test", n=lab.scale.n)
+    on: dict[str, Make | None] = {"test set": None, "robust test set": test, "robust training set": train}
+    for name, data in on.items():
+        value, said = printed.ROBUSTIFIED[name], printed.TABLE_7.replace("7", "8").format(80)
+        yield Figure(
+            "D.3", name, f"accuracy in {lab.tested}", value, said, (lab.judged(model, data=data),), "robust", lab.scale.slack
+        )
+
+
+def relabelled(lab: Lab) -> Iterator[Figure]:
+    """Appendix D.6: D_det made with either net, tested on true labels and on labels y + 1."""
+    for name, source in (("standard model", lab.standard), ("robust model", lab.robust)):
+        node = lab.answered(lab.learned(lab.targeted(D_DET, source)))
+        for k, (column, read) in enumerate((("test labels y", "clean"), ("test labels y + 1", "shifted"))):
+            said = printed.TABLE_7.replace("7", "9").format(85)
+            yield Figure("D.6", name, column, printed.RELABELLED[name][k], said, (node,), read, lab.scale.slack)
+
+
+def transfers(lab: Lab) -> Iterator[Figure]:
+    """Figure 3 and appendix D.9; no single point is printed."""
+    tests = lab.shifted_tests()
+    for net in lab.scale.nets:
+        rows: tuple[tuple[str, str, Node, str], ...] = (
+            ("Figure 3", "test accuracy from D_det", lab.answered(lab.learned(lab.targeted(D_DET), net)), "clean"),
+            ("Figure 3", "transfer, untargeted", lab.transfer(net), "fooled"),
+            ("Figure 3", "transfer, targeted (D.9)", lab.answered(lab.other(net, 30), tests), "clean"),
+        )
+        for table, column, node, read in rows:
+            yield Figure(table, net, column, None, printed.NOT_PRINTED, (node,), read, None)
+
+
+def leakage(lab: Lab) -> Iterator[Figure]:
+    """Goh's test: what robust features alone tell about the labels of D_rand and D_det."""
+    for name, wanted in (("D_rand", D_RAND), ("D_det", D_DET)):
+        yield Figure(
+            "Leakage", name, "test accuracy through robust linear features", printed.LEAKAGE[name], printed.DISTILL,
+            (lab.leak(wanted),), "clean", lab.scale.slack,
+        )  # fmt: skip
+
+
+def bugs(lab: Lab) -> Iterator[Figure]:
+    """Nakkiran's perturbations that work for one net alone."""
+    for name, transfers_ in (("PGD", True), ("without transfer", False)):
+        made = lab.bugs(transfers_)
+        judged = lab.answered(lab.learned(made))
+        rows: tuple[tuple[str, Node, str], ...] = (
+            ("attack success", made, "reached"),
+            ("targeted transfer", lab.answered(lab.other(lab.scale.net, 30), made), "clean"),
+            ("learned from it, on (X, Y)", judged, "clean"),
+            ("learned from it, on (X, Y + 1)", judged, "shifted"),
+        )
+        for (column, node, read), value in zip(rows, printed.BUGS[name], strict=True):
+            yield Figure("Just bugs", name, column, value, printed.DISTILL, (node,), read, lab.scale.slack)
+
+
+def mislabelled(lab: Lab) -> Iterator[Figure]:
+    """Wallace: learning from a net's mistakes alone."""
+    made = lab.mislabelled()
+    assert isinstance(made.model, Train)
+    yield Figure(
+        "Mislabelled",
+        "the first net",
+        "test accuracy",
+        63.1,
+        printed.DISTILL,
+        (lab.answered(made.model),),
+        "clean",
+        lab.scale.slack,
+    )
+    node = lab.answered(lab.learned(made))
+    yield Figure(
+        "Mislabelled", "learned from its mistakes alone", "test accuracy", printed.MISLABELLED, printed.DISTILL, (node,), "clean",
+        lab.scale.slack,
+    )  # fmt: skip
