@@ -3,6 +3,8 @@
 
 x_adv = brittle.pgd(brittle.against(model), Linf("8/255"), steps=40)(x, y)
 report = brittle.audit(model, (x, y), threats=[Linf(0.3), L2(2), L1(10)])
+sets = brittle.disentangle(robust, standard, split)
+scores = brittle.usefulness(model, split, L2(0.25))
 """
 
 import importlib
@@ -37,6 +39,7 @@ _HOMES = {
         "stages",
         "targeted_dlr",
         "toward",
+        "without_transfer",
         "worst_of",
     ),
     "brittle.learning": (
@@ -58,7 +61,19 @@ _HOMES = {
         "train",
     ),
     "brittle.audits": ("Report", "audit", "doctor", "verify"),
-    "brittle.science": ("curvature",),
+    "brittle.science": (
+        "Gaussians",
+        "Matched",
+        "Mislabelled",
+        "Targeted",
+        "adversarial_training",
+        "curvature",
+        "disentangle",
+        "representation_of",
+        "robust_likelihood",
+        "units",
+        "usefulness",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *_HOME]
@@ -97,6 +112,7 @@ if TYPE_CHECKING:
         stages,
         targeted_dlr,
         toward,
+        without_transfer,
         worst_of,
     )
     from brittle.audits import Report, audit, doctor, verify
@@ -119,4 +135,16 @@ if TYPE_CHECKING:
         save_net,
         train,
     )
-    from brittle.science import curvature
+    from brittle.science import (
+        Gaussians,
+        Matched,
+        Mislabelled,
+        Targeted,
+        adversarial_training,
+        curvature,
+        disentangle,
+        representation_of,
+        robust_likelihood,
+        units,
+        usefulness,
+    )
