@@ -48,9 +48,11 @@ def test_the_smoke_scale_measures_every_figure(home: Home) -> None:
         low, high = figure["measured"]["interval"]
         assert 0 <= low <= figure["measured"]["accuracy"] <= high <= 1
         assert figure["verdict"] == "open"  # this scale carries no verdict
-    assert len(record["statements"]) == 6
+    assert len(record["statements"]) == 7
     assert all("cannot carry" in one["evidence"] for one in record["statements"])
-    assert len(record["audits"]) == 13 + 4
+    shown = {one["kind"]: one["data"] for one in record["exhibits"]}
+    assert set(shown) == {"walks", "curvature", "turned", "audits"}
+    assert len(shown["audits"]) == 13 + 4
     assert not (set(json.dumps(record).split()) & {str(home)})
     natural = {figure["column"]: figure["measured"]["accuracy"] for figure in first if figure["row"] == "Natural"}
     for row in ROWS[1:]:  # an attack never helps
@@ -70,7 +72,7 @@ def test_tables_come_as_csv_and_latex(home: Home) -> None:
 def test_the_page_can_be_written_again_from_its_folder(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert command(monkeypatch, "report", str(home / "li"), "--out", str(tmp_path)) == 0
     assert (tmp_path / "paper.html").read_bytes() == (home / "li" / "paper.html").read_bytes()
-    (tmp_path / "wall.safetensors").write_bytes(b"nothing")
+    (tmp_path / "images.safetensors").write_bytes(b"nothing")
     assert command(monkeypatch, "report", str(tmp_path)) == 2
 
 
@@ -98,7 +100,7 @@ def test_a_figure_comes_back_when_its_node_is_computed_again(home: Home, monkeyp
 
 
 def test_nodes_side_by_side_give_what_one_after_another_gives(home: Home, tmp_path: Path) -> None:
-    walk = li2019("smoke").walks["TRADES, S-O"]
+    walk = li2019("smoke").exhibits[0].nodes["TRADES, S-O"]
     alone = Store(home / "store").read(hash_of(walk))[0]
     store = Store(tmp_path / "side")
     last = list(run_graph(plan([walk], store, "cpu"), store, device="cpu", jobs=2))[-1]
@@ -124,6 +126,40 @@ def test_the_plan_runs_nothing(
     assert command(monkeypatch, "paper", "li2019", "--scale", "gigantic") == 2
 
 
+def test_a_part_runs_its_own_nodes_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = li2019("smoke")
+    assert whole.parts == (
+        "table-1",
+        "reduced-size",
+        "what-is-left",
+        "several-norms-at-once",
+        "cifar-10",
+        "figure-1",
+        "curvature",
+        "figure-2",
+    )
+    part = whole.only(["figure-1"])
+    assert not part.figures
+    assert [one.name for one in part.statements] == ["flat near the data", "Figure 1 comes back"]
+    assert len(part.nodes) < 10 < len(whole.nodes)
+    assert whole.only([]) is whole
+    with pytest.raises(BrittleError, match="no part 'figure-9'"):
+        whole.only(["figure-9"])
+    monkeypatch.setenv("BRITTLE_STORE", str(tmp_path / "store"))
+    words = ("paper", "li2019", "cifar-10", "--scale", "smoke", "--out", str(tmp_path / "one"), "--device", "cpu")
+    assert command(monkeypatch, *words) == 0
+    record = json.loads((tmp_path / "one" / "paper.json").read_text())
+    assert {figure["table"] for figure in record["figures"]} == {"CIFAR-10"}
+    assert [one["name"] for one in record["statements"]] == ["not on CIFAR-10"]
+
+
+def test_without_its_data_the_remark_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brittle.papers.li2019.lab.at_hand", lambda name, folder: None)
+    paper = li2019("smoke")
+    assert "cifar-10" not in paper.parts
+    assert any("remark is left out" in one for one in paper.deviations)
+
+
 def test_scales_are_those_three() -> None:
     with pytest.raises(BrittleError, match="no scale"):
         li2019("huge")
@@ -138,5 +174,5 @@ def test_a_browser_shows_the_papers_page(home: Home, browser: webdriver.Chrome) 
     cells = browser.find_elements(By.CSS_SELECTOR, "#table-1 tbody td")
     assert len(cells) == 60
     assert all("%" in cell.text for cell in cells)
-    assert browser.find_elements(By.CSS_SELECTOR, "#walks svg path")
+    assert browser.find_elements(By.CSS_SELECTOR, "#figure-1-gradient-along-the-attack svg path")
     assert "arXiv" in browser.find_element(By.CSS_SELECTOR, "#run pre").text

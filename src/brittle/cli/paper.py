@@ -26,6 +26,8 @@ def paper(
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on CUDA, else 1")] = None,
     browse: Annotated[bool, typer.Option("--open", help="open the page when it is done")] = False,
+    data: Annotated[str | None, typer.Option("--data", help="of ilyas2019: another data set than the scale's")] = None,
+    net: Annotated[str | None, typer.Option("--net", help="of ilyas2019: another architecture")] = None,
     data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
@@ -47,7 +49,11 @@ def paper(
 
     if name not in PAPERS:
         raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
-    whole, store = PAPERS[name](scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds))), Store()
+    changes = {key: value for key, value in (("data", data), ("net", net)) if value}
+    if changes and name != "ilyas2019":
+        raise BrittleError(f"{name} is about its own data and nets; --data and --net are for ilyas2019")
+    whole = PAPERS[name](scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds)), **changes)
+    store = Store()
     declared = whole.only(parts or ())
     rows = planned_for(declared.nodes, store, device)
     if plan:

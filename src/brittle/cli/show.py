@@ -110,7 +110,7 @@ def paper_tables(record: dict[str, Any]) -> list[Table]:
         sentences.add_column(head)
     for one in record["statements"]:
         sentences.add_row(one["name"], VERDICTS[one["verdict"]] + " " + one["verdict"], one["evidence"])
-    return [*tables, sentences]
+    return [*tables, sentences] if record["statements"] else tables
 
 
 def _printed(figure: dict[str, Any]) -> str:

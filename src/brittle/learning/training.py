@@ -128,11 +128,13 @@ def train(
         device: `auto`, `cpu`, `cuda`, ...
     Raises:
         BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), a state of other training,
-            or a static net for other images or classes.
+            a static net for other images or classes, or data with nothing to learn from.
     Cost: per step, the goal's gradients with respect to the input plus one with respect to the parameters.
     """
     from lightning_fabric import Fabric  # here, because importing it takes as long as importing torch
 
+    if not len(data.train):
+        raise BrittleError(f"{data.name} has test images alone; there is nothing in it to learn from")
     keep_freed_memory()
     place = pick_device(device)
     half = recipe.precision == "fast" and fast_dtype(place.type) == torch.bfloat16

@@ -6,7 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.science import example, fitted, robust_likelihood
+from brittle.science import (
+    containment,
+    ensemble,
+    example,
+    fitted,
+    placed_at,
+    robust_likelihood,
+    singular_directions,
+    two_classes,
+)
 from brittle.studies import Attack, Make, Score
 
 from .paper import Exhibit, Results
@@ -118,6 +127,34 @@ def gaussians(one: Exhibit, results: Results) -> Shown:
     return {"mu": truth.mu.tolist(), "sigma": truth.sigma.tolist(), "fits": fits}, {}
 
 
+def directions(one: Exhibit, results: Results) -> Shown:
+    """Where the singular vectors of `more["source"]`'s two classes stand, and two useful, fragile features made of them.
+
+    [log robustness, log usefulness] each, natural, of pixels in [0, 1]. The ensemble takes the more fragile half of all
+    directions; the containment hides the most useful of the ten most robust directions, with nine tenths of the variance, in the
+    least useful one of the fragile half.
+    """
+    data = one.more["source"].load().train
+    first, second = one.more["classes"]
+    task = two_classes(data.x(), data.labels, first, second)
+    lines = singular_directions(task)
+    placed = placed_at(lines, task)
+    half = len(lines) // 2
+    strong = int(placed.usefulness[:10].argmax())
+    weak = half + int(placed.usefulness[half:].argmin())
+    ratio = 3 * float((placed.robustness[weak] - placed.robustness[strong]).exp())
+    features = {
+        "ensemble": ensemble(lines, task, float(placed.robustness[half])),
+        "containment": containment(lines[strong], lines[weak], ratio / (1 + ratio)),
+    }
+    stands = {name: placed_at(feature, task) for name, feature in features.items()}
+    return {
+        "task": f"{data.classes[first]} against {data.classes[second]}, {len(task.y):,} images",
+        "points": torch.stack([placed.robustness, placed.usefulness], 1)[:: max(1, len(lines) // 400)].tolist(),
+        "made": {name: [float(at.robustness), float(at.usefulness)] for name, at in stands.items()},
+    }, {}
+
+
 VERDICTS = ("robustly useful", "useful but not robust", "undecided", "useless")
 KINDS: dict[str, Callable[[Exhibit, Results], Shown]] = {
     "walks": walks,
@@ -129,5 +166,6 @@ KINDS: dict[str, Callable[[Exhibit, Results], Shown]] = {
     "scatter": scatter,
     "curves": curves,
     "features": features,
+    "directions": directions,
     "gaussians": gaussians,
 }

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor
 
 from brittle.ground import BrittleError
-from brittle.learning import load_tensors
-from brittle.studies import Node, Store, hash_of
+from brittle.learning import load, load_tensors
+from brittle.studies import Node, Source, Store, hash_of
 
 READ = ("clean", "robust", "union", "shifted", "fooled", "same", "reached", "reached_8bit")  # shares in records of nodes
 Verdict = Literal["agrees", "differs", "open"]
@@ -198,3 +198,12 @@ class Paper:
 def plain_name(part: str) -> str:
     """A part's name as it is typed and as its files are called: "Table 1" is "table-1"."""
     return "".join(letter if letter.isalnum() or letter == "." else "-" for letter in part.lower()).strip("-")
+
+
+def at_hand(name: str, folder: Path | None) -> Source | None:
+    """A data set, if it is found without a download."""
+    try:
+        load(name, folder, download=False)
+    except BrittleError:
+        return None
+    return Source.of(name, folder)

@@ -146,6 +146,24 @@ def plane(axes: Any, rows: Sequence[Record]) -> str:
     return ", ".join(told)
 
 
+def directions(shown: Record, name: str) -> str:
+    """Linear features by log robustness (across) and log usefulness (upwards), and two made ones."""
+    points = np.array(shown["points"])
+    with drawing(name, height=360) as figure:
+        axes = panel(figure, 60, 52, WIDTH - 16, 360 - 34)
+        axes.plot(points[:, 0], points[:, 1], "o", color=GREY, markersize=3, alpha=0.5)
+        for k, (one, (x, y)) in enumerate(shown["made"].items()):
+            colour = PALETTE[k]
+            axes.plot(x, y, MARKS[1 + k], color=colour, markersize=9)
+            axes.annotate(one, (x, y), xytext=(8, 8), textcoords="offset points", color=colour, weight="bold")
+        axes.xaxis.set_major_formatter(plain())
+        axes.yaxis.set_major_formatter(plain())
+        axes.set_xlabel("log robustness")
+        axes.set_title(f"log usefulness; {shown['task']}", loc="left", color=GREY, x=-0.1, pad=10)
+        told = "; ".join(f"{one} at robustness {x:.3g}, usefulness {y:.3g}" for one, (x, y) in shown["made"].items())
+        return inline(figure, name, f"Singular directions by log robustness and log usefulness. {told}.")
+
+
 def gaussians(shown: Record, name: str) -> str:
     """The paper's Figure 4."""
     from brittle.science import Gaussians

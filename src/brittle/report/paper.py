@@ -23,6 +23,7 @@ DRAWN: dict[str, Callable[[Any, str], str]] = {
     "scatter": drawings.scatter,
     "curves": drawings.curves,
     "features": drawings.features,
+    "directions": drawings.directions,
     "gaussians": drawings.gaussians,
 }
 

@@ -11,6 +11,7 @@ import torch
 
 from brittle.ground import BrittleError
 
+from .cifar10_1 import read_cifar10_1
 from .fetch import Progress
 from .imagenet import RANGES, read_restricted
 from .made import read_made
@@ -37,6 +38,7 @@ def available() -> tuple[Row, ...]:
     return (
         Row("digits", "small handwritten digits, always at hand", (1, 8, 8), 10),
         *named,
+        Row("cifar10.1", "new test images for the classes of cifar10; nothing to learn from", (3, 32, 32), 10),
         Row("folder:PATH", "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS", None, None),
         Row("made:PATH", "a set that brittle disentangle made, or the tensors that Ilyas et al. released", None, None),
         Row("restricted:PATH", "nine super-classes of ImageNet in PATH/train and PATH/val; PATH@64: 64 pixels", None, len(RANGES)),
@@ -67,6 +69,9 @@ def load(name: str, data_dir: Path | str | None = None, *, download: bool = True
         raise BrittleError(f"{name}: {error}; check the path and its permissions") from error
     if name == "digits":
         return _digits()
+    if name == "cifar10.1":
+        test = read_cifar10_1(data_dir)
+        return DataSet(name, test.take(0), test.take(0), test)
     names = [row.name for row in available()]
     near = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(names)}"

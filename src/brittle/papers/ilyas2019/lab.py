@@ -9,6 +9,7 @@ from brittle.learning import Adversarial, Goal, Inner, Recipe, Standard
 from brittle.science import Making, Matched, Mislabelled, Targeted
 from brittle.studies import Answer, Attack, Leak, Make, Score, Source, Train, Transfer
 
+from ..paper import at_hand
 from .scales import Scale
 
 D_RAND, D_DET = "random", "shift"
@@ -26,6 +27,11 @@ class Lab:
     def data(self) -> Source:
         """The data set."""
         return Source.of(self.scale.data, self.folder)
+
+    @cached_property
+    def new_tests(self) -> Source | None:
+        """CIFAR-10.1, if the data are CIFAR-10 and it is at hand."""
+        return at_hand("cifar10.1", self.folder) if self.data.name.startswith("cifar10") else None
 
     @property
     def tested(self) -> Threat:

@@ -13,6 +13,7 @@ DISTILL = "quoted from the discussion of the paper (Distill, 2019)"
 NOT_PRINTED = "not printed, or not known"
 
 TABLE_1 = {"D": 95.3, "D_rand": 63.3, "D_det": 43.7}  # test accuracy of standard training
+TABLE_1_RESTRICTED = {"D": 96.6, "D_rand": 87.9, "D_det": 64.4}  # on Restricted ImageNet
 FIGURE_2 = {  # trained how on what: standard accuracy, accuracy in L2 0.25; the figure prints bars, these are of table 7
     "standard on D": (95.25, 4.49),
     "adversarial on D": (90.83, 82.48),
@@ -33,7 +34,9 @@ NOISE = {  # appendix D.1: accuracy, in L2 0.25, in L2 0.5
 }
 ROBUSTIFIED = {"test set": 48.27, "robust test set": 62.49, "robust training set": 77.33}  # appendix D.3, in L2 0.25
 RELABELLED = {"standard model": (43.7, 16.2), "robust model": (25.2, 40.8)}  # appendix D.6: test labels y, and y + 1
+NEW_TESTS = {"D_rand": 55.0, "D_det": 44.0}  # appendix D.7
 LEAKAGE = {"D_rand": 23.5, "D_det": 6.81}  # Goh
+DIRECTIONS = {"ensemble": (-10.009, -1.571), "containment": (-10.854, -1.253)}  # Goh: log robustness, log usefulness
 BUGS = {  # Nakkiran, L2 2.5: attack success, targeted transfer, f' on (X, Y), f' on (X, Y + 1)
     "PGD": (99.9, 82.5, 33.2, 27.3),
     "without transfer": (99.3, 1.7, 2.8, 70.8),

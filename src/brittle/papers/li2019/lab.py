@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from brittle.attacks import Named, Threat, usual_sigma
-from brittle.ground import BrittleError
 from brittle.learning import (
     Adversarial,
     Atda,
@@ -17,11 +16,10 @@ from brittle.learning import (
     Recipe,
     Standard,
     Trades,
-    load,
 )
 from brittle.studies import Attack, Audit, Curve, Source, Train, Walk
 
-from ..paper import Figure
+from ..paper import Figure, at_hand
 from .printed import DEFENCES, HEADS, LATER, LATER_SAID, NORMS, ROWS, TABLE_1
 from .scales import Scale
 
@@ -190,12 +188,3 @@ class Lab:
         """Curvature of the natural net, and of each defence in Linf."""
         bent = {"natural net": self.natural} | {f"{name} Linf": self.defended[name, "Linf"] for name in DEFENCES}
         return {name: self.curve(model) for name, model in bent.items()}
-
-
-def at_hand(name: str, folder: Path | None) -> Source | None:
-    """A data set, if it is found without a download."""
-    try:
-        load(name, folder, download=False)
-    except BrittleError:
-        return None
-    return Source.of(name, folder)
