@@ -3,17 +3,19 @@
 #
 #   scripts/full.sh [SECONDS] [OUT]
 #
-# stops after SECONDS (default 590) and goes on from there when it is called again, until both are done. Everything it keeps
-# is under OUT (default runs/full): copy that folder back and forth where the machine is lent for a while only. Data are looked
-# up in $BRITTLE_DATA. Python packages come from the environment; what is missing is taken from OUT/wheels, if that is there.
+# It stops after SECONDS (default 590) with status 75, and goes on from there when it is called again, until both are done
+# (status 0); any other status is an error that calling again does not mend. Everything it keeps is under OUT (default runs/full,
+# seen from the repository): where a machine is lent for a while only, copy that folder back and forth. Data are looked up in
+# $BRITTLE_DATA. Python packages come from the environment; what is missing is taken from OUT/wheels, if that is there.
 set -euo pipefail
-seconds="${1:-590}" out="${2:-runs/full}"
 cd "$(dirname "$0")/.."
+seconds="${1:-590}" out="$(realpath -m "${2:-runs/full}")"
 mkdir -p "$out"
 ends=$(($(date +%s) + seconds))
 export BRITTLE_STORE="$out/store" PYTHONPATH="$PWD/src:$out/site${PYTHONPATH:+:$PYTHONPATH}"
-if [ -d "$out/wheels" ] && [ ! -d "$out/site" ]; then
-    python -m pip install -q --no-index --no-deps --target "$out/site" "$out"/wheels/*.whl
+if [ -d "$out/wheels" ] && [ ! -e "$out/site/.whole" ]; then
+    python -m pip install -q --no-index --no-deps --upgrade --target "$out/site" "$out"/wheels/*.whl
+    touch "$out/site/.whole"
 fi
 device="$(python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')"
 paper() { # name, then its parts
@@ -21,7 +23,11 @@ paper() { # name, then its parts
     [ "$left" -gt 20 ] || { echo "time is up; call again to go on"; exit 75; }
     timeout --signal=INT --kill-after=15 "$left" \
         python -m brittle.cli paper "$@" --scale full --device "$device" --out "$out/$1-full${2:+-$2}" || status=$?
-    [ "$status" -eq 0 ] || { echo "stopped ($status); call again to go on"; exit 75; }
+    case "$status" in
+        0) ;;
+        124 | 130 | 137) echo "stopped; call again to go on"; exit 75 ;;
+        *) exit "$status" ;;
+    esac
 }
 paper ilyas2019 figure-2 table-1 gaussian-model
 paper li2019

@@ -172,6 +172,23 @@ def test_the_representation_is_what_the_last_linear_layer_reads(digits_net: nn.M
     assert len(units(digits_net, x).names) == 256
 
 
+def test_layers_beside_a_batch_norm_are_what_they_say_though_others_are_folded() -> None:
+    torch.manual_seed(0)
+    net = build_net("quick", (3, 16, 16), 4)
+    net(torch.rand(32, 3, 16, 16))
+    net.eval()
+    x, said = torch.rand(3, 3, 16, 16), {}
+    layers = ("1.0.0", "1.0.1", "1.0.3")
+    for layer in layers:
+        net.get_submodule(layer).register_forward_hook(lambda module, given, out, layer=layer: said.update({layer: out}))
+    with torch.no_grad():
+        net(x)
+    for module in net.modules():
+        module._forward_hooks.clear()
+    for layer in layers:
+        assert torch.allclose(representation_of(net, x, layer)(x), said[layer].flatten(1), atol=1e-4), layer
+
+
 def test_models_without_a_representation_are_refused() -> None:
     x = torch.rand(2, 1, 8, 8)
     with pytest.raises(BrittleError, match="function or a program"):

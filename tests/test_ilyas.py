@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
@@ -38,9 +40,10 @@ def test_the_smoke_scale_measures_every_table_beside_what_is_printed(home: Path)
     assert printed["Table 1", "D_det", "test accuracy"] == 43.7
     assert printed["Figure 2", "standard on D_NR", "accuracy in L2:0.3"] == 0.82
     assert printed["D.6", "robust model", "test labels y + 1"] == 40.8
-    assert printed["Leakage", "D_det", "test accuracy through robust linear features"] == 6.81
+    assert printed["Leakage", "D_det", "through robust linear features"] == 6.81
     assert printed["Just bugs", "without transfer", "targeted transfer"] == 1.7
     assert printed["Mislabelled", "learned from its mistakes alone", "test accuracy"] == 49.7
+    assert printed["Leakage", "D_rand", "in all"] == 63.3
     tables = {"Figure 2", "Table 1", "D.1", "D.2", "D.3", "D.6", "Figure 3", "Leakage", "Just bugs", "Mislabelled"}
     assert {one["table"] for one in record["figures"]} == tables
     for one in record["figures"]:
@@ -93,8 +96,20 @@ def test_useful_fragile_directions_are_made_of_others(home: Path) -> None:
 def test_a_paper_goes_to_another_data_set_and_net() -> None:
     paper = ilyas2019("smoke", data="digits", net="small")
     assert {node.net for node in every(paper.nodes) if isinstance(node, Train)} == {"small", "mlp", "linear"}
+    assert any(figure.printed for figure in paper.figures)
     restricted = SCALES["full"].on("restricted:somewhere@64")
     assert (restricted.trained, restricted.eps, restricted.matched) == ("3", "3", (0, 2000, 1.0))
+
+
+def test_nothing_is_printed_beside_other_data(tmp_path: Path) -> None:
+    images = torch.randint(0, 256, (90, 1, 8, 8), dtype=torch.uint8)
+    held = {"images": images, "labels": torch.arange(90) % 3, "test_images": images[:30], "test_labels": torch.arange(30) % 3}
+    save_file(held, tmp_path / "three.safetensors")
+    paper = ilyas2019("smoke", data=f"tensors:{tmp_path / 'three.safetensors'}")
+    assert not any(figure.printed for figure in paper.figures)
+    assert "directions" not in paper.parts  # three classes have no number 9
+    (bars,) = [one for one in paper.exhibits if one.kind == "bars"]
+    assert bars.more["printed"] == {}
 
 
 def test_what_learns_a_made_set_needs_it_and_is_named_after_it() -> None:

@@ -8,7 +8,7 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import computed, data_of, json_of, plain_name
+from .files import computed, data_of, json_of
 from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Weights, count_of, threats_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def features(
     fresh: Fresh = False,
 ) -> None:
     """Measure how useful and how robustly useful features are."""
+    from brittle.ground import plain_name
     from brittle.report import write_features
     from brittle.studies import File, Score, Source, examples_of
 
@@ -63,7 +64,10 @@ def disentangle(
     model: Model,
     data: Data = None,
     make: Annotated[str, typer.Option("--make", help="D_R, D_NR, D_rand, D_det or D_mis")] = "D_NR",
-    threat: Annotated[str | None, typer.Option("--threat", help="of D_rand and D_det; default the data set's usual L2")] = None,
+    threat: Annotated[
+        str | None,
+        typer.Option("--threat", help="bounds D_rand and D_det; in it the model is tested first; default the data's usual L2"),
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="gradient steps; 1,000 for D_R and D_NR, 100 for others")] = None,
     step: Annotated[float | None, typer.Option("--step", help="their L2 length; default 0.1, or a fifth of eps")] = None,
     start: Annotated[str | None, typer.Option("--start", help="of D_R and D_NR: image or noise")] = None,
@@ -84,6 +88,7 @@ def disentangle(
     fresh: Fresh = False,
 ) -> None:
     """Make a data set of one kind of features; resumes after a kill."""
+    from brittle.ground import plain_name
     from brittle.studies import File, Make, Source
 
     from .show import as_json
@@ -144,15 +149,10 @@ def _shown(node: "Make", target: Path, tensors: bool, images: bool) -> None:
     """The contact sheet of a made set, and the set in the layouts asked for."""
     from brittle.learning import load, load_tensors, write_bytes, write_folder, write_released
     from brittle.report import sheet
+    from brittle.studies import beside
 
-    held, header = load_tensors(target / "set.safetensors")
-    split, classes = node.split(), header["classes"]
-    rows = held["row"][:SHOWN]
-    lines = [("made of", split.images[rows].numpy(), [classes[k] for k in split.labels[rows]])]
-    begun = held["start"][:SHOWN]
-    if int(begun.min()) >= 0:
-        lines.append(("started from", split.images[begun].numpy(), [classes[k] for k in split.labels[begun]]))
-    lines.append((node.label, held["images"][:SHOWN].numpy(), [classes[k] for k in held["labels"][:SHOWN]]))
+    held, _ = load_tensors(target / "set.safetensors")
+    lines = [(line.what, line.images.numpy(), line.labels) for line in beside(node, held, SHOWN)]
     title = f"{node.label} of {node.data.name}, made with {node.model.title}: images and their labels"
     write_bytes(target / "sheet.png", sheet(title, lines))
     if tensors:

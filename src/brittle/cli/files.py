@@ -20,11 +20,6 @@ def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
     raise BrittleError("say on which data set: --data mnist (see: brittle data)")
 
 
-def plain_name(text: str) -> str:
-    """`text` as a file name."""
-    return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in text).strip("-")
-
-
 def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -> Path:
     """Run a node, its progress shown; its results stand in the folder given back, which is `out` if there is one."""
     from brittle.studies import Store, running

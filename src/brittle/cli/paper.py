@@ -87,7 +87,7 @@ def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> 
     """Compute one node again beside the store; status 1 if a figure does not come back."""
     import tempfile
 
-    from brittle.papers import compared
+    from brittle.papers import accuracies, compared
     from brittle.studies import recompute
 
     from .show import follow_graph
@@ -96,6 +96,7 @@ def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> 
     found = [row for row in rows if row.key.startswith(key) and row.stored]
     if len(found) != 1:
         raise BrittleError(f"{len(found)} stored nodes have a key that begins with {key!r}; see the CSV files, or --plan --json")
+    accuracies(found[0].node, store)  # before anything is computed
     with tempfile.TemporaryDirectory() as folder:
         follow_graph(recompute(found[0].node, store, Path(folder), device))
         figures = compared(found[0].node, store, Path(folder))

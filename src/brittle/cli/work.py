@@ -9,7 +9,7 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import computed, copied, data_of, json_of, plain_name
+from .files import computed, copied, data_of, json_of
 from .options import Batch, Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Threats, Weights, count_of, seconds_of, threats_of
 
 
@@ -41,6 +41,7 @@ def train(
     fresh: Fresh = False,
 ) -> None:
     """Train a net into one file; resumes after a kill."""
+    from brittle.ground import plain_name
     from brittle.learning import Recipe, goal_named, load_net, usual_of
     from brittle.studies import File, Source, Train
 
@@ -84,6 +85,7 @@ def audit(
     fresh: Fresh = False,
 ) -> None:
     """Measure robust accuracy over threats; resumes after a kill."""
+    from brittle.ground import plain_name
     from brittle.report import read_run, write_page
     from brittle.studies import Audit, File, Source
 

@@ -7,6 +7,7 @@ from .gradients import eval_mode, grad_and_hessian, seeded, value_and_grad
 from .held import frozen
 from .noise import keys_of, normal, uniform
 from .norms import NORMS, Norm, norm_named
+from .text import plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "norm_named",
     "normal",
     "pick_device",
+    "plain_name",
     "seeded",
     "uniform",
     "value_and_grad",

@@ -57,6 +57,7 @@ def _folded(model: nn.Module) -> nn.Module:
         if isinstance(holder, nn.Sequential)
         for (before, conv), (after, norm) in pairwise(holder.named_children())
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and not norm.training and norm.track_running_stats
+        if not conv._forward_hooks and not norm._forward_hooks  # someone listens to what stands between them
     ]
     if not pairs:
         return model

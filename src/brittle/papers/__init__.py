@@ -2,9 +2,22 @@
 
 from .ilyas2019 import ilyas2019
 from .li2019 import li2019
-from .measure import compared, measured, tables
+from .measure import accuracies, compared, measured, tables
 from .paper import Exhibit, Figure, Finding, Paper, Statement
 
 PAPERS = {"ilyas2019": ilyas2019, "li2019": li2019}
 
-__all__ = ["PAPERS", "Exhibit", "Figure", "Finding", "Paper", "Statement", "compared", "ilyas2019", "li2019", "measured", "tables"]
+__all__ = [
+    "PAPERS",
+    "Exhibit",
+    "Figure",
+    "Finding",
+    "Paper",
+    "Statement",
+    "accuracies",
+    "compared",
+    "ilyas2019",
+    "li2019",
+    "measured",
+    "tables",
+]

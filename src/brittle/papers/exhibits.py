@@ -6,17 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.science import (
-    containment,
-    ensemble,
-    example,
-    fitted,
-    placed_at,
-    robust_likelihood,
-    singular_directions,
-    two_classes,
-)
-from brittle.studies import Attack, Make, Score
+from brittle.science import example, fitted, robust_likelihood
+from brittle.studies import Attack, Make, Score, beside
 
 from .paper import Exhibit, Results
 
@@ -64,16 +55,9 @@ def sets(one: Exhibit, results: Results) -> Shown:
     for count, (name, node) in enumerate(one.nodes.items()):
         if not isinstance(node, Make):
             raise TypeError(f"{node.title} makes no set")
-        held, split = results.tensors(node), node.split()
-        rows, starts = held["row"][:COLUMNS], held["start"][:COLUMNS]
-        names = [node.split().classes[int(label)] for label in held["labels"][:COLUMNS]]
-        lines = {"made of": split.images[rows]} | ({"started from": split.images[starts]} if int(starts.min()) >= 0 else {})
-        lines["made"] = held["images"][:COLUMNS]
-        told = {"made of": [split.classes[int(label)] for label in split.labels[rows]], "made": names}
-        if "started from" in lines:
-            told["started from"] = [split.classes[int(label)] for label in split.labels[starts]]
-        said.append({"set": name, "lines": [{"name": line, "labels": told[line]} for line in lines]})
-        images |= {f"{count}.{k}": tensor for k, tensor in enumerate(lines.values())}
+        lines = beside(node, results.tensors(node), COLUMNS)
+        said.append({"set": name, "lines": [{"name": line.what, "labels": line.labels} for line in lines]})
+        images |= {f"{count}.{k}": line.images for k, line in enumerate(lines)}
     return said, images
 
 
@@ -128,31 +112,9 @@ def gaussians(one: Exhibit, results: Results) -> Shown:
 
 
 def directions(one: Exhibit, results: Results) -> Shown:
-    """Where the singular vectors of `more["source"]`'s two classes stand, and two useful, fragile features made of them.
-
-    [log robustness, log usefulness] each, natural, of pixels in [0, 1]. The ensemble takes the more fragile half of all
-    directions; the containment hides the most useful of the ten most robust directions, with nine tenths of the variance, in the
-    least useful one of the fragile half.
-    """
-    data = one.more["source"].load().train
-    first, second = one.more["classes"]
-    task = two_classes(data.x(), data.labels, first, second)
-    lines = singular_directions(task)
-    placed = placed_at(lines, task)
-    half = len(lines) // 2
-    strong = int(placed.usefulness[:10].argmax())
-    weak = half + int(placed.usefulness[half:].argmin())
-    ratio = 3 * float((placed.robustness[weak] - placed.robustness[strong]).exp())
-    features = {
-        "ensemble": ensemble(lines, task, float(placed.robustness[half])),
-        "containment": containment(lines[strong], lines[weak], ratio / (1 + ratio)),
-    }
-    stands = {name: placed_at(feature, task) for name, feature in features.items()}
-    return {
-        "task": f"{data.classes[first]} against {data.classes[second]}, {len(task.y):,} images",
-        "points": torch.stack([placed.robustness, placed.usefulness], 1)[:: max(1, len(lines) // 400)].tolist(),
-        "made": {name: [float(at.robustness), float(at.usefulness)] for name, at in stands.items()},
-    }, {}
+    """Where the singular vectors of two classes' images stand, and two useful, fragile features made of them."""
+    (node,) = one.nodes.values()
+    return results.record_of(node), {}
 
 
 VERDICTS = ("robustly useful", "useful but not robust", "undecided", "useless")

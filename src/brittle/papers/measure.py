@@ -14,7 +14,7 @@ from brittle.ground import BrittleError, pick_device
 from brittle.studies import Node, Store, every, hash_of
 
 from .exhibits import KINDS
-from .paper import Figure, Paper, Results, Share, Statement, Verdict, plain_name, shares_of
+from .paper import Figure, Paper, Results, Share, Statement, Verdict, part_name, shares_of
 
 FORMAT = "brittle-paper/2"
 Images = dict[str, Tensor]
@@ -71,16 +71,21 @@ class Again(NamedTuple):
 
 
 def compared(node: Node, store: Store, folder: Path) -> list[Again]:
-    """The accuracies of a stored node beside those that `studies.recompute` left in `folder`.
+    """The accuracies of a stored node beside those that `studies.recompute` left in `folder`."""
+    (name,) = (name for name in node.results if name.endswith(".json"))
+    again = shares_of(json.loads((folder / name).read_text()))
+    return [Again(what, share, again[what]) for what, share in accuracies(node, store).items()]
+
+
+def accuracies(node: Node, store: Store) -> dict[str, Share]:
+    """The accuracies that a stored node holds, by what they are of.
 
     Raises:
-        BrittleError: a node without accuracies.
+        BrittleError: a node without any, such as a net.
     """
-    stored = Results(store).shares(node) if node.results[0].endswith(".json") else {}
-    if not stored:
+    if not (found := Results(store).shares(node)):
         raise BrittleError(f"{node.title} holds no accuracy to compare")
-    again = shares_of(json.loads((folder / node.results[0]).read_text()))
-    return [Again(what, share, again[what]) for what, share in stored.items()]
+    return found
 
 
 def _row(figure: Figure, results: Results, carries: bool) -> dict[str, Any]:
@@ -112,7 +117,7 @@ def tables(record: dict[str, Any]) -> dict[str, str]:
     files = {}
     for name in names:
         figures = [figure for figure in record["figures"] if figure["table"] == name]
-        plain = plain_name(name)
+        plain = part_name(name)
         files[f"{plain}.csv"], files[f"{plain}.tex"] = _csv(figures), _latex(figures)
     heads = ("name", "verdict", "evidence", "claim", "where", "rule")
     files["sentences.csv"] = _lines([heads, *([one[head] for head in heads] for one in record["statements"])])

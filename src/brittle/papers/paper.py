@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, plain_name
 from brittle.learning import load, load_tensors
 from brittle.studies import Node, Source, Store, hash_of
 
-READ = ("clean", "robust", "union", "shifted", "fooled", "same", "reached", "reached_8bit")  # shares in records of nodes
+READ = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")  # shares in records of nodes
 Verdict = Literal["agrees", "differs", "open"]
 Share = Mapping[str, Any]  # correct, n, accuracy, interval
 
@@ -168,7 +168,7 @@ class Paper:
     def parts(self) -> tuple[str, ...]:
         """The parts of the paper that can be asked for by name, such as "table-1"."""
         named = (*(one.table for one in self.figures), *(one.part for one in self.statements), *(one.part for one in self.exhibits))
-        return tuple(dict.fromkeys(map(plain_name, named)))
+        return tuple(dict.fromkeys(map(part_name, named)))
 
     def only(self, parts: Sequence[str]) -> "Paper":
         """The paper cut down to these parts; all of it for none.
@@ -182,9 +182,9 @@ class Paper:
             return self
         return replace(
             self,
-            figures=tuple(one for one in self.figures if plain_name(one.table) in parts),
-            statements=tuple(one for one in self.statements if plain_name(one.part) in parts),
-            exhibits=tuple(one for one in self.exhibits if plain_name(one.part) in parts),
+            figures=tuple(one for one in self.figures if part_name(one.table) in parts),
+            statements=tuple(one for one in self.statements if part_name(one.part) in parts),
+            exhibits=tuple(one for one in self.exhibits if part_name(one.part) in parts),
         )
 
     @property
@@ -195,9 +195,9 @@ class Paper:
         return list(dict.fromkeys(node for nodes in (*told, *shown) for node in nodes))
 
 
-def plain_name(part: str) -> str:
+def part_name(part: str) -> str:
     """A part's name as it is typed and as its files are called: "Table 1" is "table-1"."""
-    return "".join(letter if letter.isalnum() or letter == "." else "-" for letter in part.lower()).strip("-")
+    return plain_name(part).lower()
 
 
 def at_hand(name: str, folder: Path | None) -> Source | None:

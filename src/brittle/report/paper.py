@@ -9,7 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, plain_name
 
 from . import exhibits as drawings
 from . import figures
@@ -78,14 +78,9 @@ def _exhibit(one: dict[str, Any], count: int, images: Images) -> dict[str, Any]:
         for name, stack in images.items()
         if name.startswith(f"{count}.")
     }
-    name = f"{plain_of(one['part'])}-{plain_of(one['title'])}"
+    name = plain_name(f"{one['part']} {one['title']}").lower()
     svg = Markup(DRAWN[one["kind"]](one["data"], f"e{count}")) if one["kind"] in DRAWN else ""
     return {**one, "plain": name, "svg": svg, "pictures": mine}
-
-
-def plain_of(text: str) -> str:
-    """`text` as part of an address or of a file's name."""
-    return "-".join("".join(letter if letter.isalnum() else " " for letter in text.lower()).split())
 
 
 def _table(record: dict[str, Any], name: str) -> dict[str, Any]:
@@ -93,7 +88,7 @@ def _table(record: dict[str, Any], name: str) -> dict[str, Any]:
     counts = [sum(figure["verdict"] == verdict for figure in figures_) for verdict in ("agrees", "differs")]
     return {
         "name": name,
-        "plain": plain_of(name),
+        "plain": plain_name(name).lower(),
         "columns": list(dict.fromkeys(figure["column"] for figure in figures_)),
         "rows": list(dict.fromkeys(figure["row"] for figure in figures_)),
         "cells": {(figure["row"], figure["column"]): figure for figure in figures_},

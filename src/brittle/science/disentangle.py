@@ -1,6 +1,7 @@
 """Data sets made of one kind of feature: D_R, D_NR, D_rand, D_det of Ilyas et al. 2019, section 3, each checked as it is made."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,11 +11,11 @@ from torch import Tensor, nn
 from brittle.attacks import Threat, classes_of
 from brittle.audits import Proportion, mean_interval
 from brittle.ground import BrittleError
-from brittle.learning import Split, accuracy
+from brittle.learning import Split, accuracy, default_augment
 
-from .making import MAKES, Making, Task
+from .making import EPS, MAKES, Making, Matched, Task
 
-PART = 250  # images made at once
+PART = {"cpu": 250, "cuda": 2000}  # images made at once
 LOOKED_AT = 200  # images on which the source model is tested first
 ROUNDING = 1e-5  # of sizes, relative
 
@@ -42,9 +43,10 @@ class Part(NamedTuple):
     after: Tensor
 
 
-def parts_of(count: int) -> list[slice]:
+def parts_of(count: int, device: torch.device | str = "cpu") -> list[slice]:
     """The parts of a set of `count` images, in order; one is the same whichever were made before it."""
-    return [slice(start, min(start + PART, count)) for start in range(0, count, PART)]
+    size = PART.get(torch.device(device).type, PART["cpu"])
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def make_part(
@@ -68,9 +70,10 @@ def make_part(
     starts = cycle(len(split), seed)[which]
     wanted = making.targets(split.labels, len(split.classes), seed)[which]
     here, there = split.take(which).to(device), split.take(starts).to(device)
-    made = making.moved(model, Task(here.x(), here.labels, there.x(), wanted.to(device)), others, seed)
+    augment = default_augment(split.name.partition("/")[0])
+    made = making.moved(model, Task(here.x(), here.labels, there.x(), wanted.to(device), augment), others, seed)
     kept = (made.x * 255).round().to(torch.uint8)
-    threat, delta = making.threat or Threat("L2", "0"), made.x.double() - made.origin.double()
+    threat, delta = making.threat or Threat("L2", "0"), made.x.cpu().double() - made.origin.cpu().double()
     rows = torch.arange(len(split))[which][made.rows.cpu()]
     begun = starts[made.rows.cpu()] if made.starts else torch.full_like(rows, -1)
     flat = made.x.flatten(1)
@@ -81,8 +84,8 @@ def make_part(
         "start": begun,
         "size": threat.size(delta),
         "inside": ((flat >= 0) & (flat <= 1)).all(1),
-        "answers": classes_of(model, made.x),
-        "answers_8bit": classes_of(model, kept.float() / 255),
+        "answers": classes_of(model, made.x) if len(made.x) else made.labels,
+        "answers_8bit": classes_of(model, kept.float() / 255) if len(made.x) else made.labels.clone(),
         "before": made.before,
         "after": made.after.clone(),  # where none is matched it is `before` itself, which a file cannot hold twice
     }
@@ -118,7 +121,7 @@ def checked(whole: Part, making: Making, classes: Sequence[str], seed: int = 0) 
     def share(said: Tensor) -> dict[str, Any]:
         return Proportion(int((said == whole.labels).sum()), len(said)).record()
 
-    matched = bool(whole.after.isfinite().all())
+    matched = isinstance(making, Matched)
     return {
         "n": len(whole.labels),
         "size": {"mean": float(whole.size.mean()), "largest": float(whole.size.max())},
@@ -146,7 +149,7 @@ def source_checked(name: str, model: nn.Module, split: Split, threat: Threat) ->
     warning, told = None, f"{robust:.0%} under PGD-10 in {threat}, {clean:.0%} clean"
     if name == "D_R" and robust < 0.5 * clean:
         warning = f"the model is not robust ({told}); D_R will hold non-robust features"
-    if name != "D_R" and robust > 0.5 * clean:
+    if name not in ("D_R", "D_mis") and threat.radius > 0 and robust > 0.5 * clean:
         warning = f"the model is robust ({told}); it uses few non-robust features"
     return {"clean": clean, "robust": robust, "threat": str(threat), "n": len(few), "warning": warning}
 
@@ -165,6 +168,7 @@ def disentangle(
     split: Split,
     *,
     makings: Mapping[str, Making] | None = None,
+    threat: Threat = EPS,
     seed: int = 0,
 ) -> dict[str, MadeSet]:
     """The sets D_R, D_NR, D_rand and D_det of `split`.
@@ -175,6 +179,7 @@ def disentangle(
     Args:
         robust, standard: modules that take images in [0, 1], on the device of `split`.
         makings: the constructions by name; default: the paper's settings for CIFAR-10, of the four names.
+        threat: in which the source models are tested first; what does not fit is in each record's `source`, and warned of.
     Returns:
         Each set by its name; images rounded to 8 bits.
     Raises:
@@ -183,15 +188,14 @@ def disentangle(
     Source: Ilyas et al. 2019, section 3, appendix C.4 and C.5.
     """
     wanted = makings or {name: MAKES[name] for name in ("D_R", "D_NR", "D_rand", "D_det")}
-    return {name: _whole(name, robust if name == "D_R" else standard, split, making, seed) for name, making in wanted.items()}
+    sources = {name: robust if name == "D_R" else standard for name in wanted}
+    return {name: _whole(name, sources[name], split, making, threat, seed) for name, making in wanted.items()}
 
 
-def _whole(name: str, model: nn.Module, split: Split, making: Making, seed: int) -> MadeSet:
-    def each() -> Iterator[Part]:
-        for which in parts_of(len(split)):
-            yield make_part(model, split, making, which, seed=seed, device=split.images.device)
-
-    whole = joined(list(each()))
-    return MadeSet(
-        Split(whole.images, whole.labels, split.classes, f"{split.name} {name}"), checked(whole, making, split.classes, seed)
-    )
+def _whole(name: str, model: nn.Module, split: Split, making: Making, threat: Threat, seed: int) -> MadeSet:
+    source, place = source_checked(name, model, split, threat), split.images.device
+    if source["warning"]:
+        warnings.warn(f"{name}: {source['warning']}", stacklevel=3)
+    whole = joined([make_part(model, split, making, which, seed=seed, device=place) for which in parts_of(len(split), place)])
+    made = Split(whole.images, whole.labels, split.classes, f"{split.name} {name}")
+    return MadeSet(made, checked(whole, making, split.classes, seed) | {"source": source})

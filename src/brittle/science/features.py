@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import Threat, logits_of, pgd
 from brittle.audits import Interval, mean_interval
-from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, frozen
+from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, frozen, full_float32
 from brittle.learning import Split
 
 from .representation import representation_of
@@ -36,9 +36,9 @@ class Features:
     weights: Tensor | None = None
 
     def __call__(self, x: Images, batch: int = 250) -> Values:
-        """The values [B, F], without gradient."""
+        """The values [B, F] on the CPU, without gradient."""
         with self.session() as f, torch.no_grad():
-            return torch.cat([f(part) for part in torch.split(x, batch)])
+            return torch.cat([f(part).cpu() for part in torch.split(x, batch)])
 
 
 def units(model: Any, x: Images, layer: str | None = None) -> Features:
@@ -53,7 +53,7 @@ def logits(model: Any, classes: Sequence[str]) -> Features:
 
     @contextmanager
     def session() -> Iterator[Callable[[Images], Values]]:
-        with eval_mode(model):
+        with eval_mode(model), full_float32():
             held = frozen(model)
             yield lambda x: logits_of(held(x)).float()
 
@@ -75,7 +75,7 @@ def random_projections(shape: Sequence[int], count: int, seed: int = 0) -> Featu
 
 def principal_components(x: Images, count: int) -> Features:
     """The `count` principal components of some images [B, *S], the most variable first."""
-    flat = x.flatten(1).double()
+    flat = x.flatten(1).cpu().double()
     _, _, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
     kept = directions[:count]
     return linear(kept.view(-1, *x.shape[1:]).float(), [f"component {k}" for k in range(len(kept))])
@@ -147,7 +147,7 @@ def usefulness(
         raise BrittleError(f"usefulness needs 20 images at least, not {len(split)}")
     half = len(split) // 2
     known, asked = split.take(half), split.take(slice(half, None))
-    worth = _chosen(features(known.x()), known.labels, len(split.classes))
+    worth = _chosen(features(known.x()), known.labels.cpu(), len(split.classes))
     found = _useful(features, asked, worth, split.classes, seed)
     found.sort(key=lambda one: -one.rho.mean)
     wanted = [one for one in found if one.rho.low > LEAST]
@@ -189,7 +189,7 @@ def _chosen(values: Values, y: Labels, classes: int) -> _Worth:
 
 
 def _useful(features: Features, asked: Split, worth: _Worth, classes: Sequence[str], seed: int) -> list[Usefulness]:
-    held = worth.signed(features(asked.x()), asked.labels).cpu().numpy()
+    held = worth.signed(features(asked.x()), asked.labels.cpu()).numpy()
     return [
         Usefulness(
             name,
@@ -209,22 +209,22 @@ def _worst(
     features: Features, asked: Split, worth: _Worth, one: Usefulness, threat: Threat, steps: int, seed: int, classes: Sequence[str]
 ) -> Interval:
     """E[inf y f(x + delta)] of one feature."""
-    x, y, k = asked.x(), asked.labels, one.index
+    x, y, k = asked.x(), asked.labels.cpu(), one.index
     own = (y == worth.target[k]).long()
     if features.weights is not None:
-        x, weight = x.double(), features.weights[k].to(x).double()
+        x, weight = x.cpu().double(), features.weights[k].cpu().double()
         slope = weight * torch.where(own == 1, 1.0, -1.0).view(-1, *[1] * weight.dim()) * one.sign
         values = ((x + threat.lowest(x, slope)) * weight).flatten(1).sum(1)
-        return mean_interval(worth.signed(values, y, k).cpu().numpy(), seed)
+        return mean_interval(worth.signed(values, y, k).numpy(), seed)
     with features.session() as f:
 
         def harm(x: Images, own: Labels) -> PerExample:
             value = f(x)[:, k]
             return torch.where(own == 1, -value, value) * one.sign
 
-        found = pgd(harm, threat, steps=steps, seed=seed).run(x, own)
-    values = torch.where(own == 1, -found.margin, found.margin) * one.sign
-    return mean_interval(worth.signed(values, y, k).cpu().numpy(), seed)
+        margin = pgd(harm, threat, steps=steps, seed=seed).run(x, own.to(x.device)).margin.cpu()
+    values = torch.where(own == 1, -margin, margin) * one.sign
+    return mean_interval(worth.signed(values, y, k).numpy(), seed)
 
 
 def _judged(one: Usefulness) -> Usefulness:

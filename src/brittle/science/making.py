@@ -1,7 +1,7 @@
 """How a made data set comes to be: the constructions of Ilyas et al. 2019, section 3, as frozen data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -32,12 +32,14 @@ EPS = Threat("L2", "0.5")  # of the paper, on CIFAR-10
 
 
 class Task(NamedTuple):
-    """What one part is made from: images and labels [B], an unrelated image for each [B, *S], the label wanted [B]."""
+    """What one part is made from: images and labels [B], an unrelated image for each [B, *S], the label wanted [B]; and how images
+    of these data are usually augmented."""
 
     x: Images
     y: Labels
     start: Images
     target: Labels
+    augment: Augment
 
 
 class Moved(NamedTuple):
@@ -126,7 +128,10 @@ class Matched:
                 return Seen(near, near.detach(), torch.zeros_like(near, dtype=torch.bool))
 
             path = walk(see, start, none, start=start, rule=rule, allow=_pixels, estimate=at_point, steps=self.steps)
-            return best_of(path).x
+            found = best_of(path)
+        if broken := int(found.margin.isnan().sum()):
+            raise BrittleError(f"the model's representation is NaN on {broken} of {len(x)} images; nothing can be matched to it")
+        return found.x
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class Targeted:
     Attributes:
         wanted: `random` makes D_rand (t uniform over all classes), `shift` makes D_det (t = y + 1 mod C).
         threat, steps, step: of the targeted PGD, which starts at the image itself.
-        copies: gradients are averaged over so many shifted and mirrored copies; 1: the image as it is.
+        copies: gradients are averaged over so many copies, augmented as the data usually are; 1: the image as it is.
         transfers: if false, the perturbation is kept from meaning anything to the other models that are handed in.
     Cost: `steps` x `copies` gradients (`steps` of each other model), one forward pass.
     Source: Ilyas et al. 2019, appendix C.5 and Figure 6 (L2 eps 0.5, step 0.1, 100 iterations on CIFAR-10); without transfer:
@@ -171,7 +176,11 @@ class Targeted:
     def moved(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> Moved:
         rule, none = chain(direction(self.threat), scale(self.step)), torch.full(task.y.shape, torch.nan)
         if self.transfers:
-            estimate = augmented(Augment(4, True), self.copies, seed) if self.copies > 1 else at_point
+            if self.copies > 1 and task.augment == Augment():
+                raise BrittleError(
+                    "these data are not usually augmented, so copies of an image would all be the same; leave copies at 1"
+                )
+            estimate = augmented(task.augment, self.copies, seed) if self.copies > 1 else at_point
             objective, labels = toward(model, precision="fast"), task.target
             attack = climbing(
                 "targeted", objective, self.threat, rule, steps=self.steps, start="clean", seed=seed, estimate=estimate
@@ -179,7 +188,8 @@ class Targeted:
         else:
             alone, labels = without_transfer(model, others, precision="fast"), torch.stack([task.y, task.target], 1)
             attack = climbing("without transfer", alone, self.threat, rule, steps=self.steps, start="clean", seed=seed)
-        return Moved(attack(task.x, labels), task.target, torch.arange(len(none)), task.x, False, none, none)
+        moved = replace(attack, batch=len(task.x))(task.x, labels)
+        return Moved(moved, task.target, torch.arange(len(none)), task.x, False, none, none)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The representation of a model: what its last linear layer reads, or what a named layer says."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError, Images, eval_mode, fast_dtype, frozen
+from brittle.ground import BrittleError, Images, eval_mode, fast_dtype, frozen, full_float32
 
 Vectors = Float[Tensor, "B D"]
 Represent = Callable[[Images], Vectors]
@@ -55,7 +55,7 @@ class Representation:
             return caught[-1].flatten(1).to(x.dtype)
 
         try:
-            with eval_mode(self.model):
+            with eval_mode(self.model), nullcontext() if precision == "fast" else full_float32():
                 yield represent
         finally:
             handle.remove()

@@ -54,7 +54,7 @@ def plan(nodes: Iterable[Node], store: Store, device: str = "auto") -> list[Plan
     for node in every(nodes):
         key = hash_of(node)
         folder, warning = store.read(key)
-        seconds = 0.0 if folder else node.gradients * _pace(*_net_of(node), device)
+        seconds = node.gradients * _pace(*_net_of(node), device) if node.gradients and not folder else 0.0
         rows.append(Planned(node, key, folder is not None, node.gradients, seconds, warning))
     return rows
 
@@ -115,7 +115,7 @@ def _pace(net: str, shape: tuple[int, ...], classes: int, device: str) -> float:
 
 def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", jobs: int = 1) -> Iterator[Moved]:
     """Compute what is not stored yet. Interrupted, it goes on: finished nodes stay, a training loses at most 20 seconds, an audit
-    the piece at hand, an attack or a walk begins again.
+    the piece at hand, an attack and a made set the batch at hand, a walk begins again.
 
     Args:
         planned: as `plan` gives it.

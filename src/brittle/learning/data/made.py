@@ -35,7 +35,7 @@ def read_made(name: str, path: Path) -> DataSet:
 
     It is named after its source, as in "cifar10 (D_R)", whose statistics and augmentation it takes over. A folder with tensors
     as the authors released them is tested on CIFAR-10's test images if they are called `CIFAR_ims` and `CIFAR_lab`, else on a
-    fifth of its own.
+    fifth of its own, which its name then says.
 
     Raises:
         BrittleError: no made set there, or a damaged one.
@@ -63,6 +63,7 @@ def _released(name: str, path: Path) -> DataSet:
 
     images, labels = read_released(name, path)
     if not (path / "CIFAR_ims").exists():
-        return assemble(name, tuple(map(str, range(int(labels.max()) + 1))), (images, labels), None)
+        classes = tuple(map(str, range(int(labels.max()) + 1)))
+        return assemble(f"{name} (released, tested on itself)", classes, (images, labels), None)
     test = load("cifar10").test
     return assemble("cifar10 (released)", test.classes, (images, labels), (test.images, test.labels))

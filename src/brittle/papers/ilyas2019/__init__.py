@@ -3,11 +3,12 @@
 The text of the paper's appendices is known in part only; how sure each printed figure is stands beside it.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 from brittle.ground import BrittleError
-from brittle.studies import Node
+from brittle.studies import Directions, Node
 
 from ..paper import Exhibit, Paper
 from .lab import D_DET, D_RAND, Lab
@@ -84,7 +85,7 @@ def _exhibits(lab: Lab) -> tuple[Exhibit, ...]:
             "Four trainings",
             f"Accuracy and accuracy in {lab.tested} with 95 % intervals; ticks are the printed figures.",
             {name: lab.judged(model) for name, model in four(lab).items()},
-            {"printed": FIGURE_2},
+            {"printed": FIGURE_2 if lab.scale.compared else {}},
         ),
         Exhibit("sets", "Figure 2", "The made sets", "The first examples of each, beside the images that they were made of.", made),
         Exhibit(
@@ -111,18 +112,7 @@ def _exhibits(lab: Lab) -> tuple[Exhibit, ...]:
             "The units before the last layer of both nets: the higher, the more an adversary leaves of a unit's use.",
             {"standard net": lab.score(lab.standard), "robust net": lab.score(lab.robust)},
         ),
-        Exhibit(
-            "directions",
-            "Directions",
-            "Linear features by usefulness and robustness",
-            "Goh's picture: singular vectors of the images of two classes; further left is more fragile. Two made features are "
-            "useful and fragile: the ensemble of all fragile directions, and a useless direction that contains a useful one. "
-            "Goh prints "
-            + " and ".join(f"{name} at ({x:g}, {y:g})" for name, (x, y) in DIRECTIONS.items())
-            + ", of truck against frog, in units of pixels that he does not say.",
-            {},
-            {"source": lab.data, "classes": CLASSES},
-        ),
+        *_directions(lab),
         Exhibit(
             "gaussians",
             THEOREMS,
@@ -136,24 +126,55 @@ def _exhibits(lab: Lab) -> tuple[Exhibit, ...]:
     )
 
 
+def _directions(lab: Lab) -> tuple[Exhibit, ...]:
+    """Goh's picture, on data that have his classes by number, and images small enough to decompose."""
+    data = lab.data.load()
+    if len(data.classes) <= max(CLASSES) or math.prod(data.shape) > 4096:
+        return ()
+    return (
+        Exhibit(
+            "directions",
+            "Directions",
+            "Linear features by usefulness and robustness",
+            "Goh's picture: singular vectors of the images of two classes; further left is more fragile. Two made features are "
+            "useful and fragile: the ensemble of all fragile directions, and a useless direction that contains a useful one. "
+            "Goh prints "
+            + " and ".join(f"{name} at ({x:g}, {y:g})" for name, (x, y) in DIRECTIONS.items())
+            + ", of truck against frog, in units of pixels that he does not say.",
+            {"directions": Directions(lab.data, *CLASSES)},
+        ),
+    )
+
+
 def _deviations(lab: Lab, seeds: int) -> tuple[str, ...]:
-    scale = lab.scale
+    scale, data = lab.scale, lab.data.load()
     matched, targeted = scale.matched, scale.targeted
     told = [
-        f"{scale.net} on {scale.data}; the paper: ResNet-50 on CIFAR-10 (and Restricted ImageNet, which is not measured here).",
-        f"D_R and D_NR: {matched[0] or 'all'} images, {matched[1]} steps of {matched[2]:g} (paper: all, 1,000 of 0.1).",
+        f"{scale.net} on {lab.data.name}; the paper: ResNet-50, CIFAR-10 and Restricted ImageNet.",
+        f"Sets are made of the {len(data.train):,} images that are left when validation is held out, and a tenth of "
+        f"each set is held "
+        "out again: nothing is chosen on test images. They are kept in 8 bits.",
+        f"D_R and D_NR: {matched[0] or 'all'} images, {matched[1]} steps of {matched[2]:g} (paper: all, 1,000 of 0.1; "
+        f"on Restricted "
+        "ImageNet 2,000 of 1); the closest point is kept, not the last, and gradients are the model's own behind its last ReLU.",
         f"D_rand and D_det: {targeted[0] or 'all'} images, L2 {scale.eps}, {targeted[1]} steps of {targeted[2]:g} "
-        f"(paper: all, L2 0.5, "
-        "100 of 0.1).",
+        f"(paper: all, L2 0.5, 100 "
+        "of 0.1; on Restricted ImageNet L2 3); the best point is kept, not the last.",
         f"Trainings: {scale.natural.epochs:g} epochs on the data, {scale.robust.epochs:g} adversarial ones with "
         f"{scale.inner} steps in L2 "
-        f"{scale.trained}, {scale.learned.epochs:g} on made sets; the paper does not say how many.",
-        "Made sets are kept in 8 bits; a tenth of each is held out for validation.",
+        f"{scale.trained}, {scale.learned.epochs:g} on made sets, all with one recipe ({scale.learned.optimizer}, lr "
+        f"{scale.learned.lr:g}); the paper searches learning rate, batch and augmentation for each set and does not say "
+        f"how long. Shifts "
+        "and mirrored images where the data usually have them; no jitter, no rotation.",
         f"Robust accuracy: PGD-{scale.steps} on {scale.n:,} test images, a success where any point of the walk fools, "
-        f"verified in float32.",
-        "Perturbations that do not transfer are told from fewer other nets than Nakkiran's ten.",
+        f"verified in float32; "
+        f"the strongest attacks take {scale.long:,} steps, of the usual length (the paper searches it, up to 2,500 steps).",
+        f"Perturbations that do not transfer are told from {scale.bugs[4]} other nets (Nakkiran: ten), in L2 "
+        f"{scale.bugs[0]} (2.5).",
         *(() if lab.new_tests else ("D.7 is left out: CIFAR-10.1 is not at hand (brittle data cifar10.1 says how to get it).",)),
-        "Restricted ImageNet (D.8) takes --data restricted:PATH@SIDE with the user's own ImageNet; it was not at hand here.",
+        "D.8 is this paper with --data restricted:PATH@SIDE and the user's own ImageNet; in which size it tests there "
+        "is not known (here "
+        "L2 1.5).",
         "One training of each net: intervals hold the error of the test sample alone."
         if seeds == 1
         else f"{seeds} trainings of each net: an interval is the hull of theirs.",

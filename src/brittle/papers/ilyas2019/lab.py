@@ -115,11 +115,15 @@ class Lab:
         )
         return Transfer(attack, self.other(net, 30))
 
+    @cached_property
+    def linear(self) -> Train:
+        """A linear net trained to be robust: Goh's source of robust features."""
+        goal = Adversarial((self.tested,), Inner(steps=self.scale.inner, start="clean"))
+        return self.train(self.data, self.scale.linear, "linear", goal)
+
     def leak(self, wanted: str) -> Leak:
-        """What a linear classifier learns of a made set through a robust linear net."""
-        inner = Inner(steps=self.scale.inner, start="clean")
-        goal = Adversarial((self.tested,), inner)
-        return Leak(self.train(self.data, self.scale.other, "linear", goal, seed=40), self.targeted(wanted), self.seed)
+        """What a linear classifier learns of a made set through the robust linear net."""
+        return Leak(self.linear, self.targeted(wanted))
 
     def score(self, model: Train) -> Score:
         """The feature plane of a net's last units."""

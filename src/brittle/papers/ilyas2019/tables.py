@@ -1,6 +1,7 @@
 """The tables of the paper and of its discussion: which node measures which printed figure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from brittle.attacks import Named
 from brittle.studies import Make, Node, Train
@@ -9,11 +10,16 @@ from ..paper import Figure
 from . import printed
 from .lab import D_DET, D_RAND, Lab
 
+QUOTED_ROWS = ("D_R from noise", "D_NR from images")  # of appendix D.1, their first two figures
+
 
 def figures(lab: Lab) -> list[Figure]:
-    """All tables at the lab's scale."""
+    """All tables. On other data than the paper's nothing is printed beside them but Table 1 of Restricted ImageNet."""
     rows = [*figure_2(lab), *table_1(lab), *noise(lab), *attacked(lab), *robustified(lab), *relabelled(lab)]
     rows += [*new_tests(lab), *transfers(lab), *leakage(lab), *bugs(lab), *mislabelled(lab)]
+    if not lab.scale.compared:
+        kept = ("Table 1",) if _restricted(lab) else ()
+        rows = [row if row.table in kept else replace(row, printed=None, certainty=printed.NOT_PRINTED, slack=None) for row in rows]
     if lab.scale.beside:
         beside = Lab(lab.scale.beside, lab.folder, lab.seed)
         rows += [*figure_2(beside, "Figure 2 on MNIST"), *table_1(beside, "Table 1 on MNIST")]
@@ -37,7 +43,7 @@ def three(lab: Lab) -> dict[str, Train]:
 
 
 def figure_2(lab: Lab, table: str = "Figure 2") -> Iterator[Figure]:
-    ours = table == "Figure 2" and not _restricted(lab)
+    ours = table == "Figure 2"
     for name, model in four(lab).items():
         for k, (column, read) in enumerate((("standard accuracy", "clean"), (f"accuracy in {lab.tested}", "robust"))):
             value = printed.FIGURE_2[name][k] if ours else None
@@ -68,7 +74,7 @@ def noise(lab: Lab) -> Iterator[Figure]:
             (f"in {lab.larger}", lab.larger, "robust"),
         )
         for k, (column, threat, read) in enumerate(reads):
-            said = printed.TABLE_7.format(80)
+            said = printed.QUOTED if name in QUOTED_ROWS and k < 2 else printed.appendix("Table 7", 80)
             yield Figure("D.1", name, column, values[k], said, (lab.judged(model, threat),), read, lab.scale.slack)
 
 
@@ -97,7 +103,7 @@ def robustified(lab: Lab) -> Iterator[Figure]:
     model, test = lab.learned(train), lab.matched("D_R", part="test", n=lab.scale.n)
     on: dict[str, Make | None] = {"test set": None, "robust test set": test, "robust training set": train}
     for name, data in on.items():
-        value, said = printed.ROBUSTIFIED[name], printed.TABLE_7.replace("7", "8").format(80)
+        value, said = printed.ROBUSTIFIED[name], printed.appendix("Table 8", 80)
         yield Figure(
             "D.3", name, f"accuracy in {lab.tested}", value, said, (lab.judged(model, data=data),), "robust", lab.scale.slack
         )
@@ -108,7 +114,7 @@ def relabelled(lab: Lab) -> Iterator[Figure]:
     for name, source in (("standard model", lab.standard), ("robust model", lab.robust)):
         node = lab.answered(lab.learned(lab.targeted(D_DET, source)))
         for k, (column, read) in enumerate((("test labels y", "clean"), ("test labels y + 1", "shifted"))):
-            said = printed.TABLE_7.replace("7", "9").format(85)
+            said = printed.appendix("Table 9", 85)
             yield Figure("D.6", name, column, printed.RELABELLED[name][k], said, (node,), read, lab.scale.slack)
 
 
@@ -134,12 +140,15 @@ def transfers(lab: Lab) -> Iterator[Figure]:
 
 
 def leakage(lab: Lab) -> Iterator[Figure]:
-    """Goh's test: what robust features alone tell about the labels of D_rand and D_det."""
+    """Goh's test: what robust linear features alone tell about the labels of D_rand and D_det, beside what all features tell."""
+    columns = ("through robust linear features", "in all")
     for name, wanted in (("D_rand", D_RAND), ("D_det", D_DET)):
-        yield Figure(
-            "Leakage", name, "test accuracy through robust linear features", printed.LEAKAGE[name], printed.DISTILL,
-            (lab.leak(wanted),), "clean", lab.scale.slack,
-        )  # fmt: skip
+        nodes: tuple[Node, ...] = (lab.leak(wanted), lab.answered(three(lab)[name]))
+        for column, node, value in zip(columns, nodes, printed.LEAKAGE[name], strict=True):
+            yield Figure("Leakage", name, column, value, printed.DISTILL, (node,), "clean", lab.scale.slack)
+    for column, read in (("test accuracy", "clean"), (f"accuracy in {lab.tested}", "robust")):
+        node = lab.judged(lab.linear)
+        yield Figure("Leakage", "the robust linear net", column, None, printed.NOT_PRINTED, (node,), read, None)
 
 
 def bugs(lab: Lab) -> Iterator[Figure]:

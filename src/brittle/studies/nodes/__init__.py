@@ -4,8 +4,8 @@ from .asking import Answer, Leak, Transfer
 from .attacking import Attack, Walk
 from .auditing import Audit, Curve
 from .common import File, Model, Node, Source, Step, Work, examples_of, placed
-from .making import Make, asked
-from .scoring import Score
+from .making import Make, asked, beside
+from .scoring import Directions, Score
 from .training import Train
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Attack",
     "Audit",
     "Curve",
+    "Directions",
     "File",
     "Leak",
     "Make",
@@ -26,6 +27,7 @@ __all__ = [
     "Walk",
     "Work",
     "asked",
+    "beside",
     "examples_of",
     "placed",
 ]

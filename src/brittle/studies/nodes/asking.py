@@ -66,7 +66,7 @@ class Answer:
 class Transfer:
     """How often images that turned one model turn another, which is right on the clean ones. Result: `transfer.json`.
 
-    `fooled` is the share of any wrong answer, `same` that of the first model's wrong answer.
+    `fooled` is the share of wrong answers, whichever.
     """
 
     attack: Attack
@@ -99,8 +99,8 @@ class Transfer:
         split, model = self.attack.data.source.load().test.take(len(found["wrong"])), placed(loaded, device)
         clean, moved = (classes_of(model, x.to(place)).cpu() for x in (split.x(), found["x_adv"]))
         asked = found["broken"] & ~found["wrong"] & (clean == split.labels)
-        fooled, same = asked & (moved != split.labels), asked & (moved == found["answers"])
-        record = {name: Proportion(int(got.sum()), int(asked.sum())).record() for name, got in (("fooled", fooled), ("same", same))}
+        fooled = Proportion(int((asked & (moved != split.labels)).sum()), int(asked.sum()))
+        record = {"fooled": fooled.record()}
         facts = about(loaded, split, self.attack.data.source)
         write_json(folder / "transfer.json", record | facts | made(device, started, self.attack.seed))
         return True
@@ -112,7 +112,6 @@ class Leak:
 
     model: Model
     data: Make
-    seed: int = 0
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -2,16 +2,35 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from brittle.attacks import Attack as Search
 from brittle.attacks import Named, Threat, against, classes_of, session
 from brittle.audits import Proportion, mean_interval, verify
 from brittle.ground import BrittleError, pick_device
-from brittle.learning import save_tensors
+from brittle.learning import Split, save_tensors
 
-from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
+from .common import (
+    Model,
+    Node,
+    Source,
+    Step,
+    Work,
+    about,
+    bits_of,
+    examples_of,
+    made,
+    model_of,
+    needed,
+    part_of,
+    placed,
+    write_json,
+)
 from .making import Data, asked, asked_of, needed_for
 
 
@@ -49,21 +68,16 @@ class Attack:
         place, started = pick_device(device), time.monotonic()
         model = placed(loaded, device)
         attack = self.attack.build(self.attack.objective(model), self.threat, self.seed)
-        images, broken, wrong, answers = [], [], [], []
+        parts: list[dict[str, Tensor]] = []
         for start in range(0, len(split), self.batch):
-            part = split.take(slice(start, start + self.batch)).to(place)
-            x, y = part.x(), part.labels
-            x_adv = attack(x, y)
-            with session(against(model)) as see, torch.no_grad():
-                wrong.append(see(x, y).fooled.cpu())
-            answers.append(classes_of(model, x_adv).cpu())
-            broken.append(verify(model, self.threat, x, x_adv, y).broken.cpu() | wrong[-1])
-            images.append(x_adv.cpu())
-            left = Proportion(int((~torch.cat(broken)).sum()), start + len(x))
-            yield Step(start + len(x), len(split), f"{left} withstand")
-        tensors = {"x_adv": images, "broken": broken, "wrong": wrong, "answers": answers}
-        save_tensors(folder / "attack.safetensors", {name: torch.cat(parts) for name, parts in tensors.items()}, {})
-        right = int((~torch.cat(wrong)).sum())
+            which = slice(start, min(start + self.batch, len(split)))
+            tried = partial(self.tried, attack, model, split.take(which).to(place))
+            parts.append(part_of(folder, f"{bits_of(place)}-{which.start}-{which.stop}", tried))
+            left = Proportion(sum(int((~part["broken"]).sum()) for part in parts), which.stop)
+            yield Step(which.stop, len(split), f"{left} withstand")
+        whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        save_tensors(folder / "attack.safetensors", whole, {})
+        right = int((~whole["wrong"]).sum())
         record = {
             "attack": attack.name,
             "threat": str(self.threat),
@@ -72,6 +86,15 @@ class Attack:
         }
         write_json(folder / "attack.json", record | about(loaded, split, self.data.source) | made(device, started, self.seed))
         return True
+
+    def tried(self, attack: Search, model: Any, part: Split) -> dict[str, Tensor]:
+        """What the attack finds on some images, verified, and whether they were wrong when clean."""
+        x, y = part.x(), part.labels
+        x_adv = attack(x, y)
+        with session(against(model)) as see, torch.no_grad():
+            wrong = see(x, y).fooled
+        broken = verify(model, self.threat, x, x_adv, y).broken | wrong
+        return {"x_adv": x_adv, "broken": broken, "wrong": wrong, "answers": classes_of(model, x_adv)}
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from brittle.audits import circumstances
-from brittle.ground import pick_device
-from brittle.learning import DataSet, Loaded, Split, load, load_model, write_bytes
+from brittle.ground import fast_dtype, pick_device
+from brittle.learning import DataSet, Loaded, Split, load, load_model, load_tensors, save_tensors, write_bytes
 
 
 class Step(NamedTuple):
@@ -163,6 +164,19 @@ def placed(loaded: Loaded, device: str) -> Any:
 def made(device: str, started: float, seed: int) -> dict[str, Any]:
     """How a record was made: hardware, versions, seed, command, and the seconds since `started` (monotonic)."""
     return {"run": circumstances(pick_device(device), time.monotonic() - started, seed)}
+
+
+def bits_of(place: torch.device) -> str:
+    """What decides the bits of a computation beside its declaration: work begun under another name is begun again."""
+    return f"{torch.__version__}-{place.type}-{fast_dtype(place.type)}".replace("torch.", "")
+
+
+def part_of(folder: Path, name: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """A part of a node's work: what an earlier run left of it in `folder`, or computed now and left there."""
+    path = folder / "parts" / f"{name}.safetensors"
+    if not path.exists():
+        save_tensors(path, compute(), {})
+    return load_tensors(path)[0]
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:

@@ -1,16 +1,37 @@
 """The node that makes a data set."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
 
 from brittle.attacks import Threat
 from brittle.ground import pick_device
-from brittle.learning import Split, load_tensors, save_tensors, write_made
+from brittle.learning import Split, load_tensors, write_made
 from brittle.science import Making, Part, checked, joined, make_part, parts_of, source_checked
 
 from ..declare import declaration_of, hash_of
-from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
+from .common import (
+    Model,
+    Node,
+    Source,
+    Step,
+    Work,
+    about,
+    bits_of,
+    examples_of,
+    made,
+    model_of,
+    needed,
+    part_of,
+    placed,
+    write_json,
+)
 
 
 @dataclass(frozen=True)
@@ -77,13 +98,12 @@ class Make:
         model, others, split = placed(loaded, device), [placed(other, device) for other in rest], self.split()
         source = source_checked(self.label, model, split.take(slice(0, 200)).to(place), self.threat)
         parts: list[Part] = []
-        for k, which in enumerate(parts_of(len(split))):
+        for which in parts_of(len(split), place):
             yield Step(which.start, len(split), source["warning"] or f"{self.label}: {which.start} images")
-            path = folder / "parts" / f"{k:05}.safetensors"
-            if not path.exists():
-                part = make_part(model, split, self.making, which, seed=self.seed, others=others, device=place)
-                save_tensors(path, part._asdict(), {})
-            parts.append(Part(**load_tensors(path)[0]))
+            kept = part_of(
+                folder, f"{bits_of(place)}-{which.start}-{which.stop}", partial(self.made, model, split, which, others, place)
+            )
+            parts.append(Part(**kept))
         whole = joined(parts)
         found = checked(whole, self.making, split.classes, self.seed)
         told = {
@@ -100,6 +120,10 @@ class Make:
         record = told | found | {"source": source} | about(loaded, split, self.data)
         write_json(folder / "set.json", record | made(device, started, self.seed))
         return True
+
+    def made(self, model: Any, split: Split, which: slice, others: Sequence[Any], place: torch.device) -> dict[str, Tensor]:
+        """One part of the set."""
+        return make_part(model, split, self.making, which, seed=self.seed, others=others, device=place)._asdict()
 
 
 Data = Source | Make
@@ -122,3 +146,29 @@ def asked(data: Data, folder: Path, n: int) -> Split:
 def asked_of(data: Data, n: int) -> int:
     """How many images those are, about, before anything is made."""
     return n or len(data.split() if isinstance(data, Make) else data.load().test)
+
+
+class Line(NamedTuple):
+    """A row of images on a contact sheet: what they are, uint8 [k, C, H, W], the names of their labels."""
+
+    what: str
+    images: Tensor
+    labels: list[str]
+
+
+def beside(node: Make, made: Mapping[str, Tensor], count: int) -> list[Line]:
+    """The first images of a made set below those that they were made of and, where they were matched, started from.
+
+    Args:
+        made: the tensors of the set: `images`, `labels`, and for each image its `row` in the source and its `start` (or -1).
+    """
+    split, names = node.split(), node.split().classes
+
+    def line(what: str, images: Tensor, labels: Tensor) -> Line:
+        return Line(what, images, [names[label] for label in labels.tolist()])
+
+    rows, starts = made["row"][:count], made["start"][:count]
+    lines = [line("made of", split.images[rows], split.labels[rows])]
+    if int(starts.min()) >= 0:
+        lines.append(line("started from", split.images[starts], split.labels[starts]))
+    return [*lines, line(node.label, made["images"][:count], made["labels"][:count])]

@@ -1,4 +1,4 @@
-"""The node that asks how useful and how robustly useful features are."""
+"""The nodes that ask how useful and how robustly useful features are."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,20 @@ import torch
 from brittle.attacks import Threat
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import Split
-from brittle.science import Features, Usefulness, logits, principal_components, random_projections, units, usefulness
+from brittle.science import (
+    Features,
+    Usefulness,
+    containment,
+    ensemble,
+    logits,
+    placed_at,
+    principal_components,
+    random_projections,
+    singular_directions,
+    two_classes,
+    units,
+    usefulness,
+)
 
 from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
 
@@ -59,7 +72,7 @@ class Score:
 
     @property
     def gradients(self) -> float:
-        return float(self.attacked * self.steps * min(500, (self.n or len(self.data.load().test)) // 2))
+        return float((self.attacked or 512) * self.steps * min(500, (self.n or len(self.data.load().test)) // 2))
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         started, loaded, split = time.monotonic(), model_of(self.model, inputs), examples_of(self.data, self.n)
@@ -93,7 +106,56 @@ def telling(features: Features, part: Split, found: list[Usefulness]) -> dict[st
     values = features(part.x())
     verdicts = dict.fromkeys(one.verdict for one in found)
     shown = [one for verdict in verdicts for one in [one for one in found if one.verdict == verdict][:SHOWN]]
-    return {
-        str(one.index): torch.argsort(one.sign * values[:, one.index], descending=True, stable=True)[:IMAGES].tolist()
-        for one in shown
-    }
+    return {str(one.index): torch.argsort(values[:, one.index], descending=True, stable=True)[:IMAGES].tolist() for one in shown}
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Usefulness and robustness of the singular vectors of two classes' images, and of two features made of them.
+
+    Result: `directions.json`, with [log robustness, log usefulness] of each, natural, of pixels in [0, 1]. The ensemble takes the
+    more fragile half of all directions; the containment hides the most useful of the ten most robust directions, with nine tenths
+    of the variance, in the least useful one of the fragile half.
+    """
+
+    data: Source
+    first: int
+    second: int
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("directions.json",)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return ()
+
+    @property
+    def title(self) -> str:
+        return f"singular directions of {self.data.name}, classes {self.first} and {self.second}"
+
+    @property
+    def gradients(self) -> float:
+        return 0.0  # one singular value decomposition on the CPU
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        started, data = time.monotonic(), self.data.load().train
+        yield Step(0, 1, "a singular value decomposition")
+        task = two_classes(data.x(), data.labels, self.first, self.second)
+        lines = singular_directions(task)
+        placed = placed_at(lines, task)
+        half = len(lines) // 2
+        strong, weak = int(placed.usefulness[:10].argmax()), half + int(placed.usefulness[half:].argmin())
+        ratio = 3 * float((placed.robustness[weak] - placed.robustness[strong]).exp())
+        made_of = {
+            "ensemble": ensemble(lines, task, float(placed.robustness[half])),
+            "containment": containment(lines[strong], lines[weak], ratio / (1 + ratio)),
+        }
+        stands = {name: placed_at(feature, task) for name, feature in made_of.items()}
+        record = {
+            "task": f"{data.classes[self.first]} against {data.classes[self.second]}, {len(task.y):,} images",
+            "points": torch.stack([placed.robustness, placed.usefulness], 1)[:: max(1, len(lines) // 400)].tolist(),
+            "made": {name: [float(at.robustness), float(at.usefulness)] for name, at in stands.items()},
+        }
+        write_json(folder / "directions.json", record | made(device, started, 0))
+        return True

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from brittle.ground import BrittleError, fast_dtype, pick_device
+from brittle.ground import BrittleError, pick_device
 from brittle.learning import Goal, Recipe, build_net, load, save_net, statistics_of, train
 from brittle.learning.training import history_of
 
 from ..declare import hash_of
-from .common import Model, Node, Source, Step, Work, made, model_of, needed
+from .common import Model, Node, Source, Step, Work, bits_of, made, model_of, needed
 from .making import Make
 
 
@@ -61,8 +61,7 @@ class Train:
         static = [model for model in models if isinstance(model, nn.Module)]
         if len(static) < len(models):
             raise BrittleError("a static net must be a module, not a function or a compiled program")
-        kind = f"{torch.__version__}-{fast_dtype(pick_device(device).type)}".replace("torch.", "")
-        state = folder / f"training-{kind}.safetensors"  # other bits elsewhere: begin again there
+        state = folder / f"training-{bits_of(pick_device(device))}.safetensors"  # other bits elsewhere: begin again there
         alarms, said, loss = [], "", ""
         work = train(net, data, self.goal, self.recipe, seed=self.seed, static=static, probe=probe, state_file=state, device=device)
         for event in work:
