@@ -74,7 +74,7 @@ SCALES = {
     "laptop": Scale(
         "laptop", "mnist", ("madry", "trades"), ("small", "madry"), *MNIST, 5, 0.8, 0.4, 64, 1.5e-3,
         n=500, averaged=100, audited=100, attack_steps=40, draws=20, effort="quick", slack=8,
-        remark=Remark("cifar10", "small", "8/255", "0.5", 5, 0.6, 100),
+        remark=Remark("cifar10", "quick", "8/255", "0.5", 5, 0.6, 100),
     ),
     "full": Scale(
         "full", "mnist", ("madry", "trades"), ("small", "madry"), *MNIST, 40, 20, 15, 128, 1e-3,
