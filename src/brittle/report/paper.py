@@ -27,7 +27,7 @@ DRAWN: dict[str, Callable[[Any, str], str]] = {
     "gaussians": drawings.gaussians,
 }
 
-VERDICTS = {"agrees": ("good", "=", "agrees"), "differs": ("bad", "≠", "differs"), "open": ("none", "–", "not compared")}
+VERDICTS = {"agrees": ("good", "=", "agrees"), "differs": ("bad", "≠", "differs"), "open": ("none", "–", "undecided")}
 CURVED = (("gradient", "gradient length"), ("eigenvalue", "top eigenvalue"), ("linearity", "linearity error"))
 
 
