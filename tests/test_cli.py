@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from brittle.studies import Store
+from conftest import Run
 
 
 def files(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 import brittle.cli.theory  # noqa: F401 - it joins the verb to the app
-from brittle import cli
+from brittle import cli, report
 from brittle.ground import BrittleError
-from brittle.report.gaussian import two_gaussians
 from brittle.science.gaussian import (
     Gaussians,
     adversarial_gap,
@@ -27,6 +26,12 @@ from brittle.science.gaussian import (
 )
 from brittle.science.gaussian_training import adversarial_training, multiplier, robust_loss
 from brittle.science.toy import judged, linear_training, plain_and_robust, toy
+
+
+def two_gaussians(truth: Gaussians, eps: Sequence[float]) -> str:
+    """The figure as a file of its own."""
+    return report.standing(report.two_gaussians(truth, eps))
+
 
 Numbers = NDArray[np.float64]
 DRAWS = 4000

@@ -173,7 +173,7 @@ def test_a_collapse_of_robust_accuracy_raises_the_alarm() -> None:
 
     torch.manual_seed(0)
     net = build_net("mlp", (1, 8, 8), 10)
-    event = _validated(net, few().validation, Adversarial((Linf(0.3),)), Progress(1, 1, 0.1, 0.1), [{"robust": 0.9}])
+    event = _validated(net, few().validation, None, Adversarial((Linf(0.3),)), Progress(1, 1, 0.1, 0.1), [{"robust": 0.9}])
     assert event.alarm is not None
     assert "catastrophic overfitting" in event.alarm
 

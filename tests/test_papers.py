@@ -154,7 +154,7 @@ def test_a_part_runs_its_own_nodes_alone(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_without_its_data_the_remark_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("brittle.papers.li2019.lab.at_hand", lambda name, folder: None)
+    monkeypatch.setattr(sys.modules["brittle.papers.li2019.lab"], "at_hand", lambda name, folder: None)
     paper = li2019("smoke")
     assert "cifar-10" not in paper.parts
     assert any("remark is left out" in one for one in paper.deviations)

@@ -45,11 +45,11 @@ def gaussian(
     if out:
         from json import dumps
 
-        from brittle.report.gaussian import two_gaussians
+        from brittle.report import standing, two_gaussians
 
         written(out / "gaussian.json", dumps(record, indent=1) + "\n")
         try:
-            written(out / "gaussian.svg", two_gaussians(truth, [fit.eps for fit in fits]))
+            written(out / "gaussian.svg", standing(two_gaussians(truth, [fit.eps for fit in fits])))
         except BrittleError as error:
             console.print(f"[yellow]note:[/] no gaussian.svg: {error}", soft_wrap=True)
     if json:

@@ -4,6 +4,7 @@
 """
 
 from .features import write_features
+from .figures import standing
 from .gaussian import two_gaussians
 from .page import page, write_page
 from .paper import read_paper, write_paper
@@ -17,6 +18,7 @@ __all__ = [
     "read_paper",
     "read_run",
     "sheet",
+    "standing",
     "two_gaussians",
     "write_features",
     "write_page",

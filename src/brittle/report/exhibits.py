@@ -171,5 +171,4 @@ def gaussians(shown: Record, name: str) -> str:
     from .gaussian import two_gaussians
 
     truth = Gaussians(np.array(shown["mu"]), np.array(shown["sigma"]))
-    drawn = two_gaussians(truth, [fit["eps"] for fit in shown["fits"]], name=name)
-    return drawn.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
+    return two_gaussians(truth, [fit["eps"] for fit in shown["fits"]], name=name)

@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from . import exhibits
+from . import exhibits, figures
 from .drawing import GREY, WIDTH, drawing, inline, panel
 from .page import template, write_text
 from .pictures import picture
@@ -32,7 +32,7 @@ def write_features(record: dict[str, Any], images: NDArray[Any], folder: Path) -
         images: the test images [N, C, H, W], uint8, that its `telling` rows count in.
     """
     drawn = plane(record["features"], record["threat"], "plane")
-    write_text(drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n", folder / "features.svg")
+    write_text(figures.standing(drawn), folder / "features.svg")
     groups = {verdict: [one for one in record["features"] if one["verdict"] == verdict] for verdict, *_ in exhibits.VERDICTS}
     text = template("features.html.j2").render(
         record=record,

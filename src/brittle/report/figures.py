@@ -186,6 +186,11 @@ def _of(point: Record, k: int) -> float:
     return float((point["mean"], *point["interval"])[k])
 
 
+def standing(drawn: str) -> str:
+    """A drawing as a file of its own, which needs its namespace; inside a page it does not."""
+    return str.replace(str(drawn), "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
+
+
 def training(history: Sequence[Record], name: str) -> str:
     """Clean and robust accuracy above the loss, epoch by epoch; '' without a history."""
     if not history:

@@ -69,8 +69,7 @@ def two_gaussians(truth: Gaussians, eps: Sequence[float] = (0.0, 1.0, 10.0), nam
             if i == len(fits) - 1:
                 axes.set_xlabel(directions)
         told = "; ".join(f"{_words(fit)}, condition number {fit.learned.condition:.3g}" for fit in fits)
-        drawn = inline(figure, name, f"Two Gaussians and what robust likelihood learns of them. {told}.")
-    return drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        return inline(figure, name, f"Two Gaussians and what robust likelihood learns of them. {told}.")
 
 
 def _plane(truth: Gaussians) -> tuple[Plane, str]:

@@ -44,8 +44,7 @@ def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
     exhibits = [_exhibit(one, count, images) for count, one in enumerate(record["exhibits"])]
     for one in exhibits:
         if one["svg"]:
-            standing = one["svg"].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-            write_text(standing + "\n", folder / f"{one['plain']}.svg")
+            write_text(figures.standing(one["svg"]), folder / f"{one['plain']}.svg")
     text = template("paper.html.j2").render(
         record=record,
         tables=[_table(record, name) for name in dict.fromkeys(figure["table"] for figure in record["figures"])],
