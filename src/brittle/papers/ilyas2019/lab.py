@@ -94,8 +94,9 @@ class Lab:
         return self.make("D_mis", self.train(self.data, recipe, seed=20), Mislabelled(), 0)
 
     def learned(self, data: Make, net: str | None = None) -> Train:
-        """A net that learned a made set."""
-        return self.train(data, self.scale.learned, net)
+        """A net that learned a made set; mistakes, which are real images and many, as the data themselves are learned."""
+        mistakes = isinstance(data.making, Mislabelled)
+        return self.train(data, self.scale.natural if mistakes else self.scale.learned, net)
 
     def judged(
         self, model: Train, threat: Threat | None = None, attack: Named | None = None, data: Source | Make | None = None
