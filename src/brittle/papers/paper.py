@@ -100,6 +100,11 @@ class Finding(NamedTuple):
     evidence: str
 
 
+def ruled(said: str, holds: Sequence[bool], fails: Sequence[bool]) -> Finding:
+    """Agreement where everything holds, disagreement where something fails, else open; `said` is the evidence."""
+    return Finding("agrees" if all(holds) else "differs" if any(fails) else "open", said)
+
+
 @dataclass(frozen=True)
 class Statement:
     """A sentence of a paper's argument, as a test.

@@ -22,7 +22,7 @@ from brittle.science import (
 )
 from brittle.studies import Node
 
-from ..paper import Finding, Results, Share, Statement
+from ..paper import Finding, Results, Share, Statement, ruled
 from .lab import D_DET, D_RAND, Lab
 from .tables import four, strongest, three
 
@@ -192,14 +192,14 @@ class _Judge:
     def suffice(self, results: Results) -> Finding:
         shares = {name: results.share(self.lab.answered(model), "clean") for name, model in three(self.lab).items()}
         asked = [shares["D_rand"], shares["D_det"]]
-        return _ruled(_told(shares), [_low(one) > self.chance for one in asked], [_high(one) < self.chance for one in asked])
+        return ruled(_told(shares), [_low(one) > self.chance for one in asked], [_high(one) < self.chance for one in asked])
 
     def robust_features(self, results: Results) -> Finding:
         on_d, _, on_r, on_nr = self.four()
         d, r, nr = (results.share(node, "robust") for node in (on_d, on_r, on_nr))
         clean = results.share(on_r, "clean")
         said = f"robust accuracy {_told({'D': d, 'D_R': r, 'D_NR': nr})}; accuracy of D_R {_percent(clean)}"
-        return _ruled(
+        return ruled(
             said, [_low(r) > _high(d), _low(r) > _high(nr), _low(clean) > self.chance], [_high(r) < _low(d), _high(r) < _low(nr)]
         )
 
@@ -209,7 +209,7 @@ class _Judge:
         robust = {name: results.share(node, "robust") for name, node in (("D_R", on_r), ("D_NR", on_nr))}
         said = f"accuracy {_told({'D': d, 'D_NR': nr})}; robust accuracy {_told(robust)}"
         holds = [_low(nr) > d["accuracy"] / 2, _high(robust["D_NR"]) < _low(robust["D_R"])]
-        return _ruled(said, holds, [_high(nr) < d["accuracy"] / 2, _low(robust["D_NR"]) > _high(robust["D_R"])])
+        return ruled(said, holds, [_high(nr) < d["accuracy"] / 2, _low(robust["D_NR"]) > _high(robust["D_R"])])
 
     def no_masking(self, results: Results) -> Finding:
         withstood = [~results.tensors(node)["broken"] for node in self.strong()]
@@ -218,7 +218,7 @@ class _Judge:
         drop = mean_interval(lost.numpy(), self.lab.seed)
         taken = f"{100 * drop.mean:.1f} [{100 * drop.low:.1f}, {100 * drop.high:.1f}]"
         said = f"{_told(shares)}; together they take {taken} points more than the first"
-        return _ruled(said, [drop.high <= 0.02], [drop.low > 0.02])
+        return ruled(said, [drop.high <= 0.02], [drop.low > 0.02])
 
     def transfer(self, results: Results) -> Finding:
         nodes, count = self.transfers(), len(self.lab.scale.nets)
@@ -230,7 +230,7 @@ class _Judge:
         said = (
             f"over {count} architectures the rank correlation is {line.rank:.2f} (one-sided p {line.p:.2g}), slope {line.slope:.2f}"
         )
-        return _ruled(said, [line.rank > 0, line.p < 0.05], [line.rank < 0])
+        return ruled(said, [line.rank > 0, line.p < 0.05], [line.rank < 0])
 
     def associations(self, results: Results) -> Finding:
         of_standard, of_robust = self.relabelled()
@@ -240,12 +240,12 @@ class _Judge:
             for said, read in (("y", "clean"), ("y + 1", "shifted"))
         }
         a, b, c, d = shares.values()
-        return _ruled(_told(shares), [_low(a) > _high(b), _high(c) < _low(d)], [_high(a) < _low(b), _low(c) > _high(d)])
+        return ruled(_told(shares), [_low(a) > _high(b), _high(c) < _low(d)], [_high(a) < _low(b), _low(c) > _high(d)])
 
     def leakage(self, results: Results) -> Finding:
         shares = {name: results.share(self.lab.leak(name_), "clean") for name, name_ in (("D_rand", D_RAND), ("D_det", D_DET))}
         det, rarest = shares["D_det"], float(self._counts.min() / self._counts.sum())
-        return _ruled(_told(shares), [_high(det) < rarest], [_low(det) > self.chance])
+        return ruled(_told(shares), [_high(det) < rarest], [_low(det) > self.chance])
 
     def just_bugs(self, results: Results) -> Finding:
         nodes = self.perturbed()
@@ -257,11 +257,11 @@ class _Judge:
         said = f"success {_told(reached)}; transfer {_told(moved)}; learned, on the test set {_told(learned)}"
         ours = [one["without transfer"] for one in (reached, moved, learned)]
         holds = [_low(ours[0]) > 0.5, _high(ours[1]) < _low(moved["PGD"]), _low(ours[2]) <= self.chance]
-        return _ruled(said, holds, [_high(ours[0]) < 0.5, _low(ours[1]) > _high(moved["PGD"]), _low(ours[2]) > self.chance])
+        return ruled(said, holds, [_high(ours[0]) < 0.5, _low(ours[1]) > _high(moved["PGD"]), _low(ours[2]) > self.chance])
 
     def mistakes(self, results: Results) -> Finding:
         share = results.share(self.lab.answered(self.lab.learned(self.lab.mislabelled())), "clean")
-        return _ruled(_percent(share), [_low(share) > self.chance], [_high(share) < self.chance])
+        return ruled(_percent(share), [_low(share) > self.chance], [_high(share) < self.chance])
 
     def toy(self, results: Results) -> Finding:
         plain, robust = plain_and_robust()
@@ -270,7 +270,7 @@ class _Judge:
             f"robust weights {_numbers(robust.weights)}: clean {robust.clean:.1%}, robust {robust.robust:.1%}"
         )
         holds = [plain.clean == 1, robust.clean == 1, robust.robust == 1, plain.robust < 1, robust.weights[1] == 0]
-        return _ruled(said, holds, [not one for one in holds])
+        return ruled(said, holds, [not one for one in holds])
 
     def theorems(self, results: Results) -> Finding:
         truth, budgets = example(), (0.0, 1.0, 10.0)
@@ -287,7 +287,7 @@ class _Judge:
             f"{_numbers(tuple(worst))}"
         )
         holds = [abs(errors) < 4, away < 1e-3, bool((np.diff(worst) > 0).all()), bool((np.diff(conditions) < 0).all())]
-        return _ruled(said, holds, [not one for one in holds])
+        return ruled(said, holds, [not one for one in holds])
 
 
 def _gap_in_errors(truth: Gaussians, samples: NDArray[np.float64]) -> float:
@@ -317,8 +317,3 @@ def _told(shares: dict[str, Share]) -> str:
 
 def _numbers(values: tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{value:.2g}" for value in values) + ")"
-
-
-def _ruled(said: str, holds: list[bool], fails: list[bool]) -> Finding:
-    """Agreement where all hold, disagreement where one fails, else open."""
-    return Finding("agrees" if all(holds) else "differs" if any(fails) else "open", said)

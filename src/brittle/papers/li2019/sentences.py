@@ -8,7 +8,7 @@ from torch import Tensor
 from brittle.audits import Interval, Proportion, mean_interval
 from brittle.studies import Node
 
-from ..paper import Finding, Results, Statement
+from ..paper import Finding, Results, Statement, ruled
 from .lab import Lab
 from .printed import DEFENCES, NORMS, ROWS
 
@@ -115,7 +115,7 @@ class _Judge:
         )
         holds = [trades["interval"][1] < natural["interval"][0], madry["high"] < plain["low"]]
         fails = [trades["interval"][0] > natural["interval"][1], madry["low"] > plain["high"]]
-        return _ruled(said, holds, fails)
+        return ruled(said, holds, fails)
 
     def longer(self, results: Results) -> Finding:
         plain, averaged = (results.record_of(self.walks[name])["points"] for name in ("TRADES, PGD", "TRADES, S-O"))
@@ -127,7 +127,7 @@ class _Judge:
     def overstated(self, results: Results) -> Finding:
         gap, count = self.gap(results, "TRADES", "Linf", "L2"), self.lab.scale.averaged
         said = f"on the same {count} images PGD - S-O is {_points(gap)} points"
-        return _ruled(said, [gap.low > 0], [gap.high < 0])
+        return ruled(said, [gap.low > 0], [gap.high < 0])
 
     def falls(self, results: Results) -> Finding:
         shares = {}
@@ -136,7 +136,7 @@ class _Judge:
             shares[f"{name} {norm} under {row}"] = results.share(node, "robust")
         said = "; ".join(f"{where} {Proportion(one['correct'], one['n'])}" for where, one in shares.items())
         ends = [one["interval"] for one in shares.values()]
-        return _ruled(said, [high < 0.35 for _, high in ends], [low > 0.35 for low, _ in ends])
+        return ruled(said, [high < 0.35 for _, high in ends], [low > 0.35 for low, _ in ends])
 
     def mixing(self, results: Results) -> Finding:
         def worst(name: str, norm: str) -> Proportion:
@@ -150,13 +150,13 @@ class _Judge:
             for name, one in mixed.items()
         )
         ends = [one.interval for one in mixed.values()]
-        return _ruled(said, [high < 0.5 for _, high in ends], [low > 0.5 for low, _ in ends])
+        return ruled(said, [high < 0.5 for _, high in ends], [low > 0.5 for low, _ in ends])
 
     def together(self, results: Results) -> Finding:
         gaps = {f"{norm} net in {end}": self.gap(results, "Ensemble", norm, end) for norm in NORMS for end in ("L2", "Linf")}
         said = "PGD - S-O in points: " + "; ".join(f"{where} {_points(gap)}" for where, gap in gaps.items())
         holds = [max(-gap.low, gap.high) < 0.05 for gap in gaps.values()]
-        return _ruled(said, holds, [max(gap.low, -gap.high) > 0.05 for gap in gaps.values()])
+        return ruled(said, holds, [max(gap.low, -gap.high) > 0.05 for gap in gaps.values()])
 
     def remarked(self) -> Statement:
         """The remark on CIFAR-10."""
@@ -174,13 +174,8 @@ class _Judge:
     def remark(self, results: Results) -> Finding:
         gap = self._apart(*(~results.tensors(self.lab.remark(row))["broken"] for row in ("PGD L2", "S-O L2")))
         said = f"on the same {self.lab.scale.remark.n} images PGD - S-O in L2 is {_points(gap)} points"
-        return _ruled(said, [gap.high < 0.1], [gap.low > 0.1])
+        return ruled(said, [gap.high < 0.1], [gap.low > 0.1])
 
 
 def _points(gap: Interval) -> str:
     return f"{100 * gap.mean:.1f} [{100 * gap.low:.1f}, {100 * gap.high:.1f}]"
-
-
-def _ruled(said: str, holds: list[bool], fails: list[bool]) -> Finding:
-    """Agreement where every interval is on the right side, disagreement where one is wholly on the wrong side, else open."""
-    return Finding("agrees" if all(holds) else "differs" if any(fails) else "open", said)
