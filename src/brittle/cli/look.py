@@ -149,7 +149,7 @@ def nets(json: Json = False) -> None:
     """List the networks."""
     from brittle.learning import NETS
 
-    _listed({name: kind.what for name, kind in NETS.items()}, json)
+    _listed({name: f"{kind.what}; its representation: --layer {kind.representation}" for name, kind in NETS.items()}, json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ NETS = {
     "linear": Kind("one linear layer", plain.linear, "1.0"),
     "mlp": Kind("two hidden layers of 256", plain.mlp, "1.4"),
     "small": Kind("four 3x3 convolutions, batch norm: quick on a CPU, 8x8 to 32x32", plain.small, "1.2"),
-    "quick": Kind("a strided and three 3x3 convolutions, batch norm: a quarter of small's cost", plain.quick, "1.0", smallest=4),
+    "quick": Kind("a strided and three 3x3 convolutions, batch norm: about half of small's cost", plain.quick, "1.0", smallest=4),
     "madry": Kind("Madry et al. 2018, MNIST: conv 32-64 5x5, dense 1024", plain.madry, "1.2"),
     "trades": Kind("SmallCNN of TRADES (Zhang et al. 2019), MNIST: 4 conv, 3 dense, dropout", plain.trades, "1.1.4"),
     "resnet9": Kind("ResNet-9 (Page 2018), CIFAR: the quickest good one", residual.resnet9, "1.0", smallest=8),

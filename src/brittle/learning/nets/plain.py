@@ -7,10 +7,12 @@ from .common import Shape, conv_norm, too_small, with_head
 
 
 def linear(shape: Shape, classes: int) -> nn.Module:
+    """One linear layer on the flattened image."""
     return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
 
 
 def mlp(shape: Shape, classes: int) -> nn.Module:
+    """Two hidden layers of 256."""
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(shape[0] * shape[1] * shape[2], 256),
@@ -22,6 +24,8 @@ def mlp(shape: Shape, classes: int) -> nn.Module:
 
 
 def small(shape: Shape, classes: int) -> nn.Module:
+    """Four 3x3 convolutions of 32 to 128 channels with batch norm, max-pooled to 2x2: a representation of 512."""
+
     def block(inside: int, outside: int) -> list[nn.Module]:
         return [*conv_norm(inside, outside), nn.MaxPool2d(2), nn.ReLU()]
 
@@ -30,6 +34,8 @@ def small(shape: Shape, classes: int) -> nn.Module:
 
 
 def quick(shape: Shape, classes: int) -> nn.Module:
+    """A 4x4 convolution of stride 2 and three 3x3 ones, 32 to 128 channels, batch norm: a representation of 512."""
+
     def block(inside: int, outside: int) -> list[nn.Module]:
         return [*conv_norm(inside, outside), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU()]
 
@@ -39,6 +45,7 @@ def quick(shape: Shape, classes: int) -> nn.Module:
 
 
 def madry(shape: Shape, classes: int) -> nn.Module:
+    """Two 5x5 convolutions of 32 and 64 channels, max-pooled, and 1024 units. Source: Madry et al. 2018, their code for MNIST."""
     body = nn.Sequential(
         nn.Conv2d(shape[0], 32, 5, padding=2),
         nn.MaxPool2d(2),  # before the ReLU: the same function, at a quarter of its cost
@@ -52,6 +59,7 @@ def madry(shape: Shape, classes: int) -> nn.Module:
 
 
 def trades(shape: Shape, classes: int) -> nn.Module:
+    """Four 3x3 convolutions and three linear layers with dropout. Source: SmallCNN in the code of Zhang et al. 2019."""
     body = nn.Sequential(
         nn.Conv2d(shape[0], 32, 3),
         nn.ReLU(),

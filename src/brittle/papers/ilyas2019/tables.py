@@ -43,6 +43,7 @@ def three(lab: Lab) -> dict[str, Train]:
 
 
 def figure_2(lab: Lab, table: str = "Figure 2") -> Iterator[Figure]:
+    """Clean and robust accuracy of the four trainings; under another `table` nothing stands beside them."""
     ours = table == "Figure 2"
     for name, model in four(lab).items():
         for k, (column, read) in enumerate((("standard accuracy", "clean"), (f"accuracy in {lab.tested}", "robust"))):
@@ -52,6 +53,7 @@ def figure_2(lab: Lab, table: str = "Figure 2") -> Iterator[Figure]:
 
 
 def table_1(lab: Lab, table: str = "Table 1") -> Iterator[Figure]:
+    """Test accuracy of the three trainings; under another `table` nothing stands beside them."""
     ours, values = table == "Table 1", printed.TABLE_1_RESTRICTED if _restricted(lab) else printed.TABLE_1
     for name, model in three(lab).items():
         value, certainty = (values[name], printed.QUOTED) if ours else (None, printed.NOT_PRINTED)
@@ -170,18 +172,7 @@ def mislabelled(lab: Lab) -> Iterator[Figure]:
     """Wallace: learning from a net's mistakes alone."""
     made = lab.mislabelled()
     assert isinstance(made.model, Train)
-    yield Figure(
-        "Mislabelled",
-        "the first net",
-        "test accuracy",
-        63.1,
-        printed.DISTILL,
-        (lab.answered(made.model),),
-        "clean",
-        lab.scale.slack,
-    )
-    node = lab.answered(lab.learned(made))
-    yield Figure(
-        "Mislabelled", "learned from its mistakes alone", "test accuracy", printed.MISLABELLED, printed.DISTILL, (node,), "clean",
-        lab.scale.slack,
-    )  # fmt: skip
+    rows = {"the first net": (made.model, 63.1), "learned from its mistakes alone": (lab.learned(made), printed.MISLABELLED)}
+    for name, (model, value) in rows.items():
+        node = lab.answered(model)
+        yield Figure("Mislabelled", name, "test accuracy", value, printed.DISTILL, (node,), "clean", lab.scale.slack)
