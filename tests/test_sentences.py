@@ -9,14 +9,14 @@ from torch import Tensor
 
 from brittle.audits import Proportion
 from brittle.papers import Finding, ilyas2019
+from brittle.papers.ilyas2019.judge import Judge
 from brittle.papers.ilyas2019.lab import D_DET, D_RAND, Lab
 from brittle.papers.ilyas2019.scales import SCALES
-from brittle.papers.ilyas2019.sentences import _Judge
 from brittle.papers.paper import Results
 from brittle.studies import Node
 
 LAB = Lab(SCALES["smoke"], None, 0)
-JUDGE = _Judge(LAB)
+JUDGE = Judge(LAB)
 N = 1000
 
 

@@ -15,7 +15,7 @@ from .features import (
     usefulness,
 )
 from .gaussian import Gaussians, Robust, adversarial_gap, example, folded, maximum_likelihood, robust_likelihood
-from .gaussian_training import Trained, adversarial_training, multiplier, robust_loss
+from .gaussian_training import Trained, adversarial_training, gap_of_samples, multiplier, robust_loss
 from .making import MAKES, Making, Matched, Mislabelled, Moved, Targeted, Task, noise_like
 from .representation import Representation, distance, representation_of
 from .toy import Rule, judged, linear_training, plain_and_robust, toy
@@ -53,6 +53,7 @@ __all__ = [
     "example",
     "fitted",
     "folded",
+    "gap_of_samples",
     "joined",
     "judged",
     "leak",
