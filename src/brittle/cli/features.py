@@ -8,10 +8,11 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import computed, data_of, json_of
-from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Weights, count_of, threats_of
+from .files import computed, json_of, subject
+from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Weights, count_of, threats_of, usual_l2
 
 if TYPE_CHECKING:
+    from brittle.attacks import Threat
     from brittle.science import Making
     from brittle.studies import Make
 
@@ -40,13 +41,12 @@ def features(
     """Measure how useful and how robustly useful features are."""
     from brittle.ground import plain_name
     from brittle.report import write_features
-    from brittle.studies import File, Score, Source, examples_of
+    from brittle.studies import Score, examples_of
 
     from .show import as_json, features_table
     from .show import out as terminal
 
-    file = File.of(model, weights)
-    source = Source.of(data_of(data, file.load().header), data_dir)
+    file, source = subject(model, weights, data, data_dir)
     asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
     node = Score(file, source, asked, kind, layer, count_of(n), attacked, steps, count, seed)
     target = out or Path("runs") / f"features-{plain_name(Path(model).stem)}"
@@ -89,13 +89,13 @@ def disentangle(
 ) -> None:
     """Make a data set of one kind of features; resumes after a kill."""
     from brittle.ground import plain_name
-    from brittle.studies import File, Make, Source
+    from brittle.studies import File, Make
 
     from .show import as_json
     from .show import out as terminal
 
-    file, others = File.of(model, weights), tuple(File.of(name) for name in other or ())
-    source = Source.of(data_of(data, file.load().header), data_dir)
+    file, source = subject(model, weights, data, data_dir)
+    others = tuple(File.of(name) for name in other or ())
     asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
     changes = {"steps": steps, "step": step, "start": start, "layer": layer, "copies": copies}
     making = _making(make, asked, {name: value for name, value in changes.items() if value is not None}, bool(others))
@@ -116,17 +116,7 @@ def disentangle(
     terminal.print(f"What to expect: {target / 'sheet.png'}\nNext: brittle train --data made:{target}")
 
 
-def usual_l2(data: str) -> Any:
-    """The L2 threat that is usual for a data set; 0.5 where none is."""
-    from brittle.attacks import Threat
-
-    from .options import USUAL
-
-    texts = USUAL.get(data.partition(" (")[0], ())
-    return Threat.parse(next((text for text in texts if text.startswith("L2")), "L2:0.5"))
-
-
-def _making(name: str, threat: Any, changes: dict[str, Any], others: bool) -> "Making":
+def _making(name: str, threat: "Threat", changes: dict[str, Any], others: bool) -> "Making":
     """The construction called `name`, with what was asked to be different."""
     from dataclasses import fields, replace
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from brittle.errors import BrittleError
 
 if TYPE_CHECKING:
-    from brittle.studies import Node
+    from brittle.studies import File, Node, Source
 
 
 def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
@@ -18,6 +18,14 @@ def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
     if header and header.get("data"):
         return str(header["data"]).partition(" (")[0]
     raise BrittleError("say on which data set: --data mnist (see: brittle data)")
+
+
+def subject(model: str, weights: Path | None, data: str | None, data_dir: Path | None) -> tuple["File", "Source"]:
+    """The model asked for, and the data set asked for or the one that it was trained on, as declarations."""
+    from brittle.studies import File, Source
+
+    file = File.of(model, weights)
+    return file, Source.of(data_of(data, file.load().header), data_dir)
 
 
 def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -> Path:

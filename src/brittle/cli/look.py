@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .app import app
-from .files import data_of
+from .files import subject
 from .options import Data, DataDir, Device, Json, Model, Out, Seed, Weights, count_of, threats_of
 
 if TYPE_CHECKING:
@@ -67,11 +67,10 @@ def _subject(
 ) -> tuple[Any, "Split", str]:
     """The model and the first `n` test images (all: 0), both on the device, and the name of the data set."""
     from brittle.ground import pick_device
-    from brittle.studies import File, Source, examples_of, placed
+    from brittle.studies import examples_of, placed
 
-    loaded = File.of(model, weights).load()
-    source = Source.of(data_of(data, loaded.header), data_dir)
-    return placed(loaded, device), examples_of(source, n).to(pick_device(device)), source.name
+    file, source = subject(model, weights, data, data_dir)
+    return placed(file.load(), device), examples_of(source, n).to(pick_device(device)), source.name
 
 
 @app.command()

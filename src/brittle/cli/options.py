@@ -50,6 +50,14 @@ def threats_of(texts: list[str] | None, data: str) -> tuple["Threat", ...]:
     return tuple(Threat.parse(text) for text in texts)
 
 
+def usual_l2(data: str) -> "Threat":
+    """The L2 threat that is usual for the data set; 0.5 where none is."""
+    from brittle.attacks import Threat
+
+    texts = USUAL.get(data.partition(" (")[0], ())
+    return Threat.parse(next((text for text in texts if text.startswith("L2")), "L2:0.5"))
+
+
 def seconds_of(text: str | None) -> float | None:
     """A duration: 90s, 2m, 1h, or a number of seconds."""
     if text is None:

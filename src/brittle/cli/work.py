@@ -9,7 +9,7 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import computed, copied, data_of, json_of
+from .files import computed, copied, json_of, subject
 from .options import Batch, Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Threats, Weights, count_of, seconds_of, threats_of
 
 
@@ -87,14 +87,13 @@ def audit(
     """Measure robust accuracy over threats; resumes after a kill."""
     from brittle.ground import plain_name
     from brittle.report import read_run, write_page
-    from brittle.studies import Audit, File, Source
+    from brittle.studies import Audit
 
     from .show import as_json, audit_table, findings_table
     from .show import out as terminal
 
     count, limit = count_of(n), seconds_of(budget)
-    file = File.of(model, weights)
-    source = Source.of(data_of(data, file.load().header), data_dir)
+    file, source = subject(model, weights, data, data_dir)
     node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit, batch)
     target = out or Path("runs") / f"audit-{plain_name(Path(model).stem)}"
     run = read_run(computed(node, target, device, fresh))
@@ -134,13 +133,12 @@ def attack(
 ) -> None:
     """Run one attack on every image, verified."""
     from brittle.attacks import Named
-    from brittle.studies import Attack, File, Source
+    from brittle.studies import Attack
 
     from .show import as_json
     from .show import out as terminal
 
-    file = File.of(model, weights)
-    source = Source.of(data_of(data, file.load().header), data_dir)
+    file, source = subject(model, weights, data, data_dir)
     asked = Named(name, steps, step, start, draws, sigma, loss)
     node = Attack(file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch)
     record = json_of(computed(node, out, device, fresh) / "attack.json")
