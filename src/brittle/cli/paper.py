@@ -24,7 +24,7 @@ def paper(
     again: Annotated[
         str | None, typer.Option("--again", help="compute one stored node once more (its key in the CSV) and compare")
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on CUDA, else 1")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on CUDA, else 2")] = None,
     browse: Annotated[bool, typer.Option("--open", help="open the page when it is done")] = False,
     data: Annotated[str | None, typer.Option("--data", help="of ilyas2019: another data set than the scale's")] = None,
     net: Annotated[str | None, typer.Option("--net", help="of ilyas2019: another architecture")] = None,
@@ -36,6 +36,8 @@ def paper(
     json: Json = False,
 ) -> None:
     """Measure a paper's tables and figures again; resumes after a kill."""
+    import torch
+
     from brittle.audits.about import command
     from brittle.ground import pick_device
     from brittle.learning import save_tensors
@@ -65,8 +67,8 @@ def paper(
     if again:
         _once_more(again, rows, store, device)
         return
-    side_by_side = jobs or (4 if pick_device(device).type == "cuda" else 1)
-    follow_graph(run_graph(rows, store, device=device, jobs=side_by_side))
+    usual = 4 if pick_device(device).type == "cuda" else min(2, torch.get_num_threads())
+    follow_graph(run_graph(rows, store, device=device, jobs=jobs or usual))
     record, images = measured(declared, store, device, command())
     folder = out or Path("runs") / f"{name}-{scale}"
     save_tensors(folder / "images.safetensors", images, {"paper": name})

@@ -81,7 +81,9 @@ def _clock(seconds: float) -> str:
 def plan_table(rows: list["Planned"]) -> Table:
     """Every node with its cost, and the sum of what is left to do."""
     left = [row for row in rows if not row.stored]
-    total = f"{len(left)} of {len(rows)} nodes left, about {_clock(sum(row.seconds for row in left))} on this machine, one by one"
+    total = (
+        f"{len(left)} of {len(rows)} nodes left, about {_clock(sum(row.seconds for row in left))} on this machine, node after node"
+    )
     table = Table(title=total, title_justify="left")
     for name, justify in (("node", "left"), ("gradients", "right"), ("seconds", "right"), ("", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]

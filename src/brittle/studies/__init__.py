@@ -1,7 +1,7 @@
 """Floor 6. Work as data: frozen declarations, a content-addressed store, one runner."""
 
 from .declare import declaration_of, hash_of
-from .graph import Moved, Planned, every, plan, recompute, run_graph
+from .graph import Moved, every, plan, recompute, run_graph
 from .nodes import (
     Answer,
     Attack,
@@ -22,6 +22,7 @@ from .nodes import (
     examples_of,
     placed,
 )
+from .planned import Planned
 from .runner import Event, running
 from .store import Store
 

@@ -1,12 +1,9 @@
 """Many nodes at once: in which order, at what cost, one after another or side by side."""
 
-import multiprocessing
-import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
@@ -17,20 +14,10 @@ from brittle.learning import build_net
 
 from .declare import hash_of
 from .nodes import File, Node, Train
+from .planned import Planned
 from .runner import running
+from .side_by_side import side_by_side
 from .store import Store
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A node of a graph: its key in the store, whether it is there, what it costs if not, and whether it was damaged there."""
-
-    node: Node
-    key: str
-    stored: bool
-    gradients: float
-    seconds: float
-    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +106,8 @@ def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", job
 
     Args:
         planned: as `plan` gives it.
-        jobs: processes side by side; more than one pays on a GPU that a small net does not fill, not on a busy CPU.
+        jobs: processes side by side, which share the threads. Two pay on a CPU (docs/benchmarks.md), more on a GPU that
+            a small net does not fill.
     """
     left = [row for row in planned if not row.stored]
     of_seconds, count = sum(row.seconds for row in left), len(planned)
@@ -128,7 +116,9 @@ def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", job
         if row.warning:
             yield Moved(0.0, of_seconds, done, count, row.node.title, row.warning)
     if jobs > 1:
-        yield from _side_by_side(planned, store, device, jobs)
+        for seconds, finished, text, warning in side_by_side(planned, store, device, jobs):
+            yield Moved(seconds, of_seconds, done + finished, count, text, warning)
+        yield Moved(of_seconds, of_seconds, count, count, "done")
         return
     past = 0.0
     for row in left:
@@ -141,78 +131,3 @@ def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", job
         past += row.seconds
         done += 1
     yield Moved(of_seconds, of_seconds, count, count, "done")
-
-
-class _Worker:
-    """A process that computes one node after another; it ends with the process that made it."""
-
-    def __init__(self, store: Store, device: str, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        words = theirs, store.root, device, threads, os.getpid()
-        self.process = context.Process(target=_serve, args=words, daemon=True)
-        self.process.start()
-        theirs.close()
-        self.row: Planned | None = None
-
-    def give(self, row: Planned) -> None:
-        self.row = row
-        self.pipe.send(row.node)
-
-    def take(self) -> Planned:
-        """The node that is done.
-
-        Raises:
-            BrittleError: it failed.
-        """
-        row, self.row = self.row, None
-        assert row is not None
-        try:
-            failed = self.pipe.recv()
-        except EOFError:
-            failed = "its process was stopped"
-        if failed:
-            raise BrittleError(f"{row.node.title}: {failed}")
-        return row
-
-
-def _serve(pipe: Connection, root: Path, device: str, threads: int, parent: int) -> None:
-    torch.set_num_threads(threads)
-    while True:
-        try:
-            node = pipe.recv()
-            for _ in running(node, Store(root), device=device):
-                if os.getppid() != parent:
-                    return
-            pipe.send("")
-        except (EOFError, KeyboardInterrupt):
-            return
-        except Exception as error:
-            pipe.send(str(error) if isinstance(error, BrittleError) else f"{type(error).__name__}: {error}")
-
-
-def _side_by_side(planned: list[Planned], store: Store, device: str, jobs: int) -> Iterator[Moved]:
-    waiting = {row.key: row for row in planned if not row.stored}
-    of_seconds, count = sum(row.seconds for row in waiting.values()), len(planned)
-    past = 0.0
-    workers = [_Worker(store, device, max(1, (os.cpu_count() or 1) // jobs)) for _ in range(min(jobs, max(1, len(waiting))))]
-    try:
-        while waiting or any(worker.row for worker in workers):
-            busy = [worker for worker in workers if worker.row]
-            unfinished = set(waiting) | {worker.row.key for worker in busy if worker.row}
-            ready = [row for row in waiting.values() if not any(hash_of(need) in unfinished for need in row.node.needs)]
-            for worker, row in zip((worker for worker in workers if not worker.row), ready, strict=False):
-                worker.give(waiting.pop(row.key))
-            busy = [worker for worker in workers if worker.row]
-            yield Moved(past, of_seconds, count - len(waiting) - len(busy), count, _names(w.row for w in busy if w.row))
-            done = wait([worker.pipe for worker in busy], timeout=20)
-            past += sum(worker.take().seconds for worker in busy if worker.pipe in done)
-    finally:
-        for worker in workers:
-            worker.process.terminate()
-    yield Moved(of_seconds, of_seconds, count, count, "done")
-
-
-def _names(rows: Iterable[Planned]) -> str:
-    titles = [row.node.title for row in rows]
-    return "; ".join(titles[:2]) + (f" and {len(titles) - 2} more" if len(titles) > 2 else "")

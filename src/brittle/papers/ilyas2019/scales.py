@@ -87,7 +87,7 @@ LAPTOP = Scale(
     "laptop", "cifar10", "quick", ("quick", "trades", "mlp", "linear"),
     Recipe(8, lr=4e-3), Recipe(4, lr=4e-3), Recipe(30, lr=4e-3), Recipe(3, lr=4e-3), Recipe(4, lr=1e-3),
     trained="0.5", tested="0.25", larger="0.5", inner=4,
-    matched=(6000, 80, 0.1), noised=2500, eps="2", targeted=(12_000, 15, 0.3), bugs=("2", 4000, 15, 0.3, 2), weak=1,
+    matched=(6000, 80, 0.1), noised=2500, eps="2", targeted=(16_000, 15, 0.3), bugs=("2", 4000, 15, 0.3, 2), weak=1,
     n=1000, steps=20, long=100, scored=(1000, 12, 20), slack=None, beside=MNIST,
 )  # fmt: skip
 FULL = Scale(
