@@ -433,7 +433,7 @@ def test_every_construction_says_what_it_costs() -> None:
 
 def test_what_a_net_learns_of_made_sets_is_tried_on_real_images(digits_net: nn.Module, tmp_path: Path) -> None:
     from brittle.learning import build_net
-    from brittle.learning.training import history_of
+    from brittle.learning.training_state import history_of
 
     data = load("digits")
     torch.manual_seed(0)

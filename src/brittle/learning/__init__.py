@@ -36,7 +36,8 @@ from .goals import (
 )
 from .models import Loaded, load_model
 from .nets import NETS, Normalize, build_net, statistics_of
-from .training import Progress, Recipe, accuracy, train
+from .recipe import Recipe
+from .training import Progress, accuracy, train
 
 __all__ = [
     "AUGMENTATIONS",

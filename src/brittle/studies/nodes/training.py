@@ -9,7 +9,7 @@ from torch import nn
 
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import Goal, Recipe, build_net, load, save_net, statistics_of, train
-from brittle.learning.training import history_of
+from brittle.learning.training_state import history_of
 
 from ..declare import hash_of
 from .common import Model, Node, Source, Step, Work, bits_of, made, model_of, needed

@@ -1,0 +1,72 @@
+"""How the parameters move: optimiser, learning rate, length."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from brittle.ground import BrittleError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the parameters move.
+
+    Attributes:
+        epochs: passes over the training images; may be a fraction.
+        batch: examples per step.
+        optimizer: `adam` or `sgd` (momentum 0.9).
+        lr: the largest learning rate.
+        schedule: `triangular` (up over the first 2/5, down to 0), `cosine`, `step` (x0.1 at 1/2, 3/4 and 9/10) or `constant`.
+        weight_decay: L2 penalty of the optimiser.
+        precision: `fast` (bfloat16 where the device multiplies it) or `float32`.
+    """
+
+    epochs: float = 2.0
+    batch: int = 128
+    optimizer: str = "adam"
+    lr: float = 2e-3
+    schedule: str = "triangular"
+    weight_decay: float = 0.0
+    precision: str = "fast"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epochs", float(self.epochs))  # 20 and 20.0 are one declaration
+        if self.epochs <= 0 or self.batch < 1 or not self.lr > 0:
+            raise BrittleError(f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}")
+        for value, known in (
+            (self.optimizer, OPTIMIZERS),
+            (self.schedule, SCHEDULES),
+            (self.precision, ("fast", "float32")),
+        ):
+            if value not in known:
+                raise BrittleError(f"{value!r} is unknown; choose one of {', '.join(known)}")
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of one step of so many."""
+        return self.lr * SCHEDULES[self.schedule]((step + (self.schedule == "triangular")) / steps)
+
+    def over(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimiser."""
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.SGD(parameters, lr=self.lr, momentum=0.9, weight_decay=self.weight_decay)
+
+
+def _triangular(done: float) -> float:
+    return done / 0.4 if done < 0.4 else (1 - done) / 0.6
+
+
+def _stepped(done: float) -> float:
+    return 0.1 ** sum(done >= drop for drop in (0.5, 0.75, 0.9))
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "triangular": _triangular,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    "step": _stepped,
+    "constant": lambda done: 1.0,
+}
+OPTIMIZERS = ("adam", "sgd")
