@@ -54,9 +54,8 @@ def ilyas2019(
         tuple(replace(group[0], nodes=tuple(one.nodes[0] for one in group)) for group in same),
         statements(lab),
         _exhibits(lab),
-        "nothing is said about agreement with single printed figures at this scale, whose nets, budgets and numbers of "
-        "images are "
-        "others; the sentences are judged"
+        "nothing is said about agreement with single printed figures at this scale, whose nets, budgets and numbers of images "
+        "are others; the sentences are judged"
         if lab.scale.slack is None
         else f"a printed figure agrees if it lies within our 95 % interval widened by {lab.scale.slack:g} points",
         _deviations(lab, len(labs)),
@@ -99,9 +98,8 @@ def _exhibits(lab: Lab) -> tuple[Exhibit, ...]:
             "scatter",
             "Figure 3",
             "Transfer against what is learned",
-            "Each architecture once: its test accuracy when it learns D_det, and how often untargeted adversarial "
-            "examples of the "
-            "source net fool it when it learns the data as they are.",
+            "Each architecture once: its test accuracy when it learns D_det, and how often untargeted adversarial examples of "
+            "the source net fool it when it learns the data as they are.",
             nodes,
             {"points": points, "x": "test accuracy from D_det", "y": "transfer rate"},
         ),
@@ -117,9 +115,8 @@ def _exhibits(lab: Lab) -> tuple[Exhibit, ...]:
             "gaussians",
             THEOREMS,
             "Robust likelihood of two Gaussians",
-            "Figure 4, of a mean and a covariance of our own, since the paper prints none: ellipses of the learned "
-            "covariance, the "
-            "decision line, and the gradient beside the mean.",
+            "Figure 4, of a mean and a covariance of our own, since the paper prints none: ellipses of the learned covariance, "
+            "the decision line, and the gradient beside the mean.",
             {},
             {"eps": (0.0, 1.0, 10.0)},
         ),
@@ -151,30 +148,25 @@ def _deviations(lab: Lab, seeds: int) -> tuple[str, ...]:
     matched, targeted = scale.matched, scale.targeted
     told = [
         f"{scale.net} on {lab.data.name}; the paper: ResNet-50, CIFAR-10 and Restricted ImageNet.",
-        f"Sets are made of the {len(data.train):,} images that are left when validation is held out, and a tenth of "
-        f"each set is held "
-        "out again: nothing is chosen on test images. They are kept in 8 bits.",
-        f"D_R and D_NR: {matched[0] or 'all'} images, {matched[1]} steps of {matched[2]:g} (paper: all, 1,000 of 0.1; "
-        f"on Restricted "
-        "ImageNet 2,000 of 1); the closest point is kept, not the last, and gradients are the model's own behind its last ReLU.",
-        f"D_rand and D_det: {targeted[0] or 'all'} images, L2 {scale.eps}, {targeted[1]} steps of {targeted[2]:g} "
-        f"(paper: all, L2 0.5, 100 "
-        "of 0.1; on Restricted ImageNet L2 3); the best point is kept, not the last.",
-        f"Trainings: {scale.natural.epochs:g} epochs on the data, {scale.robust.epochs:g} adversarial ones with "
-        f"{scale.inner} steps in L2 "
-        f"{scale.trained}, {scale.learned.epochs:g} on made sets, all with one recipe ({scale.learned.optimizer}, lr "
-        f"{scale.learned.lr:g}); the paper searches learning rate, batch and augmentation for each set and does not say "
-        f"how long. Shifts "
-        "and mirrored images where the data usually have them; no jitter, no rotation.",
-        f"Robust accuracy: PGD-{scale.steps} on {scale.n:,} test images, a success where any point of the walk fools, "
-        f"verified in float32; "
-        f"the strongest attacks take {scale.long:,} steps, of the usual length (the paper searches it, up to 2,500 steps).",
-        f"Perturbations that do not transfer are told from {scale.bugs[4]} other nets (Nakkiran: ten), in L2 "
-        f"{scale.bugs[0]} (2.5).",
+        f"Sets are made of the {len(data.train):,} images that are left when validation is held out, and a tenth of each set is "
+        "held out again: nothing is chosen on test images. They are kept in 8 bits.",
+        f"D_R and D_NR: {matched[0] or 'all'} images, {matched[1]} steps of {matched[2]:g} (paper: all, 1,000 of 0.1; on "
+        "Restricted ImageNet 2,000 of 1); the closest point is kept, not the last, and gradients are the model's own behind "
+        "its last ReLU.",
+        f"D_rand and D_det: {targeted[0] or 'all'} images, L2 {scale.eps}, {targeted[1]} steps of {targeted[2]:g} (paper: all, "
+        "L2 0.5, 100 of 0.1; on Restricted ImageNet L2 3); the best point is kept, not the last.",
+        f"Trainings: {scale.natural.epochs:g} epochs on the data, {scale.robust.epochs:g} adversarial ones with {scale.inner} "
+        f"steps in L2 {scale.trained}, {scale.learned.epochs:g} on made sets, all with one recipe ({scale.learned.optimizer}, "
+        f"lr {scale.learned.lr:g}); the paper searches learning rate, batch and augmentation for each set and does not say how "
+        "long. Shifts and mirrored images where the data usually have them; no jitter, no rotation.",
+        f"Robust accuracy: PGD-{scale.steps} on {scale.n:,} test images, a success where any point of the walk fools, verified "
+        f"in float32; the strongest attacks take {scale.long:,} steps, of the usual length (the paper searches it, up to 2,500 "
+        "steps).",
+        f"Perturbations that do not transfer are told from {scale.bugs[4]} other nets (Nakkiran: ten), in L2 {scale.bugs[0]} "
+        "(2.5).",
         *(() if lab.new_tests else ("D.7 is left out: CIFAR-10.1 is not at hand (brittle data cifar10.1 says how to get it).",)),
-        "D.8 is this paper with --data restricted:PATH@SIDE and the user's own ImageNet; in which size it tests there "
-        "is not known (here "
-        "L2 1.5).",
+        "D.8 is this paper with --data restricted:PATH@SIDE and the user's own ImageNet; in which size it tests there is not "
+        "known (here L2 1.5).",
         "One training of each net: intervals hold the error of the test sample alone."
         if seeds == 1
         else f"{seeds} trainings of each net: an interval is the hull of theirs.",

@@ -139,8 +139,8 @@ class Judge:
     def toy(self, results: Results) -> Finding:
         plain, robust = plain_and_robust()
         said = (
-            f"plain weights {_numbers(plain.weights)}: clean {plain.clean:.1%}, robust {plain.robust:.1%}; "
-            f"robust weights {_numbers(robust.weights)}: clean {robust.clean:.1%}, robust {robust.robust:.1%}"
+            f"plain weights {_numbers(plain.weights)}: clean {plain.clean:.1%}, robust {plain.robust:.1%}; robust weights "
+            f"{_numbers(robust.weights)}: clean {robust.clean:.1%}, robust {robust.robust:.1%}"
         )
         holds = [plain.clean == 1, robust.clean == 1, robust.robust == 1, plain.robust < 1, robust.weights[1] == 0]
         return ruled(said, holds, [not one for one in holds])
@@ -155,9 +155,8 @@ class Judge:
         gap = gap_of_samples(truth, samples, penalty := 2 / truth.values[0])
         errors = (gap[0] - adversarial_gap(truth, penalty)) / gap[1]
         said = (
-            f"the gap lies {abs(errors):.1f} standard errors from the formula; training ends {away:.1e} from the closed "
-            f"form at most; "
-            f"for eps 0, 1, 10 the condition number is {_numbers(tuple(conditions))} and the worst cosine "
+            f"the gap lies {abs(errors):.1f} standard errors from the formula; training ends {away:.1e} from the closed form at "
+            f"most; for eps 0, 1, 10 the condition number is {_numbers(tuple(conditions))} and the worst cosine "
             f"{_numbers(tuple(worst))}"
         )
         holds = [abs(errors) < 4, away < 1e-3, bool((np.diff(worst) > 0).all()), bool((np.diff(conditions) < 0).all())]

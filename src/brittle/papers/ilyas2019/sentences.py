@@ -26,9 +26,8 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
             "robust features give robustness",
             "Standard training on D_R gives a net that is accurate and robust.",
             "section 3.1 and Figure 2",
-            "robust accuracy of standard training on D_R lies above that of standard training on D and on D_NR "
-            "(intervals apart), and "
-            "its accuracy above chance",
+            "robust accuracy of standard training on D_R lies above that of standard training on D and on D_NR (intervals "
+            "apart), and its accuracy above chance",
             judge.robust_features,
             judge.four(),
         ),
@@ -37,9 +36,8 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
             "non-robust features give accuracy alone",
             "Standard training on D_NR gives a net that is accurate and not robust.",
             "section 3.1 and Figure 2",
-            "accuracy of standard training on D_NR is above half of that on D, and its robust accuracy below that of "
-            "D_R (intervals "
-            "apart)",
+            "accuracy of standard training on D_NR is above half of that on D, and its robust accuracy below that of D_R "
+            "(intervals apart)",
             judge.brittle_features,
             judge.four(),
         ),
@@ -64,11 +62,11 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
         Statement(
             "D.6",
             "D_det teaches non-robust features",
-            "Of a standard net's D_det a net learns the label t more than y + 1 of the robust features; of a robust "
-            "net's, the reverse.",
+            "Of a standard net's D_det a net learns the label t more than y + 1 of the robust features; of a robust net's, the "
+            "reverse.",
             "appendix D.6",
-            "accuracy on true labels exceeds that on labels y + 1 for the standard net's set (intervals apart), and "
-            "not for the robust net's",
+            "accuracy on true labels exceeds that on labels y + 1 for the standard net's set (intervals apart), and not for "
+            "the robust net's",
             judge.associations,
             judge.relabelled(),
         ),
@@ -77,9 +75,8 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
             "no robust feature leaks into D_det",
             "The labels of D_det cannot be told from robust features.",
             "Goh 2019",
-            "the interval through robust linear features lies below the share of the rarest test label for D_det; "
-            "D_rand's figure and "
-            "those of all features stand beside it",
+            "the interval through robust linear features lies below the share of the rarest test label for D_det; D_rand's "
+            "figure and those of all features stand beside it",
             judge.leakage,
             tuple(lab.leak(wanted) for wanted in (D_RAND, D_DET)),
         ),
@@ -88,9 +85,8 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
             "some adversarial examples are bugs",
             "There are perturbations that fool a net, do not transfer, and teach nothing about the true labels.",
             "Nakkiran 2019",
-            "without transfer the attack still succeeds on most images; what transfers lies below the same for PGD "
-            "(intervals apart), "
-            "and what is learned of them about the test set is not above chance",
+            "without transfer the attack still succeeds on most images; what transfers lies below the same for PGD (intervals "
+            "apart), and what is learned of them about the test set is not above chance",
             judge.just_bugs,
             judge.perturbed(),
         ),
@@ -106,26 +102,23 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
         Statement(
             "D.10",
             "robust and accurate at once",
-            "There is a distribution where training uses a feature that is useful but not robust, and robust training "
-            "is perfectly "
-            "accurate and robust without it.",
+            "There is a distribution where training uses a feature that is useful but not robust, and robust training is "
+            "perfectly accurate and robust without it.",
             "appendix D.10 and Figure 14",
-            "on our toy (the coordinates of the paper are not known) both trainings are accurate on all points, only "
-            "robust training is "
-            "robust on all, and its weight on the brittle feature is 0",
+            "on our toy (the coordinates of the paper are not known) both trainings are accurate on all points, only robust "
+            "training is robust on all, and its weight on the brittle feature is 0",
             judge.toy,
         ),
         Statement(
             THEOREMS,
             "theorems 1 to 3",
-            "Adversarial loss exceeds the plain one by what theorem 1 says; robust likelihood of two Gaussians learns "
-            "the true mean and a "
-            "covariance that nears a multiple of I as eps grows; gradients then point more from one class to the other.",
+            "Adversarial loss exceeds the plain one by what theorem 1 says; robust likelihood of two Gaussians learns the true "
+            "mean and a covariance that nears a multiple of I as eps grows; gradients then point more from one class to the "
+            "other.",
             "section 4, theorems 1 to 3",
-            "on 5,000 samples the gap lies within 4 standard errors of the formula, adversarial training arrives at "
-            "the closed form of its "
-            "own samples (1e-3, relative), the condition number falls with eps, and the worst cosine between gradient "
-            "and mean grows",
+            "on 5,000 samples the gap lies within 4 standard errors of the formula, adversarial training arrives at the closed "
+            "form of its own samples (1e-3, relative), the condition number falls with eps, and the worst cosine between "
+            "gradient and mean grows",
             judge.theorems,
         ),
     )

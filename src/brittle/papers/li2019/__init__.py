@@ -43,8 +43,8 @@ def _paper(labs: list[Lab]) -> Paper:
         tables,
         statements(lab),
         _exhibits(lab),
-        f"a printed figure agrees if it lies within our 95 % interval widened by {lab.scale.slack:g} points: here trainings "
-        "are shorter than the paper's, and its recipes for L2, Mix, ensemble and ATDA are not known",
+        f"a printed figure agrees if it lies within our 95 % interval widened by {lab.scale.slack:g} points: here trainings are "
+        "shorter than the paper's, and its recipes for L2, Mix, ensemble and ATDA are not known",
         _deviations(lab, len(labs)),
     )
 

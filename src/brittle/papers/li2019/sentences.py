@@ -22,8 +22,8 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
             "flat near the data",
             "An adversarially trained net has small gradients near the data, smaller than a naturally trained one.",
             "section 3 and Figure 1",
-            "for TRADES and for Madry in Linf, the interval of the mean gradient length at the data lies below that of the same "
-            "net trained naturally: the claim is about training, so the architecture must not differ",
+            "for TRADES and for Madry in Linf, the interval of the mean gradient length at the data lies below that of the "
+            "same net trained naturally: the claim is about training, so the architecture must not differ",
             judge.flat,
             (walks["natural, PGD"], walks["TRADES, PGD"], bends["natural net"], bends["Madry Linf"]),
         ),
@@ -51,9 +51,9 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
             "one norm is not another",
             "A net trained in one norm falls to attacks in the other.",
             "Table 1",
-            "every interval lies below 35 %, about twice the largest that is printed (19.7); asked of L2 nets under PGD Linf, and "
-            "of Madry and TRADES in Linf under S-O L2. The printed Ensemble and ATDA in Linf keep 65.8 and 64.0 under S-O L2, "
-            "so the sentence is not asked of them",
+            "every interval lies below 35 %, about twice the largest that is printed (19.7); asked of L2 nets under PGD Linf, "
+            "and of Madry and TRADES in Linf under S-O L2. The printed Ensemble and ATDA in Linf keep 65.8 and 64.0 under S-O "
+            "L2, so the sentence is not asked of them",
             judge.falls,
             judge.attacks(FALLS),
         ),
@@ -62,8 +62,8 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
             "mixing barely helps",
             "Alternating between the norms does not give robustness in both.",
             "Table 1, Mix",
-            "of Madry's and of TRADES' Mix net, the images that withstand all four attacks are fewer than half (printed: at most "
-            "18.3 and 14.5 %); beside it, the same for the better single-norm net",
+            "of Madry's and of TRADES' Mix net, the images that withstand all four attacks are fewer than half (printed: at "
+            "most 18.3 and 14.5 %); beside it, the same for the better single-norm net",
             judge.mixing,
             judge.attacks([(name, norm, row) for name in ("Madry", "TRADES") for norm in NORMS for row in ROWS[1:]]),
         ),
