@@ -1,11 +1,13 @@
 """Sharp laws of the geometry: feasible, nearest, steepest. Each fails for a projection that merely looks right."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from scipy.stats import kstest
 from torch import Tensor
 
@@ -68,6 +70,18 @@ def test_projection_on_ball_and_box_agrees_with_a_general_solver(norm: str) -> N
             options={"ftol": 1e-14, "maxiter": 500},
         )
         assert float(((p[i] - d[i]) ** 2).sum()) <= solved.fun + 1e-6
+
+
+@pytest.mark.parametrize("spread", [0.1, 3.0, 8.0, 20.0])
+def test_projection_on_ball_and_box_in_many_dimensions_solves_for_its_scale(spread: float) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(8, 3072, dtype=torch.float64).square().square()
+    d = (spread * torch.randn_like(x)).exp() * torch.randn_like(x).sign()  # sizes over many orders of magnitude
+    p = NORMS["L2"].project_box(d, 2.0, -x, 1 - x)
+    for i in range(8):
+        excess = lambda s, i=i: float((math.exp(s) * d[i]).clamp(-x[i], 1 - x[i]).norm()) - 2.0  # noqa: E731
+        wanted = (math.exp(brentq(excess, -200, 0, xtol=1e-13)) * d[i]).clamp(-x[i], 1 - x[i]) if excess(0) > 0 else d[i]
+        assert torch.allclose(p[i], wanted.clamp(-x[i], 1 - x[i]), rtol=1e-9, atol=1e-11)
 
 
 @norms
