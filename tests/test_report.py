@@ -6,6 +6,7 @@ import base64
 import copy
 import io
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -431,11 +432,10 @@ def test_a_page_is_written_whole_or_not_at_all(two: list[Audited], tmp_path: Pat
     old = path.read_text("utf-8")
     assert "<title>first</title>" in old
 
-    def full(self: Path, data: bytes) -> int:
-        self.touch()
+    def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BrittleError, match="cannot be written"):
         write_page([bare(two[0])], path, title="second")
     assert path.read_text("utf-8") == old

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from brittle.learning import write_bytes
+from brittle.ground import write_bytes
 
 
 class Journal:

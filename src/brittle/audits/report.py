@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.learning import save_tensors, write_bytes
+from brittle.ground import write_bytes
+from brittle.learning import save_tensors
 
 from .statistics import Proportion
 

@@ -137,14 +137,15 @@ def _making(name: str, threat: "Threat", changes: dict[str, Any], others: bool) 
 
 def _shown(node: "Make", target: Path, tensors: bool, images: bool) -> None:
     """The contact sheet of a made set, and the set in the layouts asked for."""
-    from brittle.learning import load, load_tensors, write_bytes, write_folder, write_released
+    from brittle.ground import write_out
+    from brittle.learning import load, load_tensors, write_folder, write_released
     from brittle.report import sheet
     from brittle.studies import beside
 
     held, _ = load_tensors(target / "set.safetensors")
     lines = [(line.what, line.images.numpy(), line.labels) for line in beside(node, held, SHOWN)]
     title = f"{node.label} of {node.data.name}, made with {node.model.title}: images and their labels"
-    write_bytes(target / "sheet.png", sheet(title, lines))
+    write_out(target / "sheet.png", sheet(title, lines))
     if tensors:
         prefix = "CIFAR" if node.data.name.startswith("cifar10") else "SET"
         write_released(target / "tensors", held["images"], held["labels"], prefix)

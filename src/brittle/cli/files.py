@@ -51,16 +51,6 @@ def copied(source: Path, target: Path) -> None:
         raise BrittleError(f"{target} cannot be written ({error.strerror}); give another --out") from None
 
 
-def written(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    from brittle.learning import write_bytes
-
-    try:
-        write_bytes(path, text.encode())
-    except OSError as error:
-        raise BrittleError(f"{path} cannot be written ({error.strerror}); give another --out") from None
-
-
 def json_of(path: Path) -> Any:
     """The JSON in a file."""
     return json.loads(path.read_text())

@@ -8,7 +8,6 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import written
 from .options import DataDir, Device, Json, Out, Seed
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def paper(
     import torch
 
     from brittle.audits.about import command
-    from brittle.ground import pick_device
+    from brittle.ground import pick_device, write_out
     from brittle.learning import save_tensors
     from brittle.papers import PAPERS, measured, tables
     from brittle.report import write_paper
@@ -73,7 +72,7 @@ def paper(
     folder = out or Path("runs") / f"{name}-{scale}"
     save_tensors(folder / "images.safetensors", images, {"paper": name})
     for file, text in tables(record).items():
-        written(folder / file, text)
+        write_out(folder / file, text)
     page = write_paper(record, {name: tensor.numpy() for name, tensor in images.items()}, folder)
     if json:
         as_json(record)

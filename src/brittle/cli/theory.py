@@ -8,7 +8,7 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import json_of, written
+from .files import json_of
 from .options import Json, Out, Seed
 
 if TYPE_CHECKING:
@@ -45,11 +45,12 @@ def gaussian(
     if out:
         from json import dumps
 
+        from brittle.ground import write_out
         from brittle.report import standing, two_gaussians
 
-        written(out / "gaussian.json", dumps(record, indent=1) + "\n")
+        write_out(out / "gaussian.json", dumps(record, indent=1) + "\n")
         try:
-            written(out / "gaussian.svg", standing(two_gaussians(truth, [fit.eps for fit in fits])))
+            write_out(out / "gaussian.svg", standing(two_gaussians(truth, [fit.eps for fit in fits])))
         except BrittleError as error:
             console.print(f"[yellow]note:[/] no gaussian.svg: {error}", soft_wrap=True)
     if json:

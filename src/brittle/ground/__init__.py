@@ -3,6 +3,7 @@
 from brittle.errors import BrittleError
 
 from .devices import fast_dtype, full_float32, keep_freed_memory, pick_device
+from .files import write_bytes, write_out
 from .gradients import eval_mode, grad_and_hessian, seeded, value_and_grad
 from .held import frozen
 from .noise import keys_of, normal, uniform
@@ -33,4 +34,6 @@ __all__ = [
     "seeded",
     "uniform",
     "value_and_grad",
+    "write_bytes",
+    "write_out",
 ]

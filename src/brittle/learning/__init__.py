@@ -1,6 +1,6 @@
 """Floor 3. What is attacked and how it learns: data sets, nets, goals, the one training loop, files of models."""
 
-from .checkpoints import load_net, load_tensors, save_net, save_tensors, write_bytes
+from .checkpoints import load_net, load_tensors, save_net, save_tensors
 from .data import (
     AUGMENTATIONS,
     Augment,
@@ -80,7 +80,6 @@ __all__ = [
     "statistics_of",
     "train",
     "usual_of",
-    "write_bytes",
     "write_folder",
     "write_made",
     "write_released",

@@ -1,8 +1,6 @@
 """Nets on disk: one safetensors file whose header carries, as JSON, everything needed to build and to name the net."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, write_bytes
 
 from .nets import build_net
 
@@ -22,22 +20,6 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     """Write tensors and a JSON header to one safetensors file, atomically: the file is whole or not there."""
     held = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     write_bytes(path, save(held, {"brittle": json.dumps(header, sort_keys=True)}))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file by way of a temporary one beside it, synced before it takes the name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,9 +6,11 @@ from typing import Any
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from brittle.ground import write_out
+
 from . import exhibits, figures
 from .drawing import GREY, WIDTH, drawing, inline, panel
-from .page import template, write_text
+from .page import template
 from .pictures import picture
 
 SHOWN = 12  # features of each verdict in the page's list
@@ -32,7 +34,7 @@ def write_features(record: dict[str, Any], images: NDArray[Any], folder: Path) -
         images: the test images [N, C, H, W], uint8, that its `telling` rows count in.
     """
     drawn = plane(record["features"], record["threat"], "plane")
-    write_text(figures.standing(drawn), folder / "features.svg")
+    write_out(folder / "features.svg", figures.standing(drawn))
     groups = {verdict: [one for one in record["features"] if one["verdict"] == verdict] for verdict, *_ in exhibits.VERDICTS}
     text = template("features.html.j2").render(
         record=record,
@@ -40,4 +42,4 @@ def write_features(record: dict[str, Any], images: NDArray[Any], folder: Path) -
         groups={verdict: (len(some), some[:SHOWN]) for verdict, some in groups.items() if some},
         pictures={index: [(row, picture(images[row])) for row in rows] for index, rows in record["telling"].items()},
     )
-    return write_text(text, folder / "features.html")
+    return write_out(folder / "features.html", text)

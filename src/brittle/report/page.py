@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, write_out
 
 from . import figures, pictures
 from .reading import CHECKS, Audited, Record
@@ -58,26 +55,7 @@ def write_page(audits: Sequence[Audited], path: Path, *, title: str = "brittle a
     Raises:
         BrittleError: no audit at all, or a place that cannot be written.
     """
-    return write_text(page(audits, title=title), path)
-
-
-def write_text(text: str, path: Path) -> Path:
-    """The path, holding the text whole or as it was before.
-
-    Raises:
-        BrittleError: a place that cannot be written.
-    """
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(text.encode("utf-8", "replace"))
-        os.replace(beside, path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise BrittleError(f"{path}: cannot be written ({error.strerror or error})") from error
-    return path
+    return write_out(Path(path), page(audits, title=title))
 
 
 def model(audited: Audited, ident: str, colours: dict[str, str]) -> Record:

@@ -9,12 +9,13 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from brittle.ground import BrittleError, plain_name
+from brittle.ground import BrittleError, plain_name, write_out
 
 from . import exhibits as drawings
 from . import figures
-from .page import template, write_text
+from .page import template
 from .pictures import picture
+from .sheet import sheet
 
 Images = Mapping[str, NDArray[Any]]
 DRAWN: dict[str, Callable[[Any, str], str]] = {
@@ -32,7 +33,7 @@ CURVED = (("gradient", "gradient length"), ("eigenvalue", "top eigenvalue"), ("l
 
 
 def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
-    """Write `paper.json`, `paper.html` and an SVG file for each drawn exhibit; the path of the page.
+    """Write `paper.json`, `paper.html`, an SVG file for each drawn exhibit and a PNG wall of made sets; the path of the page.
 
     Args:
         record: as `papers.measured` gives it.
@@ -40,11 +41,13 @@ def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
     Raises:
         BrittleError: a place that cannot be written.
     """
-    write_text(json.dumps(record, indent=1) + "\n", folder / "paper.json")
+    write_out(folder / "paper.json", json.dumps(record, indent=1) + "\n")
     exhibits = [_exhibit(one, count, images) for count, one in enumerate(record["exhibits"])]
     for one in exhibits:
         if one["svg"]:
-            write_text(figures.standing(one["svg"]), folder / f"{one['plain']}.svg")
+            write_out(folder / f"{one['plain']}.svg", figures.standing(one["svg"]))
+        if one["kind"] == "sets":
+            write_out(folder / f"{one['plain']}.png", _wall(one))
     text = template("paper.html.j2").render(
         record=record,
         tables=[_table(record, name) for name in dict.fromkeys(figure["table"] for figure in record["figures"])],
@@ -52,7 +55,7 @@ def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
         verdicts=VERDICTS,
         curved=CURVED,
     )
-    return write_text(text, folder / "paper.html")
+    return write_out(folder / "paper.html", text)
 
 
 def read_paper(folder: Path) -> tuple[dict[str, Any], Images]:
@@ -72,14 +75,21 @@ def read_paper(folder: Path) -> tuple[dict[str, Any], Images]:
 
 def _exhibit(one: dict[str, Any], count: int, images: Images) -> dict[str, Any]:
     """An exhibit with its drawing, or with its pictures as data URIs."""
-    mine = {
-        name.partition(".")[2]: [picture(image) for image in stack]
-        for name, stack in images.items()
-        if name.startswith(f"{count}.")
-    }
+    mine = {name.partition(".")[2]: stack for name, stack in images.items() if name.startswith(f"{count}.")}
+    pictures = {name: [picture(image) for image in stack] for name, stack in mine.items()}
     name = plain_name(f"{one['part']} {one['title']}").lower()
     svg = Markup(DRAWN[one["kind"]](one["data"], f"e{count}")) if one["kind"] in DRAWN else ""
-    return {**one, "plain": name, "svg": svg, "pictures": mine}
+    return {**one, "plain": name, "svg": svg, "images": mine, "pictures": pictures}
+
+
+def _wall(one: dict[str, Any]) -> bytes:
+    """The images of made sets, one set below the other, as a PNG file."""
+    rows = [
+        (f"{shown['set']}: {line['name']}", one["images"][f"{count}.{k}"], line["labels"])
+        for count, shown in enumerate(one["data"])
+        for k, line in enumerate(shown["lines"])
+    ]
+    return sheet(one["title"], rows)
 
 
 def _table(record: dict[str, Any], name: str) -> dict[str, Any]:

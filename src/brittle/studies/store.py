@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from brittle.learning import write_bytes
+from brittle.ground import write_bytes
 
 
 class Store:

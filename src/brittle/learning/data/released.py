@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, write_bytes
 
-from ..checkpoints import write_bytes
 from .own import _to_bytes
 from .splits import Pair
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from brittle.audits import circumstances
-from brittle.ground import fast_dtype, pick_device
-from brittle.learning import DataSet, Loaded, Split, load, load_model, load_tensors, save_tensors, write_bytes
+from brittle.ground import fast_dtype, pick_device, write_bytes
+from brittle.learning import DataSet, Loaded, Split, load, load_model, load_tensors, save_tensors
 
 
 class Step(NamedTuple):

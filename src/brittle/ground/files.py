@@ -1,0 +1,40 @@
+"""Files are written whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from brittle.errors import BrittleError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by way of a temporary one beside it, synced before it takes the name.
+
+    Raises:
+        OSError: a place that cannot be written; what was there is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_out(path: Path, content: str | bytes) -> Path:
+    """The path of a file written for the user: `write_bytes`, with one clear line where it fails.
+
+    Raises:
+        BrittleError: a place that cannot be written.
+    """
+    try:
+        write_bytes(path, content.encode("utf-8", "replace") if isinstance(content, str) else content)
+    except OSError as error:
+        raise BrittleError(f"{path} cannot be written ({error.strerror or error}); give another --out") from None
+    return path
