@@ -21,6 +21,7 @@ from brittle.science import (
     Matched,
     Mislabelled,
     Targeted,
+    Unchanged,
     checked,
     cycle,
     disentangle,
@@ -419,6 +420,15 @@ def test_made_sets_of_another_kind_of_file_are_refused(tmp_path: Path) -> None:
         load(f"made:{tmp_path}")
 
 
+def test_the_control_holds_the_images_as_they_are(digits_net: nn.Module) -> None:
+    split = load("digits").train.take(40)
+    made = disentangle(digits_net, digits_net, split, makings={"D": Unchanged()})["D"]
+    assert torch.equal(made.split.images, split.images)
+    assert torch.equal(made.split.labels, split.labels)
+    assert made.record["size"]["largest"] == 0
+    assert made.record["source"]["warning"] is None
+
+
 def test_every_construction_says_what_it_costs() -> None:
     assert {name: making.cost for name, making in MAKES.items()} == {
         "D_R": 1000,
@@ -426,6 +436,7 @@ def test_every_construction_says_what_it_costs() -> None:
         "D_rand": 100,
         "D_det": 100,
         "D_mis": 0.4,
+        "D": 0,
     }
     assert math.isclose(Targeted("shift", Threat("Linf", "8/255"), 10, 0.01, copies=4).cost, 40)
     assert isinstance(Linf(0.1), Threat)

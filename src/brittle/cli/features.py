@@ -63,7 +63,7 @@ def features(
 def disentangle(
     model: Model,
     data: Data = None,
-    make: Annotated[str, typer.Option("--make", help="D_R, D_NR, D_rand, D_det or D_mis")] = "D_NR",
+    make: Annotated[str, typer.Option("--make", help="D_R, D_NR, D_rand, D_det, D_mis or D")] = "D_NR",
     threat: Annotated[
         str | None,
         typer.Option("--threat", help="bounds D_rand and D_det; in it the model is tested first; default the data's usual L2"),

@@ -16,7 +16,7 @@ from .features import (
 )
 from .gaussian import Gaussians, Robust, adversarial_gap, example, folded, maximum_likelihood, robust_likelihood
 from .gaussian_training import Trained, adversarial_training, gap_of_samples, multiplier, robust_loss
-from .making import MAKES, Making, Matched, Mislabelled, Moved, Targeted, Task, noise_like
+from .making import MAKES, Making, Matched, Mislabelled, Moved, Targeted, Task, Unchanged, noise_like
 from .representation import Representation, distance, representation_of
 from .toy import Rule, judged, linear_training, plain_and_robust, toy
 from .transfer import Line, fitted, leak
@@ -39,6 +39,7 @@ __all__ = [
     "Targeted",
     "Task",
     "Trained",
+    "Unchanged",
     "Usefulness",
     "adversarial_gap",
     "adversarial_training",

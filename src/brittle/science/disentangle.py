@@ -149,7 +149,7 @@ def source_checked(name: str, model: nn.Module, split: Split, threat: Threat) ->
     warning, told = None, f"{robust:.0%} under PGD-10 in {threat}, {clean:.0%} clean"
     if name == "D_R" and robust < 0.5 * clean:
         warning = f"the model is not robust ({told}); D_R will hold non-robust features"
-    if name not in ("D_R", "D_mis") and threat.radius > 0 and robust > 0.5 * clean:
+    if name not in ("D_R", "D_mis", "D") and threat.radius > 0 and robust > 0.5 * clean:
         warning = f"the model is robust ({told}); it uses few non-robust features"
     return {"clean": clean, "robust": robust, "threat": str(threat), "n": len(few), "warning": warning}
 

@@ -217,6 +217,29 @@ class Mislabelled:
         return Moved(task.x[rows], answer[rows], rows, task.x[rows], False, none, none)
 
 
+@dataclass(frozen=True)
+class Unchanged:
+    """The images as they are, with their labels: the control for sets that are made of only so many of them.
+
+    Cost: none.
+    """
+
+    @property
+    def threat(self) -> Threat | None:
+        return None
+
+    @property
+    def cost(self) -> float:
+        return 0.0
+
+    def targets(self, y: Labels, classes: int, seed: int) -> Labels:
+        return y
+
+    def moved(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> Moved:
+        none = torch.full(task.y.shape, torch.nan)
+        return Moved(task.x, task.y, torch.arange(len(none)), task.x, False, none, none)
+
+
 def noise_like(x: Images, seed: int) -> Images:
     """clamp(N(0, 1) / 20 + 1/2, 0, 1) [B, *S], a function of each image and `seed`."""
     return (normal(keys_of(x), x.shape[1:], seed=seed) / 20 + 0.5).clamp(0, 1).to(x.dtype)
@@ -237,4 +260,5 @@ MAKES: dict[str, Making] = {
     "D_rand": Targeted("random"),
     "D_det": Targeted("shift"),
     "D_mis": Mislabelled(),
+    "D": Unchanged(),
 }

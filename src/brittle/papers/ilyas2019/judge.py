@@ -44,6 +44,9 @@ class Judge:
     def four(self) -> tuple[Node, ...]:
         return tuple(self.lab.judged(model) for model in four(self.lab).values())
 
+    def control(self) -> Node:
+        return self.lab.judged(self.lab.control)
+
     def strong(self) -> tuple[Node, ...]:
         model = self.lab.learned(self.lab.matched("D_R"))
         return tuple(self.lab.judged(model, attack=attack) for attack in strongest(self.lab).values())
@@ -68,16 +71,17 @@ class Judge:
         return ruled(_told(shares), [_low(one) > self.chance for one in asked], [_high(one) < self.chance for one in asked])
 
     def robust_features(self, results: Results) -> Finding:
-        on_d, _, on_r, on_nr = self.four()
-        d, r, nr = (results.share(node, "robust") for node in (on_d, on_r, on_nr))
+        *_, on_r, on_nr = self.four()
+        d, r, nr = (results.share(node, "robust") for node in (self.control(), on_r, on_nr))
         clean = results.share(on_r, "clean")
-        said = f"robust accuracy {_told({'D': d, 'D_R': r, 'D_NR': nr})}; accuracy of D_R {_percent(clean)}"
+        shares = {"as many images of D": d, "D_R": r, "D_NR": nr}
+        said = f"robust accuracy {_told(shares)}; accuracy of D_R {_percent(clean)}"
         return ruled(
             said, [_low(r) > _high(d), _low(r) > _high(nr), _low(clean) > self.chance], [_high(r) < _low(d), _high(r) < _low(nr)]
         )
 
     def brittle_features(self, results: Results) -> Finding:
-        on_d, _, on_r, on_nr = self.four()
+        on_d, *_, on_r, on_nr = self.four()
         d, nr = (results.share(node, "clean") for node in (on_d, on_nr))
         robust = {name: results.share(node, "robust") for name, node in (("D_R", on_r), ("D_NR", on_nr))}
         said = f"accuracy {_told({'D': d, 'D_NR': nr})}; robust accuracy {_told(robust)}"

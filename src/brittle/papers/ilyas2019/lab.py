@@ -6,7 +6,7 @@ from pathlib import Path
 
 from brittle.attacks import Named, Threat
 from brittle.learning import Adversarial, Goal, Inner, Recipe, Standard
-from brittle.science import Making, Matched, Mislabelled, Targeted
+from brittle.science import Making, Matched, Mislabelled, Targeted, Unchanged
 from brittle.studies import Answer, Attack, Leak, Make, Score, Source, Train, Transfer
 
 from ..paper import at_hand
@@ -69,6 +69,12 @@ class Lab:
         count, steps, step = self.scale.matched
         model = self.robust if label == "D_R" else self.standard
         return self.make(label, model, Matched(steps, step, start), count if n is None else n, part)
+
+    @cached_property
+    def control(self) -> Train:
+        """A net that learned D as the nets of D_R and D_NR learn theirs: as many images, as long."""
+        count, _, _ = self.scale.matched
+        return self.learned(self.make("D", self.standard, Unchanged(), count)) if count else self.standard
 
     def targeted(self, wanted: str, model: Train | None = None) -> Make:
         """D_rand or D_det; of the standard net unless another is given."""

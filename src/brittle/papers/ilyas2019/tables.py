@@ -10,7 +10,8 @@ from ..paper import Figure
 from . import printed
 from .lab import D_DET, D_RAND, Lab
 
-QUOTED_ROWS = ("D_R from noise", "D_NR from images")  # of appendix D.1, their first two figures
+CONTROL = "standard on as many images of D"
+QUOTED_CELLS = {"standard on D": 1, "adversarial on D": 1, "D_R from noise": 2, "D_NR from images": 2}  # of D.1: the first ones
 
 
 def figures(lab: Lab) -> list[Figure]:
@@ -27,9 +28,10 @@ def figures(lab: Lab) -> list[Figure]:
 
 
 def four(lab: Lab) -> dict[str, Train]:
-    """The four trainings of Figure 2."""
+    """The four trainings of Figure 2, and a control where D_R and D_NR are made of a part of D."""
     return {
         "standard on D": lab.standard,
+        **({CONTROL: lab.control} if lab.control != lab.standard else {}),
         "adversarial on D": lab.robust,
         "standard on D_R": lab.learned(lab.matched("D_R")),
         "standard on D_NR": lab.learned(lab.matched("D_NR")),
@@ -44,11 +46,12 @@ def three(lab: Lab) -> dict[str, Train]:
 
 def figure_2(lab: Lab, table: str = "Figure 2") -> Iterator[Figure]:
     """Clean and robust accuracy of the four trainings; under another `table` nothing stands beside them."""
-    ours = table == "Figure 2"
+    nothing = (None, None), (printed.NOT_PRINTED,) * 2
     for name, model in four(lab).items():
+        said = table == "Figure 2" and name in printed.FIGURE_2
+        values, certainties = (printed.FIGURE_2[name], printed.FIGURE_2_SAID[name]) if said else nothing
         for k, (column, read) in enumerate((("standard accuracy", "clean"), (f"accuracy in {lab.tested}", "robust"))):
-            value = printed.FIGURE_2[name][k] if ours else None
-            certainty = printed.FIGURE_2_SAID[name][k] if ours else printed.NOT_PRINTED
+            value, certainty = values[k], certainties[k]
             yield Figure(table, name, column, value, certainty, (lab.judged(model),), read, lab.scale.slack)
 
 
@@ -66,18 +69,23 @@ def _restricted(lab: Lab) -> bool:
 
 def noise(lab: Lab) -> Iterator[Figure]:
     """Appendix D.1."""
-    for name, values in printed.NOISE.items():
-        label, _, start = name.partition(" from ")
-        made = lab.matched(label) if start == "images" else lab.matched(label, "noise", n=lab.scale.noised)
-        model = lab.learned(made)
+    models = {
+        "standard on D": lab.standard,
+        "adversarial on D": lab.robust,
+        "D_R from images": lab.learned(lab.matched("D_R")),
+        "D_R from noise": lab.learned(lab.matched("D_R", "noise", n=lab.scale.noised)),
+        "D_NR from images": lab.learned(lab.matched("D_NR")),
+        "D_NR from noise": lab.learned(lab.matched("D_NR", "noise", n=lab.scale.noised)),
+    }
+    for name, model in models.items():
         reads = (
             ("accuracy", lab.tested, "clean"),
             (f"in {lab.tested}", lab.tested, "robust"),
             (f"in {lab.larger}", lab.larger, "robust"),
         )
         for k, (column, threat, read) in enumerate(reads):
-            said = printed.QUOTED if name in QUOTED_ROWS and k < 2 else printed.appendix("Table 7", 80)
-            yield Figure("D.1", name, column, values[k], said, (lab.judged(model, threat),), read, lab.scale.slack)
+            said = printed.QUOTED if k < QUOTED_CELLS.get(name, 0) else printed.appendix("Table 7", 80)
+            yield Figure("D.1", name, column, printed.NOISE[name][k], said, (lab.judged(model, threat),), read, lab.scale.slack)
 
 
 def strongest(lab: Lab) -> dict[str, Named]:
