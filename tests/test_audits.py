@@ -1,6 +1,7 @@
 """What an audit says is true, verified, the same after a kill, and refused where it would mean nothing."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -286,3 +287,22 @@ def test_an_audit_without_threats_or_of_unknown_effort_is_refused(digits_net: nn
 def test_eps_zero_is_clean_accuracy(digits_net: nn.Module) -> None:
     report = audit(digits_net, some(30), [Linf(0)], effort="quick")
     assert report.robust["Linf:0"].correct == report.clean.correct
+
+
+def test_a_record_names_the_commit_of_the_checkout_and_of_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from brittle.audits import about
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(tmp_path), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "about.py").write_text("one")
+    monkeypatch.setattr(about, "__file__", str(tmp_path / "about.py"))
+    assert about.commit.__wrapped__() is None  # a repository lies around it, but it is not part of it
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")
+    assert about.commit.__wrapped__() == git("rev-parse", "HEAD")
+    (tmp_path / "about.py").write_text("two")
+    assert about.commit.__wrapped__() == git("rev-parse", "HEAD") + "+"
+    monkeypatch.setenv("PATH", "")
+    assert about.commit.__wrapped__() is None

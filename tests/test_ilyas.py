@@ -137,6 +137,9 @@ def test_the_four_trainings_differ_in_data_and_goal_alone() -> None:
     assert lab.matched("D_R").model == robust
     assert lab.matched("D_NR").model == standard
     assert lab.matched("D_R").making == lab.matched("D_NR").making
+    assert lab.control == standard  # sets of all images are as many
+    small = Lab(SCALES["smoke"], None, 0)
+    assert replace(small.control, data=small.matched("D_R")) == small.learned(small.matched("D_R"))
 
 
 def test_a_browser_shows_the_papers_page(home: Path, browser: webdriver.Chrome) -> None:

@@ -58,8 +58,9 @@ def test_chance_is_what_the_commonest_class_gets() -> None:
     ("d", "r", "nr", "said"), [(5, 48, 1, "agrees"), (60, 48, 1, "differs"), (47, 48, 1, "open"), (5, 20, 48, "differs")]
 )
 def test_robust_features_give_robustness(d: float, r: float, nr: float, said: str) -> None:
-    on_d, on_a, on_r, on_nr = JUDGE.four()
-    shares = {(on_d, "robust"): d, (on_r, "robust"): r, (on_nr, "robust"): nr, (on_r, "clean"): 85.0, (on_a, "robust"): 80.0}
+    on_d, control, _, on_r, on_nr = JUDGE.four()
+    assert control == JUDGE.control()
+    shares = {(control, "robust"): d, (on_r, "robust"): r, (on_nr, "robust"): nr, (on_r, "clean"): 85.0, (on_d, "robust"): 90.0}
     assert verdict(JUDGE.robust_features, shares) == said
 
 
@@ -67,7 +68,7 @@ def test_robust_features_give_robustness(d: float, r: float, nr: float, said: st
     ("clean", "robust", "said"), [(88, 1, "agrees"), (30, 1, "differs"), (88, 60, "differs"), (88, 47, "open")]
 )
 def test_non_robust_features_give_accuracy_alone(clean: float, robust: float, said: str) -> None:
-    on_d, _, on_r, on_nr = JUDGE.four()
+    on_d, _, _, on_r, on_nr = JUDGE.four()
     shares = {(on_d, "clean"): 95.0, (on_nr, "clean"): clean, (on_r, "robust"): 48.0, (on_nr, "robust"): robust}
     assert verdict(JUDGE.brittle_features, shares) == said
 

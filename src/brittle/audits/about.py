@@ -1,10 +1,13 @@
-"""The circumstances of a result: versions, hardware, date."""
+"""The circumstances of a result: versions, commit, hardware, date."""
 
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +16,7 @@ from brittle.ground import fast_dtype
 
 
 def circumstances(place: torch.device, seconds: float, seed: int) -> dict[str, Any]:
-    """What a reader needs to repeat a run: versions, hardware, precision, seconds, date."""
+    """What a reader needs to repeat a run: versions, commit, hardware, precision, seconds, date."""
     names = ("brittle", "torch", "numpy", "scipy", "lightning-fabric", "safetensors")
     versions = {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
     hardware = (
@@ -26,6 +29,7 @@ def circumstances(place: torch.device, seconds: float, seed: int) -> dict[str, A
         "seed": seed,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions,
+        "commit": commit(),
         "hardware": hardware,
         "precision": str(fast_dtype(place.type)).removeprefix("torch."),
         "command": command(),
@@ -38,6 +42,22 @@ def command() -> str:
 
     ours = sys.argv[0].endswith(("brittle", "cli/__main__.py"))
     return shlex.join(["brittle", *sys.argv[1:]] if ours else ["python", *sys.argv])
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout that this code runs from, with a + if files were changed since; None if it is installed."""
+    here = Path(__file__).resolve()
+
+    def git(*words: str) -> str:
+        asked = ["git", "-C", str(here.parent), *words]
+        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)  # or another project's repository lies around it
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _processor() -> str:

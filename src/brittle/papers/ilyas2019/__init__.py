@@ -145,15 +145,15 @@ def _directions(lab: Lab) -> tuple[Exhibit, ...]:
 
 def _deviations(lab: Lab, seeds: int) -> tuple[str, ...]:
     scale, data = lab.scale, lab.data.load()
-    matched, targeted = scale.matched, scale.targeted
+    (matched, steps, step), (moved, targeted, length) = scale.matched, scale.targeted
     told = [
         f"{scale.net} on {lab.data.name}; the paper: ResNet-50, CIFAR-10 and Restricted ImageNet.",
         f"Sets are made of the {len(data.train):,} images that are left when validation is held out, and a tenth of each set is "
         "held out again: nothing is chosen on test images. They are kept in 8 bits.",
-        f"D_R and D_NR: {matched[0] or 'all'} images, {matched[1]} steps of {matched[2]:g} (paper: all, 1,000 of 0.1; on "
+        f"D_R and D_NR: {_many(matched)} images, {steps} steps of {step:g} (paper: all, 1,000 of 0.1; on "
         "Restricted ImageNet 2,000 of 1); the closest point is kept, not the last, and gradients are the model's own behind "
         "its last ReLU.",
-        f"D_rand and D_det: {targeted[0] or 'all'} images, L2 {scale.eps}, {targeted[1]} steps of {targeted[2]:g} (paper: all, "
+        f"D_rand and D_det: {_many(moved)} images, L2 {scale.eps}, {targeted} steps of {length:g} (paper: all, "
         "L2 0.5, 100 of 0.1; on Restricted ImageNet L2 3); the best point is kept, not the last.",
         f"Trainings: {scale.natural.epochs:g} epochs on the data, {scale.robust.epochs:g} adversarial ones with {scale.inner} "
         f"steps in L2 {scale.trained}, {scale.learned.epochs:g} on made sets, all with one recipe ({scale.learned.optimizer}, "
@@ -174,3 +174,7 @@ def _deviations(lab: Lab, seeds: int) -> tuple[str, ...]:
     if not scale.carries:
         told.append("Digits of 8 x 8 pixels and tiny nets: this scale shows that everything runs, not what is true.")
     return tuple(told)
+
+
+def _many(count: int) -> str:
+    return f"{count:,}" if count else "all"
