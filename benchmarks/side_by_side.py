@@ -34,7 +34,7 @@ def images_per_second(net: str, work: str, seconds: float) -> float:
     model = build_net(net, shape, 10)
     x, y = torch.randint(0, 256, (100 * batch, *shape), dtype=torch.uint8), torch.randint(0, 10, (100 * batch,))
     if work == "training":
-        part = Split(x, y, tuple(map(str, range(10))))
+        part = Split(x, y, tuple(map(str, range(10))), "random")
         data = DataSet("random", part, part.take(1), part.take(1))
         steps = iter(train(model, data, Standard(), Recipe(1000, batch), device="cpu"))
         return timed(lambda: next(steps), batch, seconds)

@@ -155,7 +155,8 @@ def directions(shown: Record, name: str) -> str:
         for k, (one, (x, y)) in enumerate(shown["made"].items()):
             colour = PALETTE[k]
             axes.plot(x, y, MARKS[1 + k], color=colour, markersize=9)
-            axes.annotate(one, (x, y), xytext=(8, 8), textcoords="offset points", color=colour, weight="bold")
+            beside = (8, 8 if k else -14)  # the two may lie close together
+            axes.annotate(one, (x, y), xytext=beside, textcoords="offset points", color=colour, weight="bold")
         axes.xaxis.set_major_formatter(plain())
         axes.yaxis.set_major_formatter(plain())
         axes.set_xlabel("log robustness")

@@ -15,7 +15,7 @@ from . import exhibits as drawings
 from . import figures
 from .page import template
 from .pictures import picture
-from .sheet import sheet
+from .sheet import Row, sheet
 
 Images = Mapping[str, NDArray[Any]]
 DRAWN: dict[str, Callable[[Any, str], str]] = {
@@ -83,13 +83,13 @@ def _exhibit(one: dict[str, Any], count: int, images: Images) -> dict[str, Any]:
 
 
 def _wall(one: dict[str, Any]) -> bytes:
-    """The images of made sets, one set below the other, as a PNG file."""
-    rows = [
-        (f"{shown['set']}: {line['name']}", one["images"][f"{count}.{k}"], line["labels"])
-        for count, shown in enumerate(one["data"])
-        for k, line in enumerate(shown["lines"])
-    ]
-    return sheet(one["title"], rows)
+    """The images of made sets below those they were made of, each row once, as a PNG file."""
+    rows: dict[tuple[str, bytes], Row] = {}
+    for count, shown in enumerate(one["data"]):
+        for k, line in enumerate(shown["lines"]):
+            images = one["images"][f"{count}.{k}"]
+            rows.setdefault((line["name"], images.tobytes()), (line["name"], images, line["labels"]))
+    return sheet(one["title"], list(rows.values()))
 
 
 def _table(record: dict[str, Any], name: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Judge:
         *_, on_r, on_nr = self.four()
         d, r, nr = (results.share(node, "robust") for node in (self.control(), on_r, on_nr))
         clean = results.share(on_r, "clean")
-        shares = {"as many images of D": d, "D_R": r, "D_NR": nr}
+        shares = {"as much of D": d, "D_R": r, "D_NR": nr}
         said = f"robust accuracy {_told(shares)}; accuracy of D_R {_percent(clean)}"
         return ruled(
             said, [_low(r) > _high(d), _low(r) > _high(nr), _low(clean) > self.chance], [_high(r) < _low(d), _high(r) < _low(nr)]

@@ -26,7 +26,7 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
             "robust features give robustness",
             "Standard training on D_R gives a net that is accurate and robust.",
             "section 3.1 and Figure 2",
-            "robust accuracy of standard training on D_R lies above that of standard training on as many images of D and on D_NR "
+            "robust accuracy of standard training on D_R lies above that of standard training on as much of D and on D_NR "
             "(intervals apart), and its accuracy above chance",
             judge.robust_features,
             judge.four(),

@@ -10,7 +10,7 @@ from ..paper import Figure
 from . import printed
 from .lab import D_DET, D_RAND, Lab
 
-CONTROL = "standard on as many images of D"
+CONTROL = "standard on as much of D"
 QUOTED_CELLS = {"standard on D": 1, "adversarial on D": 1, "D_R from noise": 2, "D_NR from images": 2}  # of D.1: the first ones
 
 
