@@ -290,19 +290,20 @@ def test_eps_zero_is_clean_accuracy(digits_net: nn.Module) -> None:
 
 
 def test_a_record_names_the_commit_of_the_checkout_and_of_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from brittle.audits import about
+    from brittle.audits.about import _commit
 
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", str(tmp_path), *words], capture_output=True, text=True, check=True).stdout.strip()
 
     git("init", "-q")
-    (tmp_path / "about.py").write_text("one")
-    monkeypatch.setattr(about, "__file__", str(tmp_path / "about.py"))
-    assert about.commit.__wrapped__() is None  # a repository lies around it, but it is not part of it
+    file = tmp_path / "package" / "audits" / "about.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("one")
+    assert _commit(file) is None  # a repository lies around it, but it is not part of it
     git("add", ".")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")
-    assert about.commit.__wrapped__() == git("rev-parse", "HEAD")
-    (tmp_path / "about.py").write_text("two")
-    assert about.commit.__wrapped__() == git("rev-parse", "HEAD") + "+"
+    assert _commit(file) == git("rev-parse", "HEAD")
+    (file.parent.parent / "new.py").write_text("untracked, yet imported")
+    assert _commit(file) == git("rev-parse", "HEAD") + "+"
     monkeypatch.setenv("PATH", "")
-    assert about.commit.__wrapped__() is None
+    assert _commit(file) is None

@@ -84,6 +84,17 @@ def test_projection_on_ball_and_box_in_many_dimensions_solves_for_its_scale(spre
         assert torch.allclose(p[i], wanted.clamp(-x[i], 1 - x[i]), rtol=1e-9, atol=1e-11)
 
 
+def test_projection_on_ball_and_box_is_exact_where_each_step_clamps_one_coordinate_only() -> None:
+    d = torch.tensor([4.0 ** (i - 30) for i in range(60)], dtype=torch.float64)[None]
+    room = torch.full_like(d, 0.1)
+    p = NORMS["L2"].project_box(d, 0.5, -room, room)
+    assert float(p.norm()) == pytest.approx(0.5)
+    nan = torch.full_like(d, torch.nan)
+    both = NORMS["L2"].project_box(torch.cat([d, nan]), 0.5, -room, room)
+    assert torch.equal(both[:1], p)
+    assert both[1].isnan().all()
+
+
 @norms
 @given(g=vectors)
 def test_steepest_direction_has_unit_size_and_attains_the_dual_norm(norm: Norm, g: Tensor) -> None:

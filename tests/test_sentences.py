@@ -61,7 +61,8 @@ def test_robust_features_give_robustness(d: float, r: float, nr: float, said: st
     on_d, control, _, on_r, on_nr = JUDGE.four()
     assert control == JUDGE.control()
     shares = {(control, "robust"): d, (on_r, "robust"): r, (on_nr, "robust"): nr, (on_r, "clean"): 85.0, (on_d, "robust"): 90.0}
-    assert verdict(JUDGE.robust_features, shares) == said
+    broken = {node: torch.arange(N) >= share * N / 100 for node, share in ((control, d), (on_r, r))}
+    assert verdict(JUDGE.robust_features, shares, broken) == said
 
 
 @pytest.mark.parametrize(

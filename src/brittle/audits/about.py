@@ -6,7 +6,6 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def circumstances(place: torch.device, seconds: float, seed: int) -> dict[str, A
         "seed": seed,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions,
-        "commit": commit(),
+        "commit": COMMIT,
         "hardware": hardware,
         "precision": str(fast_dtype(place.type)).removeprefix("torch."),
         "command": command(),
@@ -44,20 +43,21 @@ def command() -> str:
     return shlex.join(["brittle", *sys.argv[1:]] if ours else ["python", *sys.argv])
 
 
-@cache
-def commit() -> str | None:
-    """The commit of the checkout that this code runs from, with a + if files were changed since; None if it is installed."""
-    here = Path(__file__).resolve()
+def _commit(file: Path) -> str | None:
+    """The commit of the checkout that a package's `file` lies in, with a + where the package is not as committed; None outside."""
 
     def git(*words: str) -> str:
-        asked = ["git", "-C", str(here.parent), *words]
+        asked = ["git", "-C", str(file.parent), *words]
         return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", here.name)  # or another project's repository lies around it
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        git("ls-files", "--error-unmatch", file.name)  # or another project's repository lies around it
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", "..") else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+COMMIT = _commit(Path(__file__).resolve())  # of the code as it is imported, whatever is committed while it runs
 
 
 def _processor() -> str:

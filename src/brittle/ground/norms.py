@@ -68,17 +68,18 @@ def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor
 
     Its squared length, sum min(t d^2, room^2) with t = s^2, is concave and piecewise linear in t. So Newton's method climbs to
     the root from the left, clamps at least one coordinate more at every step, and is exact once none is left to clamp: after 3
-    or 4 steps on images.
+    or 4 steps on images. A GPU, which is not read in the middle of a walk, takes a fixed number of steps: a point that is not
+    there yet is allowed, but not nearest. |d| beyond 1e19 overflows float32 to NaN.
     """
     boxed = d.clamp(low, high)  # low <= 0 <= high, so that |boxed| is the room of each coordinate, or |d| if that is less
     free, held, budget = d.square(), boxed.square(), _like(eps, d).square()
     tiny = torch.finfo(d.dtype).tiny
     corner, t = held / free.clamp(min=tiny), torch.zeros_like(d[:, :1])
-    for _ in range(NEWTON_STEPS):
+    for _ in range(NEWTON_STEPS if d.is_cuda else d.shape[1] + 1):
         stays = (corner <= t).to(d.dtype)
         left, slope = budget - vecdot(stays, held)[:, None], vecdot(1 - stays, free)[:, None]
         above = (left / slope.clamp(min=tiny)).clamp(max=1).maximum(t)
-        if not d.is_cuda and torch.equal(above, t):  # a GPU is not read in the middle of a walk
+        if not d.is_cuda and not bool((above > t).any()):
             break
         t = above
     return _l2_project((d * t.sqrt()).clamp(low, high), eps)  # the last projection removes rounding only

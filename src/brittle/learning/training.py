@@ -1,4 +1,5 @@
-"""The one training loop, on Lightning Fabric. It yields progress; it resumes from its own state file, bit for bit on a CPU."""
+"""The one training loop, on Lightning Fabric. It yields progress; it resumes from its own state file, bit for bit on a CPU with
+as many threads."""
 
 import copy
 import math
@@ -55,7 +56,7 @@ def train(
     """Train `net` in place, yielding `Progress`; the last one's history is in `history_of(state_file)` and in each epoch's event.
 
     Every step is a function of (seed, step): batch, augmentation, attack and dropout are keyed by them, so that a run that is
-    killed and resumed from `state_file` gives the same bits as one that was not.
+    killed and resumed from `state_file` gives the same bits as one that was not, on a CPU with as many threads.
 
     Args:
         net: takes images in [0, 1]; moved to the device.

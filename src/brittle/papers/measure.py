@@ -31,7 +31,9 @@ def measured(paper: Paper, store: Store, device: str, command: str) -> tuple[dic
         images |= {f"{count}.{name}": tensor for name, tensor in pictures.items()}
     runs = [results.record_of(node)["run"] for node in every(paper.nodes)]
     run = circumstances(pick_device(device), sum(run["seconds"] for run in runs), paper.seeds[0])
-    made = {key: "; ".join(sorted({str(run[key]) for run in runs})) for key in ("hardware", "precision")}
+    made = {
+        key: "; ".join(sorted({str(run.get(key) or "not recorded") for run in runs})) for key in ("hardware", "precision", "commit")
+    }
     record = {
         "format": FORMAT,
         "name": paper.name,

@@ -5,6 +5,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -44,9 +45,11 @@ def side_by_side(planned: list[Planned], store: Store, device: str, jobs: int) -
                 moving = [worker for worker in workers if worker.row]
                 seconds = past + sum(worker.seconds for worker in moving)
                 yield seconds, finished, "; ".join(worker.row.node.title for worker in moving if worker.row), warning
-    finally:
+    finally:  # what is done is stored, and what is begun goes on from its last saved state
         for worker in workers:
             worker.process.terminate()
+        for worker in workers:
+            worker.process.join()
 
 
 def _chains(planned: list[Planned]) -> dict[str, float]:
@@ -75,7 +78,8 @@ class _Worker:
 
     def give(self, row: Planned) -> None:
         self.row, self.seconds = row, 0.0
-        self.pipe.send(row.node)
+        with suppress(OSError):  # it has ended; `hear` says so
+            self.pipe.send(row.node)
 
     def hear(self) -> str | None:
         """What it has to say: how far it is, with a warning if there is one, or that the node is done.
@@ -87,8 +91,8 @@ class _Worker:
         assert row is not None
         try:
             said: Told | str = self.pipe.recv()
-        except EOFError:
-            said = "its process was stopped"
+        except (EOFError, OSError):
+            said = "its process ended (in a script, run_graph belongs under if __name__ == '__main__')"
         if isinstance(said, tuple):
             done, total, warning = said
             self.seconds = row.seconds * done / max(total, 1)

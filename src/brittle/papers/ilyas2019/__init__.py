@@ -162,8 +162,9 @@ def _deviations(lab: Lab, seeds: int) -> tuple[str, ...]:
         f"Robust accuracy: PGD-{scale.steps} on {scale.n:,} test images, a success where any point of the walk fools, verified "
         f"in float32; the strongest attacks take {scale.long:,} steps, of the usual length (the paper searches it, up to 2,500 "
         "steps).",
-        f"Perturbations that do not transfer are told from {scale.bugs[4]} other nets (Nakkiran: ten), in L2 {scale.bugs[0]} "
-        "(2.5).",
+        f"From noise: {_many(scale.noised)} images. Perturbations that do not transfer, and plain ones beside them: "
+        f"{_many(scale.bugs[1])} images, told from {scale.bugs[4]} other nets (Nakkiran: ten), in L2 {scale.bugs[0]} (2.5). Nets "
+        f"that are only asked what transfers to them learned for {scale.other.epochs:g} epochs.",
         *(() if lab.new_tests else ("D.7 is left out: CIFAR-10.1 is not at hand (brittle data cifar10.1 says how to get it).",)),
         "D.8 is this paper with --data restricted:PATH@SIDE and the user's own ImageNet; in which size it tests there is not "
         "known (here L2 1.5).",
@@ -171,6 +172,13 @@ def _deviations(lab: Lab, seeds: int) -> tuple[str, ...]:
         if seeds == 1
         else f"{seeds} trainings of each net: an interval is the hull of theirs.",
     ]
+    if scale.beside:
+        small = scale.beside
+        told.append(
+            f"On {small.data}, which the paper has not: {small.net}, {small.natural.epochs:g} epochs; D_R and D_NR of "
+            f"{small.matched[0]:,} images in {small.matched[1]} steps; D_rand and D_det of {small.targeted[0]:,} in "
+            f"L2 {small.eps} and {small.targeted[1]} steps."
+        )
     if not scale.carries:
         told.append("Digits of 8 x 8 pixels and tiny nets: this scale shows that everything runs, not what is true.")
     return tuple(told)

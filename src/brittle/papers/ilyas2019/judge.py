@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brittle.audits import mean_interval
+from brittle.audits import Proportion, paired_p_value
 from brittle.science import (
     adversarial_gap,
     adversarial_training,
@@ -75,7 +75,12 @@ class Judge:
         d, r, nr = (results.share(node, "robust") for node in (self.control(), on_r, on_nr))
         clean = results.share(on_r, "clean")
         shares = {"as much of D": d, "D_R": r, "D_NR": nr}
-        said = f"robust accuracy {_told(shares)}; accuracy of D_R {_percent(clean)}"
+        ours, theirs = (~results.tensors(node)["broken"] for node in (on_r, self.control()))
+        p = paired_p_value(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()))
+        said = (
+            f"robust accuracy {_told(shares)}; on the same images D_R lies above as much of D with p {p:.2g} (McNemar, one-sided); "
+            f"accuracy of D_R {_percent(clean)}"
+        )
         return ruled(
             said, [_low(r) > _high(d), _low(r) > _high(nr), _low(clean) > self.chance], [_high(r) < _low(d), _high(r) < _low(nr)]
         )
@@ -91,11 +96,10 @@ class Judge:
     def no_masking(self, results: Results) -> Finding:
         withstood = [~results.tensors(node)["broken"] for node in self.strong()]
         shares = {name: results.share(node, "robust") for name, node in zip(strongest(self.lab), self.strong(), strict=True)}
-        lost = (withstood[0] & ~torch.stack(withstood).all(0)).double()
-        drop = mean_interval(lost.numpy(), self.lab.seed)
-        taken = f"{100 * drop.mean:.1f} [{100 * drop.low:.1f}, {100 * drop.high:.1f}]"
-        said = f"{_told(shares)}; together they take {taken} points more than the first"
-        return ruled(said, [drop.high <= 0.02], [drop.low > 0.02])
+        lost = withstood[0] & ~torch.stack(withstood).all(0)
+        drop = Proportion(int(lost.sum()), len(lost)).record()
+        said = f"{_told(shares)}; together they break {_percent(drop)} more than the first"
+        return ruled(said, [_high(drop) <= 0.02], [_low(drop) > 0.02])
 
     def transfer(self, results: Results) -> Finding:
         nodes, count = self.transfers(), len(self.lab.scale.nets)

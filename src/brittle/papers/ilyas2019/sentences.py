@@ -72,8 +72,8 @@ def statements(lab: Lab) -> tuple[Statement, ...]:
         ),
         Statement(
             "Leakage",
-            "no robust feature leaks into D_det",
-            "The labels of D_det cannot be told from robust features.",
+            "no robust leakage in D_det",
+            "What robust features tell of the labels of D_det does not carry over to true labels.",
             "Goh 2019",
             "the interval through robust linear features lies below the share of the rarest test label for D_det; D_rand's "
             "figure and those of all features stand beside it",
