@@ -45,11 +45,11 @@ class Recipe:
                 raise BrittleError(f"{value!r} is unknown; choose one of {', '.join(known)}")
 
     def rate(self, step: int, steps: int) -> float:
-        """Learning rate of one step of so many."""
+        """Learning rate of step number `step` (from 0) of `steps`."""
         return self.lr * SCHEDULES[self.schedule]((step + (self.schedule == "triangular")) / steps)
 
     def over(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimiser."""
+        """A fresh optimiser of these parameters; its learning rate is set by `rate` at each step."""
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
         return torch.optim.SGD(parameters, lr=self.lr, momentum=0.9, weight_decay=self.weight_decay)

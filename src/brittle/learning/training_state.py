@@ -34,6 +34,7 @@ def history_of(state_file: Path) -> list[dict[str, Any]]:
 
 
 def identity_of(learner: Learner, data: DataSet, goal: Goal, recipe: Recipe, seed: int, half: bool) -> str:
+    """SHA-256 (hex) of all that decides what a training does; a state is only taken up by the training that it belongs to."""
     digests = data.train.digest, data.validation.digest
     said = f"{data.name} {digests} {goal!r} {recipe!r} seed {seed} half {half} torch {torch.__version__} {learner.net!r}"
     digest = hashlib.sha256(said.encode())
@@ -43,6 +44,7 @@ def identity_of(learner: Learner, data: DataSet, goal: Goal, recipe: Recipe, see
 
 
 def save_state(path: Path, net: nn.Module, optimizer: Any, state: State, identity: str) -> None:
+    """Write parameters, the optimiser's slots and the goal's memory, with step and history, whole or not at all."""
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if isinstance(value, Tensor)}
@@ -52,6 +54,11 @@ def save_state(path: Path, net: nn.Module, optimizer: Any, state: State, identit
 
 
 def restored(path: Path | None, net: nn.Module, optimizer: Any, identity: str) -> State | None:
+    """The state in a file, its parameters and slots loaded into `net` and `optimizer`; None if there is no such file.
+
+    Raises:
+        BrittleError: a damaged file, or the state of other training.
+    """
     if path is None or not path.exists():
         return None
     tensors, header = load_tensors(path)
