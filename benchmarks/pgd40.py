@@ -1,8 +1,9 @@
 """PGD-40 on 1,000 MNIST test images against a PGD-trained `madry` net: brittle beside foolbox, torchattacks and ART.
 
-Each library runs in a process of its own (so that none profits from another's settings), all on the same checkpoint, images,
-eps, step size and start (the clean image); rounds are interleaved, and the figures are ratios of medians within this one run.
-Peers run with each of several batch sizes, and the best counts. Robust accuracy is judged in plain float32 by the parent.
+Each library runs in a process of its own (so that none profits from another's settings), all on the same checkpoint,
+images, eps, step size and start (the clean image); rounds are interleaved, and the figures are ratios of medians within
+this one run. Peers run with each of several batch sizes, and the best counts. Robust accuracy is judged in plain
+float32 by the parent.
 
     python benchmarks/pgd40.py [--checkpoint FILE] [--rounds 5] [--out results/bench-pgd40.json]
 """
@@ -23,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import L2, Linf, Threat
-from brittle.audits import circumstances, verify
-from brittle.learning import Adversarial, Inner, Recipe, load, load_net
+from brittle.audits import provenance, verify
+from brittle.learning import Adversarial, InnerAttack, Recipe, load, load_net
 
 N, STEPS = 1000, 40
 THREATS = {"Linf:0.3": (Linf(0.3), 0.01), "L2:2": (L2(2), 0.125)}
@@ -32,7 +33,9 @@ PEERS = ("foolbox", "torchattacks", "art")
 BATCHES = (100, 250, 1000)
 
 
-def attack_of(library: str, net: nn.Module, threat: Threat, step: float, batch: int) -> Callable[[Tensor, Tensor], Tensor]:
+def attack_of(
+    library: str, net: nn.Module, threat: Threat, step: float, batch: int
+) -> Callable[[Tensor, Tensor], Tensor]:
     """The library's PGD-40 from the clean image, as a function of images and labels."""
     eps, linf = threat.radius, threat.norm == "Linf"
     if library == "brittle":
@@ -74,7 +77,8 @@ def batched(attack: Callable[[Tensor, Tensor], Tensor], size: int) -> Callable[[
 
 
 def serve(library: str, checkpoint: str, folder: str) -> None:
-    """One library's process: for each line (threat, batch, images) on stdin run the attack once; answer seconds and peak memory."""
+    """One library's process: for each line (threat, batch, images) on stdin run the attack once; answer seconds and
+    peak memory."""
     net, _ = load_net(Path(checkpoint))
     test = load("mnist").test.take(N)
     for line in sys.stdin:
@@ -135,7 +139,9 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, Any]:
             workers = {library: Worker(library, checkpoint, folder) for library in ("brittle", *PEERS)}
             # a first round on fewer images warms everything up and picks each peer's best batch size
             first = {
-                library: {batch: worker.run(threat, batch, max(250, batch))["seconds"] / max(250, batch) for batch in BATCHES}
+                library: {
+                    batch: worker.run(threat, batch, max(250, batch))["seconds"] / max(250, batch) for batch in BATCHES
+                }
                 for library, worker in workers.items()
             }
             best = {library: min(seconds, key=lambda batch: seconds[batch]) for library, seconds in first.items()}
@@ -148,12 +154,12 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, Any]:
                     peak[library] = said["peak_mib"]
             rows = {}
             for library, worker in workers.items():
-                checked = verify(net, THREATS[threat][0], test.x(), worker.images(), test.labels)
+                check_set = verify(net, THREATS[threat][0], test.x(), worker.images(), test.labels)
                 rows[library] = {
                     "median_s": statistics.median(seconds[library]),
                     "seconds": seconds[library],
                     "batch": best[library] if library != "brittle" else 500,
-                    "robust_accuracy": 1 - float(checked.broken.float().mean()),
+                    "robust_accuracy": 1 - float(check_set.broken.float().mean()),
                     "peak_mib": peak[library],
                 }
                 worker.process.communicate()
@@ -167,7 +173,7 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, Any]:
         "rounds": rounds,
         "model": header["name"],
         "table": table,
-        "run": circumstances(torch.device("cpu"), 0.0, 0),
+        "run": provenance(torch.device("cpu"), 0.0, 0),
     }
 
 
@@ -181,10 +187,10 @@ def show(threat: str, rows: dict[str, Any]) -> None:
 
 def trained() -> Path:
     """The net that is attacked: from the store, or trained now (README's recipe)."""
-    from brittle.studies import Source, Store, Train, running
+    from brittle.studies import Source, Store, Train, run_node
 
-    node = Train(Source.of("mnist"), "madry", Adversarial((Linf(0.3),), Inner()), Recipe(epochs=3))
-    for event in running(node, Store()):
+    node = Train(Source.of("mnist"), "madry", Adversarial((Linf(0.3),), InnerAttack()), Recipe(epochs=3))
+    for event in run_node(node, Store()):
         folder = event.folder
     assert folder is not None
     return folder / "model.safetensors"

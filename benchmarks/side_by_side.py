@@ -1,7 +1,7 @@
 """Does it pay to compute two nodes of a paper side by side on a CPU, each on half of the threads, and not one on all?
 
-Images per second of training and of PGD, by one process with all threads and by one process per thread, in interleaved rounds
-within this one run; the figures are ratios of medians.
+Images per second of training and of PGD, by one process with all threads and by one process per thread, in interleaved
+rounds within this one run; the figures are ratios of medians.
 
     python benchmarks/side_by_side.py [--rounds 5] [--seconds 6] [--out results/bench-side-by-side.json]
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from brittle.attacks import L2, against, pgd
-from brittle.audits import circumstances
+from brittle.audits import provenance
 from brittle.ground import keep_freed_memory
 from brittle.learning import DataSet, Recipe, Split, Standard, build_net, train
 
@@ -56,8 +56,8 @@ def together(net: str, work: str, processes: int, seconds: float) -> float:
     """Images per second of so many processes, which share the threads."""
     words = [sys.executable, __file__, "--worker", net, work, str(seconds)]
     env = os.environ | {"OMP_NUM_THREADS": str((os.cpu_count() or 1) // processes)}
-    running = [subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    return sum(float(one.communicate()[0]) for one in running)
+    run_node = [subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return sum(float(one.communicate()[0]) for one in run_node)
 
 
 def main() -> None:
@@ -73,21 +73,24 @@ def main() -> None:
         print(images_per_second(net, work, float(seconds)))
         return
     count, rows, started = os.cpu_count() or 1, [], time.perf_counter()
-    measured: dict[tuple[str, str, int], list[float]] = {}
+    measure_paper: dict[tuple[str, str, int], list[float]] = {}
     for _ in range(asked.rounds):
         for net in NETS:
             for work in WORK:
                 for processes in (1, count):
-                    measured.setdefault((net, work, processes), []).append(together(net, work, processes, asked.seconds))
+                    measure_paper.setdefault((net, work, processes), []).append(
+                        together(net, work, processes, asked.seconds)
+                    )
     for net in NETS:
         for work in WORK:
-            alone, split = (measured[net, work, processes] for processes in (1, count))
+            alone, split = (measure_paper[net, work, processes] for processes in (1, count))
             ratio = statistics.median(split) / statistics.median(alone)
             rows.append({"net": net, "work": work, "one process": alone, f"{count} processes": split, "ratio": ratio})
             print(
-                f"{net:8} {work:10} one {statistics.median(alone):7.0f}/s, {count} {statistics.median(split):7.0f}/s: {ratio:.2f}x"
+                f"{net:8} {work:10} one {statistics.median(alone):7.0f}/s, {count} {statistics.median(split):7.0f}/s: "
+                f"{ratio:.2f}x"
             )
-    about = circumstances(torch.device("cpu"), time.perf_counter() - started, 0)
+    about = provenance(torch.device("cpu"), time.perf_counter() - started, 0)
     record = {"rounds": asked.rounds, "seconds": asked.seconds, "rows": rows, "run": about}
     asked.out.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -57,7 +57,7 @@ def test_an_audit_is_at_least_as_strong_as_each_attack(digits_net: nn.Module) ->
     x, y = some()
     report = audit(digits_net, (x, y), [Linf(0.1)], effort="quick")
     alone = pgd(against(digits_net), Linf(0.1), steps=20).run(x, y)
-    assert report.robust["Linf:0.1"].correct <= int((~alone.fooled).sum())
+    assert report.robust["Linf:0.1"].correct <= int((~alone.success).sum())
 
 
 def test_an_audit_resumes_from_its_journal_and_gives_the_same(digits_net: nn.Module, tmp_path: Path) -> None:
@@ -289,11 +289,15 @@ def test_eps_zero_is_clean_accuracy(digits_net: nn.Module) -> None:
     assert report.robust["Linf:0"].correct == report.clean.correct
 
 
-def test_a_record_names_the_commit_of_the_checkout_and_of_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from brittle.audits.about import _commit
+def test_a_record_names_the_commit_of_the_checkout_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from brittle.audits.provenance import _commit
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(tmp_path), *words], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(tmp_path), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     git("init", "-q")
     file = tmp_path / "package" / "audits" / "about.py"

@@ -22,13 +22,11 @@ def files(folder: Path) -> None:
     (folder / "broken_import.py").write_text("import not_there_at_all\n")
     (folder / "crash_import.py").write_text("1 / 0\n")
     (folder / "bits.py").write_text(
-        "import torch\nnumber = 3\n"
-        "def nan(x):\n    return torch.full((len(x), 10), float('nan'))\n"
-        "def three(x):\n    return x.flatten(1)[:, :3]\n"
-        "def picky(x):\n    return x.view(-1, 3, 32, 32)\n"
-        "class Fails:\n    def __init__(self):\n        raise ValueError('no')\n"
-        "class Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__(); self.l = torch.nn.Linear(64, 10)\n"
-        "    def forward(self, x):\n        return self.l(x.flatten(1))\n"
+        "import torch\nnumber = 3\ndef nan(x):\n    return torch.full((len(x), 10), float('nan'))\ndef three(x):\n   "
+        " return x.flatten(1)[:, :3]\ndef picky(x):\n    return x.view(-1, 3, 32, 32)\nclass Fails:\n    def "
+        "__init__(self):\n        raise ValueError('no')\nclass Net(torch.nn.Module):\n    def __init__(self):\n     "
+        "   super().__init__(); self.l = torch.nn.Linear(64, 10)\n    def forward(self, x):\n        return "
+        "self.l(x.flatten(1))\n"
     )
     save_file({"images": torch.full((30, 1, 8, 8), 2.0), "labels": torch.arange(30) % 3}, folder / "bright.safetensors")
     save_file({"images": torch.rand(30, 1, 8, 8)}, folder / "unlabelled.safetensors")
@@ -98,7 +96,10 @@ BAD: dict[str, tuple[list[str], str]] = {
     ),
     "setting of another attack": (["attack", "MODEL", "--draws", "3"], "has no draws"),
     "unknown start": (["attack", "MODEL", "--start", "upside down"], "start is"),
-    "weight of a goal without": (["train", "--data", "digits", "--goal", "avg", "--threat", "L2:1", "--weight", "2"], "no weight"),
+    "weight of a goal without": (
+        ["train", "--data", "digits", "--goal", "avg", "--threat", "L2:1", "--weight", "2"],
+        "no weight",
+    ),
     "static net that is not there": (
         ["train", "--data", "digits", "--goal", "ensemble", "--threat", "L2:1", "--static", "nothing.safetensors"],
         "nothing.safetensors",
@@ -119,7 +120,11 @@ def test_bad_input_is_one_clear_line_and_status_2(kind: str, run: Run, tmp_path:
     files(tmp_path)
     words, said = BAD[kind]
     status, out, err = run(*(model if word == "MODEL" else word for word in words))
-    lines = [line for line in err.strip().splitlines() if not line.startswith(("audit in", "digits", "pgd", "magic", "note", " "))]
+    lines = [
+        line
+        for line in err.strip().splitlines()
+        if not line.startswith(("audit in", "digits", "pgd", "magic", "note", " "))
+    ]
     assert status == 2, (out, err)
     assert out == ""
     assert lines[-1].startswith("error: ")
@@ -128,7 +133,9 @@ def test_bad_input_is_one_clear_line_and_status_2(kind: str, run: Run, tmp_path:
 
 
 def test_mnist_that_cannot_be_had_says_where_it_was_looked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("urllib.request.OpenerDirector.open", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    monkeypatch.setattr(
+        "urllib.request.OpenerDirector.open", lambda *_, **__: (_ for _ in ()).throw(OSError("no network"))
+    )
     status, _, err = run("data", "mnist", "--data-dir", "here")
     assert status == 2
     assert "train-images-idx3-ubyte" in err
@@ -206,7 +213,9 @@ def test_an_unseen_model_on_an_unseen_data_set(run: Run, tmp_path: Path) -> None
 def test_lists(run: Run) -> None:
     assert "madry" in run("nets")[1]
     assert "cifar10" in run("data")[1]
-    assert "1437" in run("data", "digits")[1] or "1294" in run("data", "digits")[1] or "images" in run("data", "digits")[1]
+    assert (
+        "1437" in run("data", "digits")[1] or "1294" in run("data", "digits")[1] or "images" in run("data", "digits")[1]
+    )
     assert set(json.loads(run("nets", "--json")[1])) >= {"linear", "mlp", "madry", "trades", "resnet18"}
 
 
@@ -231,9 +240,8 @@ def test_faults_of_ours_are_said_to_be_ours_and_shown_with_debug(run: Run, monke
 
 
 def test_help_does_not_import_torch() -> None:
-    code = (
-        "import sys; from brittle.cli import _run; sys.argv = ['brittle', '--help']; _run(False); sys.exit('torch' in sys.modules)"
-    )
+    run = "sys.argv = ['brittle', '--help']; _run(False); sys.exit('torch' in sys.modules)"
+    code = f"import sys; from brittle.cli import _run; {run}"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 

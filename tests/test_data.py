@@ -339,7 +339,9 @@ def test_the_cifar_archive_gives_the_same_as_its_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["cifar-10-binary.tar.gz"]  # nothing was unpacked
 
 
-def test_cifar_files_with_the_known_digests_keep_the_plain_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar_files_with_the_known_digests_keep_the_plain_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digests = {name: hashlib.md5(content).hexdigest() for name, content in cifar_files().items()}
     ours = replace(SOURCES["cifar10"], originals=digests)
     monkeypatch.setattr(named_module, "SOURCES", {"cifar10": ours})

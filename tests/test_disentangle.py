@@ -1,4 +1,5 @@
-"""Made data sets: each is what the paper says it is, checks itself, survives a kill to the same bytes, and can be learned from."""
+"""Made data sets: each is what the paper says it is, checks itself, survives a kill to the same bytes, and can be
+learned from."""
 
 import json
 import math
@@ -16,28 +17,28 @@ from brittle.attacks import L2, Linf, Threat, against, classes_of, pgd, session,
 from brittle.ground import BrittleError
 from brittle.learning import Augment, Recipe, Split, Standard, accuracy, load, train
 from brittle.science import (
-    MAKES,
-    Making,
+    CONSTRUCTIONS,
+    Construction,
     Matched,
     Mislabelled,
     Targeted,
     Unchanged,
-    checked,
+    check_set,
+    check_source,
     cycle,
     disentangle,
-    fitted,
-    joined,
+    fit_line,
+    join_parts,
     leak,
     make_part,
-    parts_of,
+    part_slices,
     representation_of,
-    source_checked,
 )
 from brittle.science.disentangle import Part
 from conftest import Run
 from killing import command, finished, killed_and_resumed
 
-QUICK: dict[str, Making] = {
+QUICK: dict[str, Construction] = {
     "D_R": Matched(20, 0.1),
     "D_NR": Matched(20, 0.1),
     "D_rand": Targeted("random", L2(1.5), 15, 0.3),
@@ -49,15 +50,15 @@ def few(n: int = 60) -> Split:
     return load("digits").train.take(n)
 
 
-def made(model: nn.Module, making: Making, n: int = 60, seed: int = 0) -> Part:
+def made(model: nn.Module, construction: Construction, n: int = 60, seed: int = 0) -> Part:
     split = few(n)
-    return joined([make_part(model, split, making, which, seed=seed) for which in parts_of(n)])
+    return join_parts([make_part(model, split, construction, which, seed=seed) for which in part_slices(n)])
 
 
 def test_the_four_sets_are_what_the_paper_says(digits_net: nn.Module) -> None:
     split = few(150)
     with pytest.warns(UserWarning, match="D_R: the model is not robust"):
-        sets = disentangle(digits_net, digits_net, split, makings=QUICK, threat=L2(1.5))
+        sets = disentangle(digits_net, digits_net, split, constructions=QUICK, threat=L2(1.5))
     assert sets["D_R"].record["source"]["robust"] < sets["D_R"].record["source"]["clean"]
     assert list(sets) == ["D_R", "D_NR", "D_rand", "D_det"]
     for name in ("D_R", "D_NR"):
@@ -105,31 +106,35 @@ def test_matching_is_of_the_layer_that_is_named(digits_net: nn.Module) -> None:
 
 def test_a_part_depends_on_its_own_images_alone(digits_net: nn.Module) -> None:
     split = few(40)
-    for making in (*QUICK.values(), Matched(5, 0.1, "noise")):
-        whole = make_part(digits_net, split, making, slice(0, 40), seed=5)
-        halves = joined([make_part(digits_net, split, making, which, seed=5) for which in (slice(0, 15), slice(15, 40))])
+    for construction in (*QUICK.values(), Matched(5, 0.1, "noise")):
+        whole = make_part(digits_net, split, construction, slice(0, 40), seed=5)
+        halves = join_parts(
+            [make_part(digits_net, split, construction, which, seed=5) for which in (slice(0, 15), slice(15, 40))]
+        )
         assert torch.equal(whole.labels, halves.labels)
         assert torch.equal(whole.start, halves.start)
-        assert float((whole.images.float() - halves.images.float()).abs().mean()) < 0.05  # batches of other sizes round otherwise
+        assert (
+            float((whole.images.float() - halves.images.float()).abs().mean()) < 0.05
+        )  # batches of other sizes round otherwise
 
 
 def test_averaging_over_copies_is_the_mean_gradient(digits_net: nn.Module) -> None:
-    from brittle.attacks import at_point, augmented
+    from brittle.attacks import eot_gradient, plain_gradient
 
     x, y = few(6).x(), few(6).labels
     augment = Augment(1)
-    with session(against(digits_net)) as see:
-        _, mean = augmented(augment, 3, seed=7)(see, x, y, 2)
-        each = [at_point(lambda at, y, k=k: see(augment(at, 7 + 6 + k), y), x, y, 0)[1] for k in range(3)]
+    with session(against(digits_net)) as evaluate:
+        _, mean = eot_gradient(augment, 3, seed=7)(evaluate, x, y, 2)
+        each = [plain_gradient(lambda at, y, k=k: evaluate(augment(at, 7 + 6 + k), y), x, y, 0)[1] for k in range(3)]
         assert torch.allclose(mean, torch.stack(each).mean(0), atol=1e-6)
-        seen, plain = augmented(Augment(), 2, seed=0)(see, x, y, 0)
-        assert torch.allclose(plain, at_point(see, x, y, 0)[1], atol=1e-6)
-        assert torch.equal(seen.loss, see(x, y).detach().loss)
-    averaged = replace(Targeted("shift", L2(1.5), 5, 0.5), copies=2)
+        seen, plain = eot_gradient(Augment(), 2, seed=0)(evaluate, x, y, 0)
+        assert torch.allclose(plain, plain_gradient(evaluate, x, y, 0)[1], atol=1e-6)
+        assert torch.equal(seen.loss, evaluate(x, y).detach().loss)
+    second_order_in_audit = replace(Targeted("shift", L2(1.5), 5, 0.5), copies=2)
     usual = replace(few(20), name="cifar10/train")  # whose images are usually shifted and mirrored
-    assert float(make_part(digits_net, usual, averaged, slice(0, 20)).size.max()) <= 1.5 + 1e-5
+    assert float(make_part(digits_net, usual, second_order_in_audit, slice(0, 20)).size.max()) <= 1.5 + 1e-5
     with pytest.raises(BrittleError, match="not usually augmented"):
-        make_part(digits_net, few(20), averaged, slice(0, 20))
+        make_part(digits_net, few(20), second_order_in_audit, slice(0, 20))
 
 
 def test_without_transfer_the_others_keep_the_true_class(digits_net: nn.Module) -> None:
@@ -145,11 +150,15 @@ def test_without_transfer_the_others_keep_the_true_class(digits_net: nn.Module) 
     threat = L2(1.5)
     plain = pgd(toward(digits_net), threat, steps=20, start="clean")(x, both[:, 1])
     alone = pgd(without_transfer(digits_net, [other.eval()]), threat, steps=20, start="clean")(x, both)
-    moved = [(classes_of(model, x_adv) == both[:, 1]).float().mean() for model in (digits_net, other) for x_adv in (plain, alone)]
+    moved = [
+        (classes_of(model, x_adv) == both[:, 1]).float().mean()
+        for model in (digits_net, other)
+        for x_adv in (plain, alone)
+    ]
     assert moved[1] > 0.5  # still reaches the target in the one model
     assert moved[3] < 0.5 * moved[2]  # and hardly in the other
-    with session(without_transfer(digits_net, [other])) as see:
-        loss = see(x, both).loss
+    with session(without_transfer(digits_net, [other])) as evaluate:
+        loss = evaluate(x, both).loss
     with session(toward(digits_net)) as one, session(toward(other)) as two:
         assert torch.allclose(loss, one(x, both[:, 1]).loss + two(x, y).loss, atol=1e-5)
     with pytest.raises(BrittleError, match="other models"):
@@ -158,7 +167,7 @@ def test_without_transfer_the_others_keep_the_true_class(digits_net: nn.Module) 
 
 def test_mistakes_alone_are_kept_with_the_answers_as_labels(digits_net: nn.Module) -> None:
     split = load("digits").train
-    part = joined([make_part(digits_net, split, Mislabelled(), which) for which in parts_of(len(split))])
+    part = join_parts([make_part(digits_net, split, Mislabelled(), which) for which in part_slices(len(split))])
     answers = classes_of(digits_net, split.x())
     wrong = (answers != split.labels).nonzero().squeeze(1)
     assert torch.equal(part.row, wrong)
@@ -166,7 +175,7 @@ def test_mistakes_alone_are_kept_with_the_answers_as_labels(digits_net: nn.Modul
     assert torch.equal(part.images, split.images[wrong])
     right = Split(split.images[answers == split.labels], split.labels[answers == split.labels], split.classes, "right")
     with pytest.raises(BrittleError, match="made no mistake"):
-        disentangle(digits_net, digits_net, right.take(30), makings={"D_mis": Mislabelled()}, threat=L2(0))
+        disentangle(digits_net, digits_net, right.take(30), constructions={"D_mis": Mislabelled()}, threat=L2(0))
 
 
 class Choosy(nn.Module):
@@ -202,20 +211,20 @@ def test_a_representation_that_is_nan_is_refused(digits_net: nn.Module) -> None:
 
 def test_a_set_outside_of_its_threat_is_refused(digits_net: nn.Module) -> None:
     whole = made(digits_net, QUICK["D_det"], 20)
-    assert checked(whole, QUICK["D_det"], few().classes)["n"] == 20
+    assert check_set(whole, QUICK["D_det"], few().classes)["n"] == 20
     far = whole._replace(size=whole.size + 1)
     with pytest.raises(BrittleError, match="20 of 20 made images lie outside"):
-        checked(far, QUICK["D_det"], few().classes)
+        check_set(far, QUICK["D_det"], few().classes)
     with pytest.raises(BrittleError, match="outside"):
-        checked(whole._replace(inside=~whole.inside), QUICK["D_det"], few().classes)
+        check_set(whole._replace(inside=~whole.inside), QUICK["D_det"], few().classes)
 
 
 def test_a_source_that_does_not_fit_is_told(digits_net: nn.Module) -> None:
     test = load("digits").test
-    assert "not robust" in source_checked("D_R", digits_net, test, L2(1.5))["warning"]
-    assert "is robust" in source_checked("D_NR", digits_net, test, L2(0.01))["warning"]
-    assert source_checked("D_NR", digits_net, test, L2(1.5))["warning"] is None
-    assert source_checked("D_R", digits_net, test, L2(0))["warning"] is None
+    assert "not robust" in check_source("D_R", digits_net, test, L2(1.5))["warning"]
+    assert "is robust" in check_source("D_NR", digits_net, test, L2(0.01))["warning"]
+    assert check_source("D_NR", digits_net, test, L2(1.5))["warning"] is None
+    assert check_source("D_R", digits_net, test, L2(0))["warning"] is None
 
 
 @pytest.mark.parametrize(
@@ -275,15 +284,15 @@ def test_nothing_leaks_through_features_that_the_labels_ignore() -> None:
 
 
 def test_a_line_through_points_and_their_ranks() -> None:
-    line = fitted([0.1, 0.2, 0.3, 0.4, 0.5], [0.3, 0.5, 0.7, 0.9, 1.1])
+    line = fit_line([0.1, 0.2, 0.3, 0.4, 0.5], [0.3, 0.5, 0.7, 0.9, 1.1])
     assert line is not None
     assert (line.slope, line.intercept, line.rank) == pytest.approx((2, 0.1, 1))
     assert line.p == pytest.approx(1 / 120)  # one order of five is as good
-    three = fitted([1, 2, 3], [1, 2, 3])
+    three = fit_line([1, 2, 3], [1, 2, 3])
     assert three is not None
     assert three.p == pytest.approx(1 / 6)
-    assert fitted([0.1, 0.2], [1, 2]) is None
-    assert fitted([0.1, 0.1, 0.1], [1, 2, 3]) is None
+    assert fit_line([0.1, 0.2], [1, 2]) is None
+    assert fit_line([0.1, 0.1, 0.1], [1, 2, 3]) is None
 
 
 STRANGER = """
@@ -292,7 +301,8 @@ from torch import nn
 
 def net():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 25, 16), nn.ReLU(), nn.Linear(16, 2))
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 25, 16), nn.ReLU(), nn.Linear(16,
+    2))
 """
 
 
@@ -313,7 +323,18 @@ def test_an_unknown_model_and_data_set_killed_three_times_give_the_same_bytes(
 ) -> None:
     strangers(tmp_path)
     monkeypatch.chdir(tmp_path)
-    words = ["disentangle", "stranger:net", "--data", "folder:pictures", "--make", "D_det", "--threat", "L2:1", "--steps", "150"]
+    words = [
+        "disentangle",
+        "stranger:net",
+        "--data",
+        "folder:pictures",
+        "--make",
+        "D_det",
+        "--threat",
+        "L2:1",
+        "--steps",
+        "150",
+    ]
     hits = killed_and_resumed(tmp_path / "b", "*.work/parts/*.safetensors", [*words, "--out", "broken"])
     assert hits >= 1
     finished(command(tmp_path / "c", *words, "--out", "whole"))
@@ -321,14 +342,35 @@ def test_an_unknown_model_and_data_set_killed_three_times_give_the_same_bytes(
     assert whole.read_bytes() == broken.read_bytes()
     data = load(f"made:{tmp_path / 'whole'}")
     assert data.name == "folder:pictures (D_det)"
-    assert len(data.train) + len(data.validation) == 540  # nine tenths of 600 images: a tenth is the source's validation
+    assert (
+        len(data.train) + len(data.validation) == 540
+    )  # nine tenths of 600 images: a tenth is the source's validation
 
 
 def test_disentangle_writes_every_layout_and_trains(run: Run, model: str) -> None:
-    words = ["disentangle", model, "--make", "D_rand", "--threat", "L2:1.5", "--steps", "10", "-n", "200", "--device", "cpu"]
+    words = [
+        "disentangle",
+        model,
+        "--make",
+        "D_rand",
+        "--threat",
+        "L2:1.5",
+        "--steps",
+        "10",
+        "-n",
+        "200",
+        "--device",
+        "cpu",
+    ]
     status, out, error = run(*words, "--out", "set", "--tensors", "--images")
     assert (status, "answers the new label" in out) == (0, True), error
-    assert {path.name for path in Path("set").iterdir()} == {"set.safetensors", "set.json", "sheet.png", "tensors", "images"}
+    assert {path.name for path in Path("set").iterdir()} == {
+        "set.safetensors",
+        "set.json",
+        "sheet.png",
+        "tensors",
+        "images",
+    }
     record = json.loads(Path("set/set.json").read_text())
     assert record["n"] == 200
     assert record["model"]["digest"]
@@ -339,11 +381,25 @@ def test_disentangle_writes_every_layout_and_trains(run: Run, model: str) -> Non
     assert made_set.name == "digits (D_rand)"
     assert torch.equal(made_set.test.images, load("digits").test.images)
     folder = load("folder:set/images")
-    assert sorted(folder.test.images.flatten(1).sum(1).tolist()) == sorted(made_set.test.images.flatten(1).sum(1).tolist())
+    assert sorted(folder.test.images.flatten(1).sum(1).tolist()) == sorted(
+        made_set.test.images.flatten(1).sum(1).tolist()
+    )
     released = load("made:set/tensors")
     assert len(released.train) + len(released.validation) + len(released.test) == 200
     assert (
-        run("train", "--data", "made:set", "--net", "mlp", "--epochs", "2", "--out", "learned.safetensors", "--device", "cpu")[0]
+        run(
+            "train",
+            "--data",
+            "made:set",
+            "--net",
+            "mlp",
+            "--epochs",
+            "2",
+            "--out",
+            "learned.safetensors",
+            "--device",
+            "cpu",
+        )[0]
         == 0
     )
     status, out, _ = run(*words, "--out", "again", "--json")
@@ -407,7 +463,9 @@ def test_bad_input_is_one_clear_line(
 def test_a_compiled_program_makes_no_matched_set(run: Run, tmp_path: Path, digits_net: nn.Module) -> None:
     batch = ({0: torch.export.Dim("batch")},)
     torch.export.save(torch.export.export(digits_net, (torch.zeros(2, 1, 8, 8),), dynamic_shapes=batch), "net.pt2")
-    status, _, error = run("disentangle", "net.pt2", "--data", "digits", "--make", "D_NR", "-n", "20", "--device", "cpu")
+    status, _, error = run(
+        "disentangle", "net.pt2", "--data", "digits", "--make", "D_NR", "-n", "20", "--device", "cpu"
+    )
     assert status == 2
     assert "no linear layer" in error
 
@@ -422,7 +480,7 @@ def test_made_sets_of_another_kind_of_file_are_refused(tmp_path: Path) -> None:
 
 def test_the_control_holds_the_images_as_they_are(digits_net: nn.Module) -> None:
     split = load("digits").train.take(40)
-    made = disentangle(digits_net, digits_net, split, makings={"D": Unchanged()})["D"]
+    made = disentangle(digits_net, digits_net, split, constructions={"D": Unchanged()})["D"]
     assert torch.equal(made.split.images, split.images)
     assert torch.equal(made.split.labels, split.labels)
     assert made.record["size"]["largest"] == 0
@@ -430,7 +488,7 @@ def test_the_control_holds_the_images_as_they_are(digits_net: nn.Module) -> None
 
 
 def test_every_construction_says_what_it_costs() -> None:
-    assert {name: making.cost for name, making in MAKES.items()} == {
+    assert {name: construction.cost for name, construction in CONSTRUCTIONS.items()} == {
         "D_R": 1000,
         "D_NR": 1000,
         "D_rand": 100,

@@ -16,7 +16,7 @@ from brittle.science import (
     ensemble,
     linear,
     logits,
-    placed_at,
+    place_directions,
     principal_components,
     random_projections,
     representation_of,
@@ -31,13 +31,17 @@ GENERATOR = torch.Generator().manual_seed(0)
 
 
 def made_up(n: int = 400, classes: int = 2) -> Split:
-    """Images of 3 x 3 whose first pixel tells the class robustly, whose second tells it by a hair, and whose rest is noise."""
+    """Images of 3 x 3 whose first pixel tells the class robustly, whose second tells it by a hair, and whose rest is
+    noise."""
     labels = torch.arange(n) % classes
     x = torch.rand(n, 1, 3, 3, generator=GENERATOR) * 0.2 + 0.4
     x[:, 0, 0, 0] = torch.where(labels == 0, 0.2, 0.8) + 0.1 * torch.rand(n, generator=GENERATOR)
     x[:, 0, 0, 1] = torch.where(labels == 0, 0.48, 0.52) + 0.01 * torch.rand(n, generator=GENERATOR)
     return Split(
-        (x * 255).round().to(torch.uint8), labels, tuple("ab"[:classes] if classes == 2 else map(str, range(classes))), "made up"
+        (x * 255).round().to(torch.uint8),
+        labels,
+        tuple("ab"[:classes] if classes == 2 else map(str, range(classes))),
+        "made up",
     )
 
 
@@ -69,7 +73,7 @@ def test_the_infimum_of_a_linear_feature_is_the_convex_solvers(threat: Threat) -
     for _ in range(10):
         x = torch.rand(1, 8, generator=GENERATOR, dtype=torch.float64)
         w = torch.randn(1, 8, generator=GENERATOR, dtype=torch.float64)
-        delta = threat.lowest(x, w)
+        delta = threat.linear_minimum(x, w)
         assert float(threat.size(delta)) <= threat.radius * (1 + 1e-9)
         assert bool(((x + delta >= -1e-12) & (x + delta <= 1 + 1e-12)).all())
         assert float((w * delta).sum()) == pytest.approx(lowest_by_solver(threat, x[0], w[0]), abs=1e-6)
@@ -80,14 +84,16 @@ def test_where_the_box_does_not_bind_it_is_the_dual_norm(threat: Threat) -> None
     x = 0.4 + 0.2 * torch.rand(20, 8, generator=GENERATOR, dtype=torch.float64)
     w = torch.randn(20, 8, generator=GENERATOR, dtype=torch.float64)
     dual = Threat({"L1": "Linf", "L2": "L2", "Linf": "L1"}[threat.norm], "1").size(w)
-    assert torch.allclose((w * threat.lowest(x, w)).sum(1), -threat.radius * dual, atol=1e-9)
+    assert torch.allclose((w * threat.linear_minimum(x, w)).sum(1), -threat.radius * dual, atol=1e-9)
 
 
 def test_rho_and_gamma_of_a_linear_feature_are_those_of_the_definitions() -> None:
     split, threat = made_up(), Linf(0.05)
     weights = torch.zeros(2, 1, 3, 3)
     weights[0, 0, 0, 0], weights[1, 0, 0, 1] = 1, 1
-    robust, brittle = sorted(usefulness(linear(weights, ["robust", "brittle"]), split, threat), key=lambda one: one.index)
+    robust, brittle = sorted(
+        usefulness(linear(weights, ["robust", "brittle"]), split, threat), key=lambda one: one.index
+    )
     half = len(split) // 2
     known, asked = split.x(slice(half))[:, 0, 0], split.x(slice(half, None))[:, 0, 0]
     y = torch.where(split.labels[half:] == 0, 1.0, -1.0)
@@ -180,7 +186,9 @@ def test_layers_beside_a_batch_norm_are_what_they_say_though_others_are_folded()
     x, said = torch.rand(3, 3, 16, 16), {}
     layers = ("1.0.0", "1.0.1", "1.0.3")
     for layer in layers:
-        net.get_submodule(layer).register_forward_hook(lambda module, given, out, layer=layer: said.update({layer: out}))
+        net.get_submodule(layer).register_forward_hook(
+            lambda module, given, out, layer=layer: said.update({layer: out})
+        )
     with torch.no_grad():
         net(x)
     for module in net.modules():
@@ -215,16 +223,18 @@ def test_directions_are_as_robust_as_their_data_vary_and_ensembles_are_useful_th
     test = load("digits").train
     task = two_classes(test.x(), test.labels, 3, 8)
     directions = singular_directions(task)
-    placed = placed_at(directions, task)
+    on_device = place_directions(directions, task)
     spread = (task.x @ directions.T).std(0, correction=0)
-    assert torch.allclose(placed.robustness, spread.log())
-    assert bool((placed.robustness.diff() <= 1e-9).all())
+    assert torch.allclose(on_device.robustness, spread.log())
+    assert bool((on_device.robustness.diff() <= 1e-9).all())
     values = task.x @ directions[0]
-    assert float(placed.usefulness[0].exp()) == pytest.approx(float((task.y * values).mean().abs() / values.std(correction=0)))
-    below = float(placed.robustness.median())
-    together = placed_at(ensemble(directions, task, below), task)
-    fragile = placed.robustness < below
-    assert float(together.usefulness) > float(placed.usefulness[fragile].median())
+    assert float(on_device.usefulness[0].exp()) == pytest.approx(
+        float((task.y * values).mean().abs() / values.std(correction=0))
+    )
+    below = float(on_device.robustness.median())
+    together = place_directions(ensemble(directions, task, below), task)
+    fragile = on_device.robustness < below
+    assert float(together.usefulness) > float(on_device.usefulness[fragile].median())
     assert float(together.robustness) < below
     contained = containment(directions[0], directions[-1], 0.1)
     assert float(contained.norm()) == pytest.approx(1)

@@ -1,4 +1,5 @@
-"""Two Gaussians: closed forms against sampling, optimisation and adversarial training; the toy; the figure; the verb."""
+"""Two Gaussians: closed forms against sampling, optimisation and adversarial training; the toy; the figure; the
+verb."""
 
 import json
 import math
@@ -25,7 +26,7 @@ from brittle.science.gaussian import (
     robust_likelihood,
 )
 from brittle.science.gaussian_training import adversarial_training, multiplier, robust_loss
-from brittle.science.toy import judged, linear_training, plain_and_robust, toy
+from brittle.science.toy import judge_rule, linear_training, plain_and_robust, toy
 
 
 def two_gaussians(truth: Gaussians, eps: Sequence[float]) -> str:
@@ -92,7 +93,9 @@ def test_clean_and_robust_accuracy_are_those_of_samples(truth: Gaussians) -> Non
     x, y = truth.draw(DRAWS, 2)
     for w in (truth.weights, truth.mu, truth.mu + rng.standard_normal(len(truth.mu))):
         for radius in (0.0, 0.3, float(np.linalg.norm(truth.mu))):
-            worst = x - radius * y[:, None] * w / np.linalg.norm(w)  # the point within the radius that is nearest to being wrong
+            worst = x - radius * y[:, None] * w / np.linalg.norm(
+                w
+            )  # the point within the radius that is nearest to being wrong
             share, expected = float(((worst @ w) * y > 0).mean()), truth.accuracy(w, radius)
             assert abs(share - expected) <= 4 * math.sqrt(expected * (1 - expected) / DRAWS) + 2 / DRAWS
 
@@ -158,7 +161,9 @@ def test_the_robust_covariance_is_that_of_the_paper_and_spends_the_budget(truth:
     v = drawn(truth) - truth.mu
     delta = robust.perturbation(v + truth.mu)
     meets(squares(delta), eps)
-    assert np.allclose(delta @ (lam * learned.sigma - np.eye(len(s))), v, atol=1e-6 * np.abs(v).max())  # delta*(x), as printed
+    assert np.allclose(
+        delta @ (lam * learned.sigma - np.eye(len(s))), v, atol=1e-6 * np.abs(v).max()
+    )  # delta*(x), as printed
     w = np.random.default_rng(6).standard_normal(len(s))
     meets(((v + delta) @ w) ** 2, float(w @ learned.sigma @ w))  # the fixed point: what is learned is what is seen
 
@@ -224,7 +229,10 @@ def test_a_general_optimiser_finds_the_closed_form_of_theorem_2(d: int, eps: flo
     robust = robust_likelihood(truth, eps)
     for start in range(3):
         found = minimize(
-            objective, np.random.default_rng(start).standard_normal(2 * d + len(below[0]) + 1), jac=True, options={"gtol": 1e-9}
+            objective,
+            np.random.default_rng(start).standard_normal(2 * d + len(below[0]) + 1),
+            jac=True,
+            options={"gtol": 1e-9},
         )
         mean, t, over = parts(torch.tensor(found.x))
         assert found.fun == pytest.approx(robust_loss(truth, robust.learned, eps), rel=1e-10)
@@ -348,7 +356,9 @@ def test_units_commute_with_everything(truth: Gaussians) -> None:
     assert two.lam == pytest.approx(one.lam / 9)
     assert np.allclose(two.learned.sigma, 9 * one.learned.sigma)
     assert other.accuracy(two.learned.weights, 0.6) == pytest.approx(truth.accuracy(one.learned.weights, 0.2))
-    assert adversarial_gap(other, 2 / float(other.values[0])) == pytest.approx(adversarial_gap(truth, 2 / float(truth.values[0])))
+    assert adversarial_gap(other, 2 / float(other.values[0])) == pytest.approx(
+        adversarial_gap(truth, 2 / float(truth.values[0]))
+    )
 
 
 # Adversarial training
@@ -480,7 +490,7 @@ def test_the_toys_shares_are_those_of_the_worst_corner() -> None:
         w = np.array(rule.weights)
         right = np.min([y * ((x + corner) @ w) for corner in corners], axis=0) > 0
         assert rule.robust == pytest.approx(float(right.mean()))
-    assert judged(np.zeros(2), x, y, 0.0).clean == 0  # a rule that says nothing is not right
+    assert judge_rule(np.zeros(2), x, y, 0.0).clean == 0  # a rule that says nothing is not right
 
 
 def test_linear_training_is_at_rest_where_it_ends() -> None:
@@ -501,7 +511,9 @@ def test_linear_training_is_at_rest_where_it_ends() -> None:
 
 
 def texts(svg: str) -> list[str]:
-    return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("}text")]
+    return [
+        "".join(element.itertext()) for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("}text")
+    ]
 
 
 def test_the_figure_has_a_panel_for_each_eps_and_true_angles() -> None:
@@ -541,7 +553,9 @@ def test_what_cannot_be_drawn_is_refused(truth: Gaussians, eps: list[float]) -> 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("shape", [(1e-4, 1.0), (1.0, 1.0), (1.0, 1e-4)])
 def test_gaussians_of_any_size_and_shape_can_be_drawn(scale: float, shape: tuple[float, float]) -> None:
-    svg = two_gaussians(Gaussians(np.array([0.1, 0.2]) * scale, np.diag(shape) * scale**2), [0.0, scale**2, 1e8 * scale**2])
+    svg = two_gaussians(
+        Gaussians(np.array([0.1, 0.2]) * scale, np.diag(shape) * scale**2), [0.0, scale**2, 1e8 * scale**2]
+    )
     assert len([text for text in texts(svg) if text.startswith("eps ")]) == 3
 
 
@@ -581,7 +595,21 @@ def test_the_verb_shows_budgets_and_writes_what_it_shows(run: Run) -> None:
 
 
 def test_the_verb_takes_any_gaussians_and_shows_that_training_arrives(run: Run) -> None:
-    words = ("--mu", "1,1,1", "--sigma", "16, 1, .25", "--eps", "1", "--eps", "20/2", "--simulate", "-n", "500", "--seed", "3")
+    words = (
+        "--mu",
+        "1,1,1",
+        "--sigma",
+        "16, 1, .25",
+        "--eps",
+        "1",
+        "--eps",
+        "20/2",
+        "--simulate",
+        "-n",
+        "500",
+        "--seed",
+        "3",
+    )
     status, out, _ = run(*words, "--json")
     assert status == 0
     record = json.loads(out)

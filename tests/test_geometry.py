@@ -25,7 +25,8 @@ radii = st.floats(0.01, 5)
 def test_projection_stays_in_the_ball_and_is_the_nearest_point(norm: Norm, d: Tensor, eps: float) -> None:
     p = norm.project(d, eps)
     assert (norm.size(p) <= eps * (1 + 1e-9)).all()
-    # p is nearest if and only if <d - p, q - p> <= 0 for all q in the ball; the largest <d - p, q> is eps ||d - p||_dual
+    # p is nearest if and only if <d - p, q - p> <= 0 for all q in the ball; the largest <d - p, q> is eps ||d -
+    # p||_dual
     gap = eps * NORMS[norm.dual].size(d - p) - ((d - p) * p).sum(1)
     assert (gap <= 1e-9).all()
 
@@ -80,7 +81,9 @@ def test_projection_on_ball_and_box_in_many_dimensions_solves_for_its_scale(spre
     p = NORMS["L2"].project_box(d, 2.0, -x, 1 - x)
     for i in range(8):
         excess = lambda s, i=i: float((math.exp(s) * d[i]).clamp(-x[i], 1 - x[i]).norm()) - 2.0  # noqa: E731
-        wanted = (math.exp(brentq(excess, -200, 0, xtol=1e-13)) * d[i]).clamp(-x[i], 1 - x[i]) if excess(0) > 0 else d[i]
+        wanted = (
+            (math.exp(brentq(excess, -200, 0, xtol=1e-13)) * d[i]).clamp(-x[i], 1 - x[i]) if excess(0) > 0 else d[i]
+        )
         assert torch.allclose(p[i], wanted.clamp(-x[i], 1 - x[i]), rtol=1e-9, atol=1e-11)
 
 

@@ -18,7 +18,7 @@ from brittle.learning import (
     Eat,
     Ensemble,
     Goal,
-    Inner,
+    InnerAttack,
     Learner,
     Maximum,
     Moment,
@@ -31,12 +31,12 @@ from brittle.learning import (
     load,
     train,
 )
-from brittle.learning.goals.common import attacked
-from brittle.learning.goals.regularised import class_margin, coral, divergence, followed, mmd
+from brittle.learning.goals.common import attack_batch
+from brittle.learning.goals.regularised import class_margin, coral, divergence, mmd, update_centres
 
 ONE, TWO, THREE = Linf(0.1), L2(0.5), L1(2)
 AT = Moment(step=3, done=0.7, seed=11)
-SHORT = Inner(steps=3)
+SHORT = InnerAttack(steps=3)
 
 
 def learner(kind: str = "small", *static: nn.Module) -> Learner:
@@ -63,7 +63,7 @@ PLAIN: dict[str, tuple[Goal, Goal]] = {
     "MSD with one norm": (Msd((THREE,), SHORT), Adversarial((THREE,), SHORT)),
     "E-AT with one norm": (Eat((ONE,), SHORT), Adversarial((ONE,), SHORT)),
     "eps 0": (Adversarial((Linf(0),), SHORT), Standard()),
-    "TRADES at eps 0": (Trades((Linf(0),), Inner(steps=2)), Standard()),
+    "TRADES at eps 0": (Trades((Linf(0),), InnerAttack(steps=2)), Standard()),
 }
 
 
@@ -76,13 +76,13 @@ def test_at_its_edge_each_goal_is_a_plainer_one(name: str) -> None:
 def test_atda_with_weight_0_is_cross_entropy_on_both() -> None:
     who, (x, y) = learner(), examples()
     goal = Atda((ONE,), SHORT, weight=0, predicted=False)
-    moved = attacked(goal, who.net, x, y, AT)
+    moved = attack_batch(goal, who.net, x, y, AT)
     assert torch.equal(losses(goal, who), cross_entropy(who.net(x), y) + cross_entropy(who.net(moved), y))
 
 
 MIXED: dict[str, Callable[..., Goal]] = {
     "adversarial": lambda threats: Adversarial(threats, SHORT),
-    "trades": lambda threats: Trades(threats, Inner(steps=3, start="noise")),
+    "trades": lambda threats: Trades(threats, InnerAttack(steps=3, start="noise")),
     "ensemble": lambda threats: Ensemble(threats),
     "atda": lambda threats: Atda(threats),
 }
@@ -147,9 +147,9 @@ def replace_seed(seed: int) -> Moment:
 
 def test_trades_moves_away_from_identical_logits() -> None:
     who, (x, y) = learner(), examples()
-    goal = Trades((ONE,), Inner(steps=5, start="noise"), ramp=0)
+    goal = Trades((ONE,), InnerAttack(steps=5, start="noise"), ramp=0)
     there = who.net(x).detach()
-    moved = attacked(goal, who.net, x, y, AT, lambda logits, y: divergence(there, logits))
+    moved = attack_batch(goal, who.net, x, y, AT, lambda logits, y: divergence(there, logits))
     assert (divergence(there, who.net(moved)) > 0).all()
     assert (divergence(there, there) == 0).all()
     p, q = there.softmax(1), who.net(moved).softmax(1)
@@ -175,7 +175,7 @@ def test_the_terms_of_atda_are_those_of_the_paper() -> None:
 
 def test_class_centres_follow_their_class_and_absent_classes_stay() -> None:
     centres = torch.ones(3, 3)
-    moved = followed(centres, torch.tensor([[2.0, 2, 2], [4, 4, 4]]), torch.tensor([0, 0]), alpha=0.1)
+    moved = update_centres(centres, torch.tensor([[2.0, 2, 2], [4, 4, 4]]), torch.tensor([0, 0]), alpha=0.1)
     assert torch.allclose(moved[0], torch.full((3,), 1 - 0.1 * (2 * 1 - 6) / 3))
     assert torch.equal(moved[1:], centres[1:])
 
@@ -211,7 +211,10 @@ def test_batches_of_one_and_points_without_gradient_give_numbers(name: str) -> N
 def test_every_goal_trains_and_resumes_to_the_same_bits(name: str, tmp_path: Path) -> None:
     data = load("digits")
     few = DataSet("digits", data.train.take(160), data.validation.take(20), data.test)
-    goal, recipe = goal_named(name, (ONE, TWO), Inner(steps=2) if name not in ("ensemble", "atda") else None), Recipe(2, 32)
+    goal, recipe = (
+        goal_named(name, (ONE, TWO), InnerAttack(steps=2) if name not in ("ensemble", "atda") else None),
+        Recipe(2, 32),
+    )
 
     def run(state: Path, stops: tuple[int, ...]) -> dict[str, torch.Tensor]:
         for stop in (*stops, None):
@@ -234,10 +237,13 @@ def test_what_does_not_fit_is_one_line() -> None:
     with pytest.raises(BrittleError, match="has no weight"):
         goal_named("avg", (ONE,), weight=2)
     with pytest.raises(BrittleError, match="its inner attack is pgd"):
-        Msd((ONE,), Inner("fgsm"))
+        Msd((ONE,), InnerAttack("fgsm"))
     with pytest.raises(BrittleError, match="between 0 and 1"):
         Ensemble((ONE,), clean=2)
     few = DataSet("digits", load("digits").train.take(32), load("digits").validation.take(8), load("digits").test)
-    for other, said in ((build_net("mlp", (1, 8, 8), 7), "has 7 classes"), (build_net("mlp", (1, 9, 9), 10), "does not take")):
+    for other, said in (
+        (build_net("mlp", (1, 8, 8), 7), "has 7 classes"),
+        (build_net("mlp", (1, 9, 9), 10), "does not take"),
+    ):
         with pytest.raises(BrittleError, match=said):
             list(train(learner().net, few, Ensemble((ONE,)), Recipe(1), static=(other,), device="cpu"))

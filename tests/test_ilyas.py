@@ -17,14 +17,25 @@ from selenium.webdriver.common.by import By
 from brittle.papers import ilyas2019
 from brittle.papers.ilyas2019.lab import D_DET, Lab
 from brittle.papers.ilyas2019.scales import SCALES
-from brittle.studies import Store, Train, every, hash_of, plan
+from brittle.studies import Store, Train, all_nodes, hash_of, plan
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the smoke run of the paper in `il`, and its store."""
     home = tmp_path_factory.mktemp("ilyas")
-    words = ("-m", "brittle.cli", "paper", "ilyas2019", "--scale", "smoke", "--out", str(home / "il"), "--device", "cpu")
+    words = (
+        "-m",
+        "brittle.cli",
+        "paper",
+        "ilyas2019",
+        "--scale",
+        "smoke",
+        "--out",
+        str(home / "il"),
+        "--device",
+        "cpu",
+    )
     subprocess.run([sys.executable, *words], check=True, env=os.environ | {"BRITTLE_STORE": str(home / "store")})
     return home
 
@@ -44,7 +55,19 @@ def test_the_smoke_scale_measures_every_table_beside_what_is_printed(home: Path)
     assert printed["Just bugs", "without transfer", "targeted transfer"] == 1.7
     assert printed["Mislabelled", "learned from its mistakes alone", "test accuracy"] == 49.7
     assert printed["Leakage", "D_rand", "in all"] == 63.3
-    tables = {"Figure 2", "Table 1", "Made sets", "D.1", "D.2", "D.3", "D.6", "Figure 3", "Leakage", "Just bugs", "Mislabelled"}
+    tables = {
+        "Figure 2",
+        "Table 1",
+        "Made sets",
+        "D.1",
+        "D.2",
+        "D.3",
+        "D.6",
+        "Figure 3",
+        "Leakage",
+        "Just bugs",
+        "Mislabelled",
+    }
     assert {one["table"] for one in record["figures"]} == tables
     for one in record["figures"]:
         low, high = one["measured"]["interval"]
@@ -71,9 +94,19 @@ def test_what_needs_no_training_holds_at_any_scale(home: Path) -> None:
 
 def test_files_for_papers_and_talks_are_there(home: Path) -> None:
     names = {path.name for path in (home / "il").iterdir()}
-    assert {"table-1.csv", "table-1.tex", "figure-2.csv", "figure-3.tex", "sentences.csv", "images.safetensors"} <= names
+    assert {
+        "table-1.csv",
+        "table-1.tex",
+        "figure-2.csv",
+        "figure-3.tex",
+        "sentences.csv",
+        "images.safetensors",
+    } <= names
     assert {"figure-2-four-trainings.svg", "figure-3-transfer-against-what-is-learned.svg"} <= names
-    assert {"gaussian-model-robust-likelihood-of-two-gaussians.svg", "features-useful-and-robustly-useful-features.svg"} <= names
+    assert {
+        "gaussian-model-robust-likelihood-of-two-gaussians.svg",
+        "features-useful-and-robustly-useful-features.svg",
+    } <= names
     for name in names:
         if name.endswith(".svg"):
             assert (home / "il" / name).read_text().startswith('<svg xmlns="http://www.w3.org/2000/svg"')
@@ -95,7 +128,7 @@ def test_useful_fragile_directions_are_made_of_others(home: Path) -> None:
 
 def test_a_paper_goes_to_another_data_set_and_net() -> None:
     paper = ilyas2019("smoke", data="digits", net="small")
-    assert {node.net for node in every(paper.nodes) if isinstance(node, Train)} == {"small", "mlp", "linear"}
+    assert {node.net for node in all_nodes(paper.nodes) if isinstance(node, Train)} == {"small", "mlp", "linear"}
     assert any(figure.printed for figure in paper.figures)
     restricted = SCALES["full"].on("restricted:somewhere@64")
     assert (restricted.trained, restricted.eps, restricted.matched) == ("3", "3", (0, 2000, 1.0))
@@ -120,7 +153,7 @@ def test_nothing_is_printed_beside_other_data(tmp_path: Path) -> None:
 def test_what_learns_a_made_set_needs_it_and_is_named_after_it() -> None:
     lab = Lab(SCALES["smoke"], None, 0)
     learned = lab.learned(lab.targeted(D_DET))
-    order = [hash_of(node) for node in every([learned])]
+    order = [hash_of(node) for node in all_nodes([learned])]
     assert order == [hash_of(node) for node in (lab.standard, lab.targeted(D_DET), learned)]
     assert "D_det of digits" in learned.title
     assert hash_of(lab.learned(lab.targeted(D_DET, lab.robust))) != hash_of(learned)
@@ -136,7 +169,7 @@ def test_the_four_trainings_differ_in_data_and_goal_alone() -> None:
     assert robust.goal.threats[0].eps == "0.5"
     assert lab.matched("D_R").model == robust
     assert lab.matched("D_NR").model == standard
-    assert lab.matched("D_R").making == lab.matched("D_NR").making
+    assert lab.matched("D_R").construction == lab.matched("D_NR").construction
     assert lab.control == standard  # sets of all images are as many
     small = Lab(SCALES["smoke"], None, 0)
     assert replace(small.control, data=small.matched("D_R")) == small.learned(small.matched("D_R"))

@@ -58,7 +58,9 @@ TABLE: dict[str, Build] = {
     "fmn": _minimum,
     "square": lambda m, t, s: square(against(m, margin), t, queries=30, seed=s),
     "restarts": lambda m, t, s: restarts(pgd(against(m), t, steps=5, seed=s), 2),
-    "worst-of": lambda m, t, s: worst_of(pgd(against(m), t, steps=5, seed=s), apgd(against(m, dlr), t, steps=5, seed=s)),
+    "worst-of": lambda m, t, s: worst_of(
+        pgd(against(m), t, steps=5, seed=s), apgd(against(m, dlr), t, steps=5, seed=s)
+    ),
     "stages": lambda m, t, s: stages(fgsm(against(m), t, seed=s), pgd(against(m), t, steps=5, seed=s)),
 }
 THREATS = (Linf(0.1), L2(0.5), L1(1.5))
@@ -66,13 +68,19 @@ CASES = [(name, threat) for name in TABLE for threat in THREATS]
 every = pytest.mark.parametrize(("name", "threat"), CASES, ids=lambda value: str(value))
 
 
-def net(classes: int = 5, channels: int = 1, height: int = 6, width: int = 4, dtype: torch.dtype = torch.float64) -> nn.Module:
+def net(
+    classes: int = 5, channels: int = 1, height: int = 6, width: int = 4, dtype: torch.dtype = torch.float64
+) -> nn.Module:
     torch.manual_seed(0)
-    body = nn.Sequential(nn.Conv2d(channels, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5))
+    body = nn.Sequential(
+        nn.Conv2d(channels, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5)
+    )
     return nn.Sequential(body, nn.Linear(6 * height * width, classes)).to(dtype).eval()
 
 
-def examples(model: nn.Module, count: int = 12, channels: int = 1, height: int = 6, width: int = 4) -> tuple[Tensor, Tensor]:
+def examples(
+    model: nn.Module, count: int = 12, channels: int = 1, height: int = 6, width: int = 4
+) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.rand(count, channels, height, width, generator=generator, dtype=torch.float64)
     with torch.no_grad():
@@ -89,8 +97,8 @@ def test_result_is_allowed_and_says_truly_what_fools(name: str, threat: Threat) 
     assert found.x.min() >= 0
     assert found.x.max() <= 1
     assert (threat.size(found.x - x) <= threat.radius * (1 + 1e-6)).all()
-    assert torch.equal(found.fooled, model(found.x).argmax(1) != y)
-    assert found.fooled.any(), "the examples are easy: an attack that fools none does nothing"
+    assert torch.equal(found.success, model(found.x).argmax(1) != y)
+    assert found.success.any(), "the examples are easy: an attack that fools none does nothing"
 
 
 @every
@@ -120,14 +128,14 @@ def test_eps_zero_gives_the_clean_images(name: str, threat: Threat) -> None:
     y = torch.where(torch.arange(len(y)) < 3, (y + 1) % 5, y)  # three clean errors
     found = TABLE[name](model, Threat(threat.norm, "0"), 0).run(x, y)
     assert torch.allclose(found.x, x, atol=1e-12)
-    assert torch.equal(found.fooled, torch.arange(len(y)) < 3)
+    assert torch.equal(found.success, torch.arange(len(y)) < 3)
 
 
 @every
 def test_a_larger_ball_never_helps_the_model(name: str, threat: Threat) -> None:
     model = net()
     x, y = examples(model, 40)
-    small, large = (TABLE[name](model, threat.scaled(factor), 0).run(x, y).fooled.sum() for factor in (0.3, 2))
+    small, large = (TABLE[name](model, threat.scaled(factor), 0).run(x, y).success.sum() for factor in (0.3, 2))
     assert small <= large
 
 
@@ -152,7 +160,7 @@ def test_two_classes_three_channels_and_non_square_images_work(name: str, threat
     model = net(classes=2, channels=3, height=3, width=7)
     x, y = examples(model, channels=3, height=3, width=7)
     found = TABLE[name](model, threat.scaled(4), 0).run(x, y)
-    assert found.fooled.any()
+    assert found.success.any()
     assert found.x.isfinite().all()
 
 
@@ -169,7 +177,8 @@ def test_more_steps_of_the_same_length_never_weaken(threat: Threat) -> None:
     model = net()
     x, y = examples(model, 40)
     counts = [
-        int(pgd(against(model), threat, steps=steps, step=threat.radius / 10).run(x, y).fooled.sum()) for steps in (1, 3, 10, 30)
+        int(pgd(against(model), threat, steps=steps, step=threat.radius / 10).run(x, y).success.sum())
+        for steps in (1, 3, 10, 30)
     ]
     assert counts == sorted(counts)
 
@@ -178,8 +187,8 @@ def test_more_steps_of_the_same_length_never_weaken(threat: Threat) -> None:
 def test_restarts_keep_the_worst_of_each_example(threat: Threat) -> None:
     model = net()
     x, y = examples(model, 60)
-    single = [pgd(against(model), threat.scaled(0.4), steps=3, seed=seed).run(x, y).fooled for seed in range(6)]
-    together = restarts(pgd(against(model), threat.scaled(0.4), steps=3), 6).run(x, y).fooled
+    single = [pgd(against(model), threat.scaled(0.4), steps=3, seed=seed).run(x, y).success for seed in range(6)]
+    together = restarts(pgd(against(model), threat.scaled(0.4), steps=3), 6).run(x, y).success
     assert torch.equal(together, torch.stack(single).any(0))
     if threat.norm != "L1":
         assert together.sum() > min(flags.sum() for flags in single)
@@ -191,8 +200,8 @@ def test_targeted_attacks_reach_their_targets(threat: Threat) -> None:
     x, y = examples(model)
     target = (y + 1) % 5
     found = pgd(toward(model), threat.scaled(8), steps=40).run(x, target)
-    assert torch.equal(found.fooled, model(found.x).argmax(1) == target)
-    assert found.fooled.all()
+    assert torch.equal(found.success, model(found.x).argmax(1) == target)
+    assert found.success.all()
 
 
 def test_wrappers_of_logits_are_understood() -> None:
@@ -224,7 +233,7 @@ class Viewing(nn.Module):
 def test_models_that_rely_on_the_usual_layout_work(channels: int) -> None:
     model = Viewing(net(channels=channels))
     x, y = examples(model, channels=channels)
-    assert pgd(against(model), Linf(0.2)).run(x, y).fooled.any()
+    assert pgd(against(model), Linf(0.2)).run(x, y).success.any()
 
 
 def test_a_nan_loss_on_the_way_is_an_error() -> None:
@@ -232,7 +241,9 @@ def test_a_nan_loss_on_the_way_is_an_error() -> None:
     x, y = examples(model)
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
-        return torch.where(logits.amax(1) > logits.amax(), torch.zeros(()), torch.full((), torch.nan)) + 0 * logits[:, 0]
+        return (
+            torch.where(logits.amax(1) > logits.amax(), torch.zeros(()), torch.full((), torch.nan)) + 0 * logits[:, 0]
+        )
 
     with pytest.raises(BrittleError, match="NaN"):
         pgd(against(model, loss), Linf(0.1))(x, y)
@@ -261,7 +272,7 @@ def test_custom_autograd_functions_are_followed() -> None:
     x, y = examples(model)
     rounded = pgd(against(lambda x: model(Straight.apply(x))), Linf(0.2)).run(x, y)
     masked = pgd(against(lambda x: model((x * 8).round() / 8)), Linf(0.2), start="clean").run(x, y)
-    assert rounded.fooled.sum() > masked.fooled.sum()
+    assert rounded.success.sum() > masked.success.sum()
 
 
 def test_randomised_models_get_the_attack_seed() -> None:
@@ -306,4 +317,4 @@ def test_fast_precision_is_float32_where_bfloat16_is_emulated() -> None:
     assert isinstance(objective, ModelObjective)
     found = pgd(objective, Linf(0.1)).run(x.float(), y)
     slow = pgd(against(model), Linf(0.1)).run(x.float(), y)
-    assert abs(int(found.fooled.sum()) - int(slow.fooled.sum())) <= 2
+    assert abs(int(found.success.sum()) - int(slow.success.sum())) <= 2

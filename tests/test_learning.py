@@ -9,12 +9,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from brittle.attacks import L2, Linf
-from brittle.ground import BrittleError, frozen
+from brittle.ground import BrittleError, functional_model
 from brittle.learning import (
     NETS,
     Adversarial,
     DataSet,
-    Inner,
+    InnerAttack,
     Learner,
     Moment,
     Recipe,
@@ -28,7 +28,7 @@ from brittle.learning import (
     statistics_of,
     train,
 )
-from brittle.learning.goals.common import attacked
+from brittle.learning.goals.common import attack_batch
 
 
 def few(count: int = 256) -> DataSet:
@@ -63,7 +63,7 @@ def test_a_net_held_still_has_the_same_gradients(name: str, shape: tuple[int, in
     net = build_net(name, shape, 10).eval().double()
     x = torch.rand(4, *shape, dtype=torch.float64, requires_grad=True)
     (plain,) = torch.autograd.grad(net(x).logsumexp(1).sum(), x, create_graph=True)
-    (held,) = torch.autograd.grad(frozen(net)(x).logsumexp(1).sum(), x, create_graph=True)
+    (held,) = torch.autograd.grad(functional_model(net)(x).logsumexp(1).sum(), x, create_graph=True)
     assert torch.allclose(held, plain, rtol=1e-10, atol=1e-14)
     v = torch.randn_like(x)
     twice = [torch.autograd.grad((grad * v).sum(), x)[0] for grad in (held, plain)]
@@ -101,7 +101,7 @@ def test_standard_training_learns_the_digits() -> None:
 def test_adversarial_training_buys_robustness() -> None:
     data, threat = load("digits"), Linf(0.15)
     nets = {}
-    for name, goal in {"standard": Standard(), "robust": Adversarial((threat,), Inner(steps=4))}.items():
+    for name, goal in {"standard": Standard(), "robust": Adversarial((threat,), InnerAttack(steps=4))}.items():
         torch.manual_seed(0)
         nets[name] = build_net("mlp", data.shape, 10)  # type: ignore[arg-type]
         list(train(nets[name], data, goal, Recipe(epochs=15), device="cpu"))
@@ -109,13 +109,13 @@ def test_adversarial_training_buys_robustness() -> None:
 
 
 def test_the_same_seed_trains_the_same_bits_and_another_does_not() -> None:
-    goal = Adversarial((Linf(0.1),), Inner(steps=2))
+    goal = Adversarial((Linf(0.1),), InnerAttack(steps=2))
     assert same(learned(goal), learned(goal))
     assert not same(learned(goal), learned(goal, seed=1))
 
 
 def test_eps_zero_is_the_standard_goal() -> None:
-    assert same(learned(Adversarial((Linf(0),), Inner(steps=2))), learned(Standard()))
+    assert same(learned(Adversarial((Linf(0),), InnerAttack(steps=2))), learned(Standard()))
 
 
 def test_alternating_between_one_threat_is_that_threat() -> None:
@@ -129,8 +129,8 @@ def test_inner_attacks_raise_the_loss_and_leave_no_gradients(attack: str) -> Non
     torch.manual_seed(0)
     net = build_net("small", (1, 8, 8), 10)
     x, y = few(64).train.x(), few(64).train.labels
-    goal, at = Adversarial((Linf(0.1),), Inner(attack, steps=3), ramp=0), Moment(0, 0.5, 1)
-    adversarial = attacked(goal, net, x, y, at)
+    goal, at = Adversarial((Linf(0.1),), InnerAttack(attack, steps=3), ramp=0), Moment(0, 0.5, 1)
+    adversarial = attack_batch(goal, net, x, y, at)
     assert all(parameter.grad is None for parameter in net.parameters())
     assert net.training
     net.eval()
@@ -143,7 +143,9 @@ def test_eps_rises_during_the_ramp() -> None:
     net = build_net("mlp", (1, 8, 8), 10)
     x, y = few(64).train.x(), few(64).train.labels
     goal = Adversarial((Linf(0.2),), ramp=0.5)
-    sizes = [float((attacked(goal, net, x, y, Moment(0, done, 1)) - x).abs().max()) for done in (0.0, 0.25, 0.5, 0.9)]
+    sizes = [
+        float((attack_batch(goal, net, x, y, Moment(0, done, 1)) - x).abs().max()) for done in (0.0, 0.25, 0.5, 0.9)
+    ]
     assert sizes == pytest.approx([0, 0.1, 0.2, 0.2], abs=1e-5)
 
 
@@ -169,11 +171,13 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_state_before(tmp_
 
 
 def test_a_collapse_of_robust_accuracy_raises_the_alarm() -> None:
-    from brittle.learning.training import Progress, _validated
+    from brittle.learning.training import TrainingProgress, _validated
 
     torch.manual_seed(0)
     net = build_net("mlp", (1, 8, 8), 10)
-    event = _validated(net, few().validation, None, Adversarial((Linf(0.3),)), Progress(1, 1, 0.1, 0.1), [{"robust": 0.9}])
+    event = _validated(
+        net, few().validation, None, Adversarial((Linf(0.3),)), TrainingProgress(1, 1, 0.1, 0.1), [{"robust": 0.9}]
+    )
     assert event.alarm is not None
     assert "catastrophic overfitting" in event.alarm
 
@@ -201,12 +205,17 @@ def test_training_stopped_in_the_middle_of_an_epoch_goes_on_to_the_same_bits(
     name: str, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("brittle.learning.training.SAVE_EVERY", 0.0)
-    images = torch.nn.functional.interpolate(few(200).train.images.float(), 16).to(torch.uint8)  # large enough for dropout's net
+    images = torch.nn.functional.interpolate(few(200).train.images.float(), 16).to(
+        torch.uint8
+    )  # large enough for dropout's net
     whole = few(200)
     split = replace(whole.train, images=images)
     part = torch.nn.functional.interpolate(whole.validation.images.float(), 16).to(torch.uint8)
     data = DataSet("sixteen", split, replace(whole.validation, images=part), replace(whole.validation, images=part))
-    goal, recipe = Adversarial((Linf(0.1),), Inner(steps=3)), Recipe(epochs=2, batch=32, optimizer=optimizer, lr=0.01)
+    goal, recipe = (
+        Adversarial((Linf(0.1),), InnerAttack(steps=3)),
+        Recipe(epochs=2, batch=32, optimizer=optimizer, lr=0.01),
+    )
 
     def run(file: Path, stops: tuple[int, ...]) -> dict[str, torch.Tensor]:
         for stop in (*stops, 10**6):
@@ -232,21 +241,18 @@ def test_a_state_of_other_training_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "state.safetensors"
     list(train(build_net("mlp", (1, 8, 8), 10), few(), Standard(), Recipe(epochs=1), state_file=state, device="cpu"))
     with pytest.raises(BrittleError, match="other training"):
-        list(train(build_net("mlp", (1, 8, 8), 10), few(), Standard(), Recipe(epochs=2), state_file=state, device="cpu"))
+        list(
+            train(build_net("mlp", (1, 8, 8), 10), few(), Standard(), Recipe(epochs=2), state_file=state, device="cpu")
+        )
 
 
 def test_models_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine_models.py").write_text(
-        "import torch\n"
-        "class Net(torch.nn.Module):\n"
-        "    def __init__(self, width=4):\n"
-        "        super().__init__(); self.layer = torch.nn.Linear(64, 10)\n"
-        "    def forward(self, x):\n"
-        "        return {'logits': self.layer(x.flatten(1))}\n"
-        "def make():\n    return Net()\n"
-        "def answer(x):\n    return x.flatten(1)[:, :10]\n"
-        "number = 3\n"
+        "import torch\nclass Net(torch.nn.Module):\n    def __init__(self, width=4):\n        super().__init__(); "
+        "self.layer = torch.nn.Linear(64, 10)\n    def forward(self, x):\n        return "
+        "{'logits': self.layer(x.flatten(1))}\ndef make():\n    return Net()\ndef answer(x):\n    return "
+        "x.flatten(1)[:, :10]\nnumber = 3\n"
     )
     x = torch.rand(2, 1, 8, 8)
     assert load_model("mine_models:Net").model(x)["logits"].shape == (2, 10)
@@ -259,8 +265,13 @@ def test_models_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         loaded = load_model("mine_models:Net", Path(name))
         assert torch.allclose(loaded.model(x)["logits"], x.flatten(1).sum(1, keepdim=True).expand(2, 10))
     assert load_model("mine_models:Net", Path("w.pth")).digest != load_model("mine_models:Net").digest
-    assert load_model("mine_models:Net", Path("w.pth")).digest == load_model("mine_models:Net", Path("w.safetensors")).digest
-    assert load_model("mine_models:answer").digest != load_model("mine_models:answer").digest  # a function may change unseen
+    assert (
+        load_model("mine_models:Net", Path("w.pth")).digest
+        == load_model("mine_models:Net", Path("w.safetensors")).digest
+    )
+    assert (
+        load_model("mine_models:answer").digest != load_model("mine_models:answer").digest
+    )  # a function may change unseen
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -51,11 +51,18 @@ class Bomb:
 # ---------------------------------------------------------------- Restricted ImageNet
 
 IDS = [f"n{10 * k:08d}" for k in range(1000)]
-KEPT = {"dog": (151, 268), "cat": (281,), "frog": (32,), "turtle": (33,), "insect": (319,)}  # some classes, at ends of ranges
+KEPT = {
+    "dog": (151, 268),
+    "cat": (281,),
+    "frog": (32,),
+    "turtle": (33,),
+    "insect": (319,),
+}  # some classes, at ends of ranges
 
 
 def write_imagenet(root: Path, each: int = 8, listed: bool = True) -> Path:
-    """Grey pictures of many sizes, as bright as their class index modulo 251, in some folders, two of them of no super-class."""
+    """Grey pictures of many sizes, as bright as their class index modulo 251, in some folders, two of them of no
+    super-class."""
     for part in ("train", "val"):
         for index in (0, 399, *(index for group in KEPT.values() for index in group)):
             folder = root / part / IDS[index]
@@ -127,11 +134,15 @@ def test_pictures_of_every_kind_become_colour(tmp_path: Path, mode: str) -> None
     assert (imagenet._read(next(tmp_path.iterdir()), 16) == 255).all()
 
 
-def test_more_pixels_than_memory_are_refused_before_any_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_pixels_than_memory_are_refused_before_any_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_imagenet(tmp_path)
     next((tmp_path / "train" / IDS[281]).iterdir()).write_text("not a picture")
     monkeypatch.setattr(imagenet, "_free_memory", lambda: 96 * 3 * 64 * 64 * 2)
-    with refuses("96 pictures of 224 x 224", "need 0.013 GiB", "0.0022 GiB are available", f"restricted:{tmp_path}@80", "memory"):
+    with refuses(
+        "96 pictures of 224 x 224", "need 0.013 GiB", "0.0022 GiB are available", f"restricted:{tmp_path}@80", "memory"
+    ):
         load(f"restricted:{tmp_path}")
     with refuses("not a picture"):
         load(f"restricted:{tmp_path}@80")
@@ -185,7 +196,9 @@ def write_cifar(folder: Path, version: str = "v6", **changed: np.ndarray) -> Pat
 
 
 @pytest.mark.parametrize("folder", ["data/cifar10.1", "data", "listed/cifar10.1", "cache/brittle/data/cifar10.1"])
-def test_the_new_test_images_are_found_where_data_sets_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+def test_the_new_test_images_are_found_where_data_sets_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
     write_cifar(tmp_path / folder)
     monkeypatch.setenv("BRITTLE_DATA", str(tmp_path / "listed"))
     part = read_cifar10_1(tmp_path / "data")
@@ -224,7 +237,9 @@ def test_absent_test_images_are_told_with_every_place_and_a_way_to_get_them(tmp_
         ({"labels": np.full(2000, 10)}, ("label 10 is out of range",)),
     ],
 )
-def test_unfit_new_test_images_are_refused(tmp_path: Path, changed: dict[str, np.ndarray], words: tuple[str, ...]) -> None:
+def test_unfit_new_test_images_are_refused(
+    tmp_path: Path, changed: dict[str, np.ndarray], words: tuple[str, ...]
+) -> None:
     write_cifar(tmp_path, **changed)
     with refuses(*words):
         read_cifar10_1(tmp_path)

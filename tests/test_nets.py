@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError, frozen
+from brittle.ground import BrittleError, functional_model
 from brittle.learning import NETS, build_net, statistics_of
 
 LARGE = ("resnet9", "resnet50", "vgg16", "densenet121", "inceptionv3")
@@ -42,8 +42,17 @@ def test_the_named_module_gives_exactly_what_the_last_linear_layer_reads(name: s
 def test_representations_have_their_published_width() -> None:
     with torch.device("meta"):
         nets = {name: build_net(name, (3, 32, 32), 10) for name in (*LARGE, "resnet18")}
-    widths = {name: [m for m in net.modules() if isinstance(m, nn.Linear)][-1].in_features for name, net in nets.items()}
-    expected = {"resnet9": 512, "resnet50": 2048, "vgg16": 512, "densenet121": 1024, "inceptionv3": 2048, "resnet18": 512}
+    widths = {
+        name: [m for m in net.modules() if isinstance(m, nn.Linear)][-1].in_features for name, net in nets.items()
+    }
+    expected = {
+        "resnet9": 512,
+        "resnet50": 2048,
+        "vgg16": 512,
+        "densenet121": 1024,
+        "inceptionv3": 2048,
+        "resnet18": 512,
+    }
     assert widths == expected
 
 
@@ -90,7 +99,7 @@ def test_the_smallest_images_pass_and_gradients_at_them_are_the_same_when_held_s
     net = build_net(name, (1, side, side + 1), 3).eval().double()
     x = torch.rand(2, 1, side, side + 1, dtype=torch.float64, requires_grad=True)
     (plain,) = torch.autograd.grad(net(x).logsumexp(1).sum(), x)
-    (held,) = torch.autograd.grad(frozen(net)(x).logsumexp(1).sum(), x)
+    (held,) = torch.autograd.grad(functional_model(net)(x).logsumexp(1).sum(), x)
     assert torch.allclose(held, plain, rtol=1e-9, atol=1e-14)
 
 
@@ -112,7 +121,9 @@ def test_images_that_are_too_small_are_refused(name: str) -> None:
         ("resnet18", "883597ddfc9d8aa6", 0.0058781),
     ],
 )
-def test_nets_of_older_checkpoints_keep_their_names_and_their_first_parameters(name: str, names: str, last: float) -> None:
+def test_nets_of_older_checkpoints_keep_their_names_and_their_first_parameters(
+    name: str, names: str, last: float
+) -> None:
     torch.manual_seed(7)
     net = build_net(name, (1, 28, 28), 10)
     assert numbered(net) == names
@@ -133,7 +144,7 @@ def test_batch_norms_folded_into_convolutions_give_the_same_function_and_gradien
     net.eval()
     before = {key: value.clone() for key, value in net.state_dict().items()}
     x = torch.rand(4, 3, 32, 32)
-    held = frozen(net)
+    held = functional_model(net)
     gradients = []
     for function in (net, held):
         at = x.clone().requires_grad_()

@@ -47,7 +47,7 @@ def problem(count: int = 200, size: int = 16) -> tuple[Linear, Tensor, Tensor, T
     return model, x, y, w
 
 
-def climbers(model: nn.Module, threat: Threat) -> list[Attack]:
+def gradient_attacks(model: nn.Module, threat: Threat) -> list[Attack]:
     ce, gap = against(model), against(model, margin)
     return [
         pgd(ce, threat, steps=100),
@@ -68,13 +68,13 @@ def test_attacks_find_the_worst_case_of_a_linear_classifier(threat: Threat) -> N
     safe = distance > threat.radius * dual * 1.01
     assert beatable.sum() > 5
     assert safe.sum() > 5
-    for attack in climbers(model, threat):
-        fooled = attack.run(x, y).fooled
-        assert not fooled[safe].any(), attack.name
+    for attack in gradient_attacks(model, threat):
+        success = attack.run(x, y).success
+        assert not success[safe].any(), attack.name
         towards = threat.steepest(torch.where(y > 0, -1.0, 1.0)[:, None] * w)
         best = x + threat.radius * towards
         inside = (best.amin(1) >= 0) & (best.amax(1) <= 1)  # the box does not bind
-        assert fooled[beatable & inside].float().mean() > 0.97, attack.name
+        assert success[beatable & inside].float().mean() > 0.97, attack.name
 
 
 def test_one_step_suffices_on_a_linear_classifier() -> None:
@@ -82,7 +82,9 @@ def test_one_step_suffices_on_a_linear_classifier() -> None:
     for threat in (Linf(0.05), L2(0.1)):
         found = fgsm(against(model), threat).run(x, y)
         change = ((found.x - x) @ w).abs()
-        assert torch.allclose(change, threat.radius * NORMS[threat.geometry.dual].size(w[None])[0].expand(len(x)), rtol=1e-9)
+        assert torch.allclose(
+            change, threat.radius * NORMS[threat.geometry.dual].size(w[None])[0].expand(len(x)), rtol=1e-9
+        )
 
 
 @pytest.mark.parametrize("norm", ["L2", "Linf", "L1"])
@@ -120,7 +122,8 @@ def test_plain_objectives_are_climbed_to_the_corner_of_the_ball() -> None:
 
 
 class Flat(nn.Module):
-    """Logits whose gradient at the data is exactly zero, but not around it: what the second-order attack was made for."""
+    """Logits whose gradient at the data is exactly zero, but not around it: what the second-order attack was made
+    for."""
 
     def forward(self, x: Tensor) -> Tensor:
         away = (x - 0.5).flatten(1)
@@ -131,8 +134,8 @@ class Flat(nn.Module):
 def test_second_order_attack_leaves_a_point_without_gradient() -> None:
     x, y = torch.full((8, 1, 2, 2), 0.5), torch.zeros(8, dtype=torch.int64)
     threat = L2(0.3)
-    assert not pgd(against(Flat()), threat, start="clean").run(x, y).fooled.any()
-    assert second_order(against(Flat()), threat).run(x, y).fooled.all()
+    assert not pgd(against(Flat()), threat, start="clean").run(x, y).success.any()
+    assert second_order(against(Flat()), threat).run(x, y).success.all()
 
 
 def test_dlr_ignores_the_scale_of_the_logits() -> None:

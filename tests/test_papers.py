@@ -1,4 +1,5 @@
-"""Papers: every node runs at the smallest scale, asked twice nothing runs, the page shows ours beside the printed figures."""
+"""Papers: every node runs at the smallest scale, asked twice nothing runs, the page shows ours beside the printed
+figures."""
 
 import csv
 import json
@@ -69,7 +70,9 @@ def test_tables_come_as_csv_and_latex(home: Home) -> None:
     assert "(98.2)" in latex
 
 
-def test_the_page_can_be_written_again_from_its_folder(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_page_can_be_written_again_from_its_folder(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert command(monkeypatch, "report", str(home / "li"), "--out", str(tmp_path)) == 0
     assert (tmp_path / "paper.html").read_bytes() == (home / "li" / "paper.html").read_bytes()
     (tmp_path / "images.safetensors").write_bytes(b"nothing")
@@ -93,7 +96,9 @@ def test_asked_again_nothing_runs_and_a_killed_graph_goes_on(home: Home, monkeyp
 def test_a_figure_comes_back_when_its_node_is_computed_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRITTLE_STORE", str(home / "store"))
     figures = json.loads((home / "li" / "paper.json").read_text())["figures"]
-    asked = [next(figure["node"] for figure in figures if figure["table"] == table) for table in ("Table 1", "What is left")]
+    asked = [
+        next(figure["node"] for figure in figures if figure["table"] == table) for table in ("Table 1", "What is left")
+    ]
     for key in asked:
         assert command(monkeypatch, "paper", "li2019", "--scale", "smoke", "--again", key, "--device", "cpu") == 0
     assert command(monkeypatch, "paper", "li2019", "--scale", "smoke", "--again", "zzz", "--device", "cpu") == 2
@@ -108,7 +113,10 @@ def test_nodes_side_by_side_give_what_one_after_another_gives(home: Home, tmp_pa
     assert last.nodes == last.of_nodes == 2
     assert alone is not None
     assert other is not None
-    assert json.loads((alone / "walk.json").read_text())["points"] == json.loads((other / "walk.json").read_text())["points"]
+    assert (
+        json.loads((alone / "walk.json").read_text())["points"]
+        == json.loads((other / "walk.json").read_text())["points"]
+    )
 
 
 def test_the_plan_runs_nothing(
@@ -140,7 +148,7 @@ def test_a_part_runs_its_own_nodes_alone(monkeypatch: pytest.MonkeyPatch, tmp_pa
     )
     part = whole.only(["figure-1"])
     assert not part.figures
-    assert [one.name for one in part.statements] == ["flat near the data", "Figure 1 comes back"]
+    assert [one.name for one in part.claims] == ["flat near the data", "Figure 1 comes back"]
     assert len(part.nodes) < 10 < len(whole.nodes)
     assert whole.only([]) is whole
     with pytest.raises(BrittleError, match="no part 'figure-9'"):

@@ -85,7 +85,9 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
                 "threat": "Linf:8/255",
                 "epochs": 3,
                 "net": "madry",
-                "history": [{"epoch": e, "loss": 1 / e, "clean": 0.9 + e / 40, "robust": 0.6 + e / 20} for e in (1, 2, 3)],
+                "history": [
+                    {"epoch": e, "loss": 1 / e, "clean": 0.9 + e / 40, "robust": 0.6 + e / 20} for e in (1, 2, 3)
+                ],
             },
         },
         "data": {
@@ -115,14 +117,16 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             {"name": "restarts agree", "threat": None, "level": "bad", "text": "They do not.", "hint": "Add restarts."},
         ],
         "gradients": [
-            {"threat": t, "path": "PGD-40", "mean_norm": (10.0 ** -np.arange(5)).tolist(), "zero_share": 0.017} for t in THREATS
+            {"threat": t, "path": "PGD-40", "mean_norm": (10.0 ** -np.arange(5)).tolist(), "zero_share": 0.017}
+            for t in THREATS
         ],
         "examples": [
             {"index": i, "label": y, "answer": a, "broken_by": {t: broken[t].get(i) for t in THREATS}}
             for i, (y, a) in enumerate(zip(labels, answers, strict=True))
         ],
         "wall": [
-            {"index": i, "label": i, "answer": i + 1, "threat": "L1:12", "attack": "FMN-100", "size": 1.25 + i} for i in range(wall)
+            {"index": i, "label": i, "answer": i + 1, "threat": "L1:12", "attack": "FMN-100", "size": 1.25 + i}
+            for i in range(wall)
         ],
         "run": {
             "command": f"brittle audit {name} --seed 7",
@@ -352,7 +356,9 @@ def test_a_picture_holds_the_pixels(shape: tuple[int, ...]) -> None:
         kind, _, code = pictures.picture(image).partition(",")
         assert kind == "data:image/png;base64"
         back = np.asarray(Image.open(io.BytesIO(base64.b64decode(code))))
-        assert np.array_equal(back if shape[0] == 1 else np.moveaxis(back, -1, 0), pixels.squeeze(0) if shape[0] == 1 else pixels)
+        assert np.array_equal(
+            back if shape[0] == 1 else np.moveaxis(back, -1, 0), pixels.squeeze(0) if shape[0] == 1 else pixels
+        )
 
 
 def test_a_difference_is_grey_where_nothing_changed_and_fills_the_range() -> None:
@@ -370,10 +376,10 @@ def test_a_difference_is_grey_where_nothing_changed_and_fills_the_range() -> Non
 
 def test_names_at_line_ends_keep_their_distance_and_stay_inside() -> None:
     for wanted in ([0.0, 0.0, 0.0], [10.0, 95.0, 99.0], [0.0, 50.0, 100.0]):
-        placed = np.array(drawing.apart(wanted, 15, 100))
-        assert np.all(np.diff(placed) >= 15)
-        assert placed.min() >= 0
-        assert placed.max() <= 100
+        on_device = np.array(drawing.apart(wanted, 15, 100))
+        assert np.all(np.diff(on_device) >= 15)
+        assert on_device.min() >= 0
+        assert on_device.max() <= 100
 
 
 def test_a_run_is_read_as_it_was_written(two: list[Audited], tmp_path: Path) -> None:
@@ -426,7 +432,9 @@ def edit(run: Path, change: Any) -> None:
     (run / "audit.json").write_text(json.dumps(record), "utf-8")
 
 
-def test_a_page_is_written_whole_or_not_at_all(two: list[Audited], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_written_whole_or_not_at_all(
+    two: list[Audited], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "new" / "page.html"
     assert write_page([bare(two[0])], path, title="first") == path
     old = path.read_text("utf-8")
@@ -450,7 +458,9 @@ def test_no_audit_or_a_place_that_is_a_file_is_one_clear_line(two: list[Audited]
         write_page([bare(two[0])], tmp_path / "file" / "page.html")
 
 
-def test_a_browser_shows_the_page_whole_at_every_width(two: list[Audited], tmp_path: Path, browser: webdriver.Chrome) -> None:
+def test_a_browser_shows_the_page_whole_at_every_width(
+    two: list[Audited], tmp_path: Path, browser: webdriver.Chrome
+) -> None:
     whole = [*two, bare(audited("a-name-" * 12 + NASTY, 0.4))]
     path = write_page(whole, tmp_path / "page.html", title="the title")
     for width in (375, 1200):
@@ -462,7 +472,9 @@ def test_a_browser_shows_the_page_whole_at_every_width(two: list[Audited], tmp_p
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.title == "the title"
 
-    rows = [len(table.find_elements(By.CSS_SELECTOR, "tbody tr")) for table in browser.find_elements(By.TAG_NAME, "table")]
+    rows = [
+        len(table.find_elements(By.CSS_SELECTOR, "tbody tr")) for table in browser.find_elements(By.TAG_NAME, "table")
+    ]
     assert rows == [5, 5, 5, 3, *([2, 2, 1, 200] * 2), 2, 2, 1]  # cards, comparison, then model by model
     cells = "return [...document.querySelectorAll('td:not(.track), th, dd, figcaption')].map(e => e.innerText.trim())"
     assert all(browser.execute_script(cells))

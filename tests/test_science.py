@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import L2, Linf, Seen, against, hessian, pgd, second_order, session, smoothed
+from brittle.attacks import L2, Evaluation, Linf, against, hessian, pgd, second_order, session, smoothed_gradient
 from brittle.ground import BrittleError, grad_and_hessian, value_and_grad
 from brittle.learning import build_net, load
 from brittle.science import curvature, linearity_error, power_iteration, top_eigenvalue
@@ -20,8 +20,8 @@ def symmetric(size: int, gap: float = 3.0) -> tuple[Tensor, Tensor]:
     return basis @ torch.diag(values) @ basis.T, basis[:, 0]
 
 
-def seen(loss: Tensor) -> Seen:
-    return Seen(loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
+def seen(loss: Tensor) -> Evaluation:
+    return Evaluation(loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
 
 
 def degrees(a: Tensor, b: Tensor) -> Tensor:
@@ -46,16 +46,16 @@ def test_eq_3_finds_the_dominant_direction_where_the_gradient_vanishes() -> None
 def test_hessian_products_and_the_top_eigenvalue_are_exact_on_a_bowl() -> None:
     matrix, top = symmetric(12)
 
-    def see(x: Tensor, y: Tensor) -> Seen:
+    def evaluate(x: Tensor, y: Tensor) -> Evaluation:
         centred = x - 0.3
         return seen(0.5 * ((centred @ matrix) * centred).sum(1))
 
     x, y = torch.rand(4, 12, generator=GENERATOR, dtype=torch.float64), torch.zeros(4, dtype=torch.int64)
-    _, grad, product = grad_and_hessian(lambda at: (see(at, y).loss, None), x)
+    _, grad, product = grad_and_hessian(lambda at: (evaluate(at, y).loss, None), x)
     v = torch.randn(4, 12, generator=GENERATOR, dtype=torch.float64)
     assert torch.allclose(grad, (x - 0.3) @ matrix)
     assert torch.allclose(product(v), v @ matrix)
-    values, direction = top_eigenvalue(see, x, y, iterations=12)
+    values, direction = top_eigenvalue(evaluate, x, y, iterations=12)
     assert torch.allclose(values, torch.full((4,), 3.0, dtype=torch.float64), atol=1e-4)
     assert float(degrees(direction, top).max()) < 1
 
@@ -69,40 +69,43 @@ def test_the_averaged_gradient_is_that_of_the_smoothed_loss() -> None:
     net, sigma, draws = smooth_net(), 0.3, 2500
     x = torch.rand(2, 1, 3, 3, generator=GENERATOR, dtype=torch.float64)
     y = torch.tensor([0, 3])
-    with session(against(net)) as see:
-        _, averaged = smoothed(x, sigma, draws, seed=1)(see, x, y, 0)
-        plain = value_and_grad(lambda at: (see(at, y).loss, None), x)[1]
+    with session(against(net)) as evaluate:
+        _, second_order_in_audit = smoothed_gradient(x, sigma, draws, seed=1)(evaluate, x, y, 0)
+        plain = value_and_grad(lambda at: (evaluate(at, y).loss, None), x)[1]
         # the smoothed loss by another route: E L(x + sigma z) z / sigma, antithetic (Stein), with other noise
         z = torch.randn(100_000, 9, generator=GENERATOR, dtype=torch.float64)
         for row in range(2):
             labels = y[row].repeat(len(z))
             with torch.no_grad():
-                up, down = (see(x[row] + side * sigma * z.view(-1, 1, 3, 3), labels).loss for side in (1, -1))
+                up, down = (evaluate(x[row] + side * sigma * z.view(-1, 1, 3, 3), labels).loss for side in (1, -1))
             stein = ((up - down)[:, None] * z).mean(0) / (2 * sigma)
-            assert torch.allclose(averaged[row].flatten(), stein, atol=0.02 * float(stein.norm()))
+            assert torch.allclose(second_order_in_audit[row].flatten(), stein, atol=0.02 * float(stein.norm()))
         # and by its series: grad L + (sigma^2 / 2) grad (trace H), by exact products with the Hessian
         at = x.clone().requires_grad_()
-        (grad,) = torch.autograd.grad(see(at, y).loss.sum(), at, create_graph=True)
+        (grad,) = torch.autograd.grad(evaluate(at, y).loss.sum(), at, create_graph=True)
         trace = sum(
-            torch.autograd.grad(grad.flatten(1)[:, i].sum(), at, create_graph=True)[0].flatten(1)[:, i].sum() for i in range(9)
+            torch.autograd.grad(grad.flatten(1)[:, i].sum(), at, create_graph=True)[0].flatten(1)[:, i].sum()
+            for i in range(9)
         )
         assert isinstance(trace, Tensor)
         (bend,) = torch.autograd.grad(trace, at)
         series = plain + sigma**2 / 2 * bend
-    assert float((averaged - series).norm()) < 0.35 * float((averaged - plain).norm())
+    assert float((second_order_in_audit - series).norm()) < 0.35 * float((second_order_in_audit - plain).norm())
 
 
 def test_noise_averages_away_on_a_quadratic() -> None:
     matrix, _ = symmetric(9)
 
-    def see(x: Tensor, y: Tensor) -> Seen:
+    def evaluate(x: Tensor, y: Tensor) -> Evaluation:
         centred = x.flatten(1) - 0.4
         return seen(0.5 * ((centred @ matrix) * centred).sum(1))
 
     x, y = torch.rand(3, 1, 3, 3, generator=GENERATOR, dtype=torch.float64), torch.zeros(3, dtype=torch.int64)
-    _, averaged = smoothed(x, 0.1, 500, seed=0)(see, x, y, 0)
-    plain = value_and_grad(lambda at: (see(at, y).loss, None), x)[1]
-    assert torch.allclose(averaged, plain, atol=0.05)  # so the average is no power iteration: it would be H eta
+    _, second_order_in_audit = smoothed_gradient(x, 0.1, 500, seed=0)(evaluate, x, y, 0)
+    plain = value_and_grad(lambda at: (evaluate(at, y).loss, None), x)[1]
+    assert torch.allclose(
+        second_order_in_audit, plain, atol=0.05
+    )  # so the average is no power iteration: it would be H eta
 
 
 class Hill(nn.Module):
@@ -117,20 +120,20 @@ class Hill(nn.Module):
 def test_exact_curvature_leaves_a_saddle_that_pgd_cannot() -> None:
     x, y = torch.full((8, 1, 2, 2), 0.5), torch.zeros(8, dtype=torch.int64)
     threat = L2(0.3)
-    assert not pgd(against(Hill()), threat, start="clean").run(x, y).fooled.any()
-    assert hessian(against(Hill()), threat).run(x, y).fooled.all()
-    assert second_order(against(Hill()), threat).run(x, y).fooled.all()
+    assert not pgd(against(Hill()), threat, start="clean").run(x, y).success.any()
+    assert hessian(against(Hill()), threat).run(x, y).success.all()
+    assert second_order(against(Hill()), threat).run(x, y).success.all()
 
 
 def test_a_linear_model_with_a_linear_loss_does_not_bend() -> None:
     weight = torch.randn(16, generator=GENERATOR, dtype=torch.float64)
 
-    def see(x: Tensor, y: Tensor) -> Seen:
+    def evaluate(x: Tensor, y: Tensor) -> Evaluation:
         return seen(x.flatten(1) @ weight)
 
     x, y = torch.rand(5, 1, 4, 4, generator=GENERATOR, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
-    assert torch.allclose(linearity_error(see, x, y, L2(1)), torch.zeros(5, dtype=torch.float64), atol=1e-12)
-    values, direction = top_eigenvalue(see, x, y)
+    assert torch.allclose(linearity_error(evaluate, x, y, L2(1)), torch.zeros(5, dtype=torch.float64), atol=1e-12)
+    values, direction = top_eigenvalue(evaluate, x, y)
     assert torch.equal(values, torch.zeros(5, dtype=torch.float64))
     assert torch.equal(direction, torch.zeros_like(x))
 

@@ -1,4 +1,5 @@
-"""The rules of the features paper's sentences, on made-up figures: each agrees, differs and stays open where it should."""
+"""The rules of the features paper's sentences, on made-up figures: each agrees, differs and stays open where it
+should."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from brittle.audits import Proportion
-from brittle.papers import Finding, ilyas2019
+from brittle.papers import Ruling, ilyas2019
 from brittle.papers.ilyas2019.judge import Judge
 from brittle.papers.ilyas2019.lab import D_DET, D_RAND, Lab
 from brittle.papers.ilyas2019.scales import SCALES
@@ -34,7 +35,7 @@ class MadeUp(Results):
 
 
 def verdict(
-    judge: Callable[[Any], Finding], shares: dict[tuple[Node, str], float], broken: dict[Node, Tensor] | None = None
+    judge: Callable[[Any], Ruling], shares: dict[tuple[Node, str], float], broken: dict[Node, Tensor] | None = None
 ) -> str:
     return judge(MadeUp(shares, broken)).verdict
 
@@ -45,7 +46,11 @@ def learned(wanted: str) -> Node:
 
 @pytest.mark.parametrize(("rand", "det", "said"), [(60, 40, "agrees"), (60, 5, "differs"), (60, 10.5, "open")])
 def test_non_robust_features_suffice_above_chance(rand: float, det: float, said: str) -> None:
-    shares = {(LAB.answered(LAB.standard), "clean"): 95.0, (learned(D_RAND), "clean"): rand, (learned(D_DET), "clean"): det}
+    shares = {
+        (LAB.answered(LAB.standard), "clean"): 95.0,
+        (learned(D_RAND), "clean"): rand,
+        (learned(D_DET), "clean"): det,
+    }
     assert verdict(JUDGE.suffice, shares) == said
 
 
@@ -55,12 +60,19 @@ def test_chance_is_what_the_commonest_class_gets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("d", "r", "nr", "said"), [(5, 48, 1, "agrees"), (60, 48, 1, "differs"), (47, 48, 1, "open"), (5, 20, 48, "differs")]
+    ("d", "r", "nr", "said"),
+    [(5, 48, 1, "agrees"), (60, 48, 1, "differs"), (47, 48, 1, "open"), (5, 20, 48, "differs")],
 )
 def test_robust_features_give_robustness(d: float, r: float, nr: float, said: str) -> None:
     on_d, control, _, on_r, on_nr = JUDGE.four()
     assert control == JUDGE.control()
-    shares = {(control, "robust"): d, (on_r, "robust"): r, (on_nr, "robust"): nr, (on_r, "clean"): 85.0, (on_d, "robust"): 90.0}
+    shares = {
+        (control, "robust"): d,
+        (on_r, "robust"): r,
+        (on_nr, "robust"): nr,
+        (on_r, "clean"): 85.0,
+        (on_d, "robust"): 90.0,
+    }
     broken = {node: torch.arange(N) >= share * N / 100 for node, share in ((control, d), (on_r, r))}
     assert verdict(JUDGE.robust_features, shares, broken) == said
 
@@ -87,8 +99,13 @@ def test_no_masking_counts_what_stronger_attacks_take_from_the_same_images(more:
 def test_transfer_needs_ranks_that_chance_does_not_give() -> None:
     nodes, count = JUDGE.transfers(), len(LAB.scale.nets)
     shares = {(node, "clean"): 20.0 + 5 * k for k, node in enumerate(nodes[:count])}
-    assert verdict(JUDGE.transfer, shares | {(node, "fooled"): 60.0 + k for k, node in enumerate(nodes[count:])}) == "open"  # three
-    assert verdict(JUDGE.transfer, shares | {(node, "fooled"): 60.0 - k for k, node in enumerate(nodes[count:])}) == "differs"
+    assert (
+        verdict(JUDGE.transfer, shares | {(node, "fooled"): 60.0 + k for k, node in enumerate(nodes[count:])}) == "open"
+    )  # three
+    assert (
+        verdict(JUDGE.transfer, shares | {(node, "fooled"): 60.0 - k for k, node in enumerate(nodes[count:])})
+        == "differs"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +150,11 @@ def test_bugs_must_succeed_stay_and_teach_nothing(reached: float, moved: float, 
 
 def test_mistakes_teach_above_chance() -> None:
     node = LAB.answered(LAB.learned(LAB.mislabelled()))
-    assert [verdict(JUDGE.mistakes, {(node, "clean"): share}) for share in (50.0, 10.5, 4.0)] == ["agrees", "open", "differs"]
+    assert [verdict(JUDGE.mistakes, {(node, "clean"): share}) for share in (50.0, 10.5, 4.0)] == [
+        "agrees",
+        "open",
+        "differs",
+    ]
 
 
 def test_theory_agrees_wherever_it_is_asked() -> None:
@@ -156,7 +177,7 @@ def test_every_sentence_names_the_nodes_that_its_rule_reads() -> None:
             self.read.add(node)
             return {"broken": torch.zeros(N, dtype=torch.bool)}
 
-    for one in paper.statements:
+    for one in paper.claims:
         noting = Noting()
         one.judge(noting)  # type: ignore[arg-type]
         assert noting.read <= set(one.nodes), one.name

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from brittle.attacks import L2, Linf, Named
-from brittle.learning import Adversarial, Inner, Recipe, Standard, load_net, load_tensors
-from brittle.studies import Attack, Audit, File, Source, Store, Train, hash_of, running
+from brittle.attacks import L2, AttackSpec, Linf
+from brittle.learning import Adversarial, InnerAttack, Recipe, Standard, load_net, load_tensors
+from brittle.studies import Attack, Audit, DataSource, File, Store, Train, hash_of, run_node
 from killing import command, finished, killed_and_resumed
 from test_audits import timeless
 
@@ -17,7 +17,7 @@ QUICK = Recipe(epochs=1, batch=64)
 
 
 def small(**changes: object) -> Train:
-    return replace(Train(Source.of("digits"), "mlp", Standard(), QUICK), **changes)  # type: ignore[arg-type]
+    return replace(Train(DataSource.of("digits"), "mlp", Standard(), QUICK), **changes)  # type: ignore[arg-type]
 
 
 def test_a_declaration_has_one_hash_and_any_change_another() -> None:
@@ -27,21 +27,21 @@ def test_a_declaration_has_one_hash_and_any_change_another() -> None:
         small(net="small"),
         small(goal=Adversarial((Linf(0.1),))),
         small(goal=Adversarial((L2(0.1),))),
-        small(goal=Adversarial((Linf(0.1),), Inner(steps=3))),
+        small(goal=Adversarial((Linf(0.1),), InnerAttack(steps=3))),
         small(recipe=Recipe(epochs=2, batch=64)),
-        small(data=replace(Source.of("digits"), digest="0")),
+        small(data=replace(DataSource.of("digits"), digest="0")),
     ]
     assert len({hash_of(node) for node in [small(), *others]}) == 8
     assert hash_of(replace(small(), data=replace(small().data, folder="/elsewhere"))) == hash_of(small())
 
 
 def test_the_hash_is_the_same_on_every_machine() -> None:
-    node = Train(Source("digits", "abc"), "mlp", Adversarial((Linf("8/255"), L2(0.5))), Recipe())
-    assert hash_of(node) == "447b92b876a6867aa6ab0af43236a033c2d78ff7f6f64427cabf013191276741"
+    node = Train(DataSource("digits", "abc"), "mlp", Adversarial((Linf("8/255"), L2(0.5))), Recipe())
+    assert hash_of(node) == "c102c29e96c267f2d828749c8e8af005c0f8fdc4b59f2437fabb0514332176b9"
 
 
 def last(node: object, store: Store, **options: object):  # type: ignore[no-untyped-def]
-    *_, event = running(node, store, device="cpu", **options)  # type: ignore[arg-type]
+    *_, event = run_node(node, store, device="cpu", **options)  # type: ignore[arg-type]
     return event
 
 
@@ -67,7 +67,7 @@ def test_a_damaged_entry_is_reported_and_computed_again(tmp_path: Path, harm: st
     file.write_bytes({"flip": bytes(content), "cut": bytes(content[:-9]), "remove": b"", "entry": b"{"}[harm])
     if harm == "remove":
         file.unlink()
-    events = list(running(small(), store, device="cpu"))
+    events = list(run_node(small(), store, device="cpu"))
     assert [event.warning for event in events if event.warning and "damaged" in event.warning]
     after = load_net(events[-1].folder / "model.safetensors")[0].state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -75,20 +75,20 @@ def test_a_damaged_entry_is_reported_and_computed_again(tmp_path: Path, harm: st
 
 def test_what_a_node_needs_is_computed_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    attack = Attack(small(), Source.of("digits"), Linf(0.1), Named("pgd", 5), n=40)
+    attack = Attack(small(), DataSource.of("digits"), Linf(0.1), AttackSpec("pgd", 5), n=40)
     folder = last(attack, store).folder
     record = json.loads((folder / "attack.json").read_text())
     tensors, _ = load_tensors(folder / "attack.safetensors")
     assert record["robust"]["correct"] == int((~tensors["broken"]).sum())
     assert last(small(), store).stored
-    audit = last(Audit(small(), Source.of("digits"), (Linf(0.1),), "smoke", n=40), store).folder
+    audit = last(Audit(small(), DataSource.of("digits"), (Linf(0.1),), "smoke", n=40), store).folder
     report = json.loads((audit / "audit.json").read_text())
     assert report["union"]["correct"] <= record["robust"]["correct"]
     assert not list(tmp_path.glob("*.work"))
 
 
 def test_a_budget_cuts_short_and_more_time_goes_on(tmp_path: Path) -> None:
-    store, source = Store(tmp_path), Source.of("digits")
+    store, source = Store(tmp_path), DataSource.of("digits")
     short = last(Audit(small(), source, (Linf(0.1),), "smoke", n=40, budget=0.0), store)
     assert json.loads((short.folder / "audit.json").read_text())["skipped"]
     whole = last(Audit(small(), source, (Linf(0.1),), "smoke", n=40), store)

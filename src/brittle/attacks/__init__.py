@@ -1,17 +1,18 @@
-"""Floor 2. From an objective and a threat to adversarial images: `pgd(against(model), Linf("8/255"), steps=40)(x, y)`."""
+"""Floor 2. From an objective and a threat to adversarial images: `pgd(against(model), Linf("8/255"), steps=40)(x,
+y)`."""
 
-from .attack import Attack, check_examples, restarts, searching, stages, walking, worse, worst_of
+from .attack import Attack, check_examples, path_attack, restarts, search_attack, stages, worse_result, worst_of
 from .curved import hessian, second_order, second_order_apgd, usual_sigma
-from .estimators import augmented, curved, smoothed
-from .loop import Found, Step, at_point, best_of, last_of, look, pick, walk
+from .estimators import eot_gradient, hessian_gradient, smoothed_gradient
+from .loop import AttackResult, PathPoint, best_of, evaluation_at, last_of, plain_gradient, select, walk
 from .losses import LOSSES, Loss, cross_entropy, dlr, margin, targeted_dlr
 from .minimum import Fmn, Minimum, fmn
-from .named import Start, apgd, apgd_targeted, begin, climbing, default_step, direction, fgsm, mim, pgd
+from .named import Start, apgd, apgd_targeted, default_step, direction, fgsm, gradient_attack, mim, pgd, start_point
 from .objectives import (
+    Evaluate,
+    Evaluation,
     ModelObjective,
     Objective,
-    See,
-    Seen,
     WithoutTransfer,
     against,
     classes_of,
@@ -20,10 +21,10 @@ from .objectives import (
     toward,
     without_transfer,
 )
-from .rules import Here, Rule, chain, momentum, plain, scale, sparse, steepest
+from .rules import Iterate, Rule, chain, momentum, plain, scale, sparse, steepest
 from .several import msd
 from .square import square
-from .table import ATTACKS, Named
+from .table import ATTACKS, AttackSpec
 from .threats import L1, L2, Linf, Threat
 
 __all__ = [
@@ -32,68 +33,68 @@ __all__ = [
     "L2",
     "LOSSES",
     "Attack",
+    "AttackResult",
+    "AttackSpec",
+    "Evaluate",
+    "Evaluation",
     "Fmn",
-    "Found",
-    "Here",
+    "Iterate",
     "Linf",
     "Loss",
     "Minimum",
     "ModelObjective",
-    "Named",
     "Objective",
+    "PathPoint",
     "Rule",
-    "See",
-    "Seen",
     "Start",
-    "Step",
     "Threat",
     "WithoutTransfer",
     "against",
     "apgd",
     "apgd_targeted",
-    "at_point",
-    "augmented",
-    "begin",
     "best_of",
     "chain",
     "check_examples",
     "classes_of",
-    "climbing",
     "cross_entropy",
-    "curved",
     "default_step",
     "direction",
     "dlr",
+    "eot_gradient",
+    "evaluation_at",
     "fgsm",
     "fmn",
+    "gradient_attack",
     "hessian",
+    "hessian_gradient",
     "last_of",
     "logits_of",
-    "look",
     "margin",
     "mim",
     "momentum",
     "msd",
+    "path_attack",
     "pgd",
-    "pick",
     "plain",
+    "plain_gradient",
     "restarts",
     "scale",
-    "searching",
+    "search_attack",
     "second_order",
     "second_order_apgd",
+    "select",
     "session",
-    "smoothed",
+    "smoothed_gradient",
     "sparse",
     "square",
     "stages",
+    "start_point",
     "steepest",
     "targeted_dlr",
     "toward",
     "usual_sigma",
     "walk",
-    "walking",
     "without_transfer",
-    "worse",
+    "worse_result",
     "worst_of",
 ]

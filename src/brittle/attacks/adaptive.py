@@ -7,8 +7,8 @@ from torch import Tensor
 
 from brittle.ground import Images, PerExample
 
-from .loop import pick
-from .rules import Here, Rule
+from .loop import select
+from .rules import Iterate, Rule
 from .threats import Threat
 
 RISE_SHARE = 0.75  # rho: the share of steps that must have raised the loss
@@ -30,7 +30,8 @@ class Progress(NamedTuple):
 
 
 def adaptive(threat: Threat, steps: int) -> Rule:
-    """APGD's move for Linf and L2, from a steepest direction: momentum, and at checkpoints a halved step from the best point.
+    """APGD's move for Linf and L2, from a steepest direction: momentum, and at checkpoints a halved step from the best
+    point.
 
     z = P(x + step d);  move = P(x + a (z - x) + (1 - a) (x - x_before)) - x.
     Source: Croce and Hein 2020, algorithm 1. Differs: after a return to the best point the momentum starts anew.
@@ -42,9 +43,9 @@ def adaptive(threat: Threat, steps: int) -> Rule:
         ones = torch.ones_like(none)
         return Progress(2 * threat.radius * ones, x0, -none, x0, x0, none, none, 0 * ones, none > 0)
 
-    def update(direction: Tensor, here: Here, was: Progress) -> tuple[Tensor, Progress]:
+    def update(direction: Tensor, here: Iterate, was: Progress) -> tuple[Tensor, Progress]:
         better = here.loss > was.best_loss
-        best_x, best_direction = pick(better, here.x, was.best_x), pick(better, direction, was.best_direction)
+        best_x, best_direction = select(better, here.x, was.best_x), select(better, direction, was.best_direction)
         best_loss = torch.maximum(was.best_loss, here.loss)
         rises = was.rises + (here.loss > was.loss_before).to(was.rises.dtype)
         step, at_checkpoint, halved, x = was.step, was.best_loss_at_checkpoint, was.halved, here.x
@@ -54,8 +55,8 @@ def adaptive(threat: Threat, steps: int) -> Rule:
             idle = ~halved & (at_checkpoint >= best_loss)
             halved = stuck | idle
             step = torch.where(halved, step / 2, step)
-            x, direction = pick(halved, best_x, x), pick(halved, best_direction, direction)
-            x_before = pick(halved, x, x_before)
+            x, direction = select(halved, best_x, x), select(halved, best_direction, direction)
+            x_before = select(halved, x, x_before)
             at_checkpoint, rises = best_loss, torch.zeros_like(rises)
         inertia = 1.0 if here.t == 0 else INERTIA
         reached = threat.allow(here.x0, x + step.view(-1, *[1] * (x.dim() - 1)) * direction)
@@ -78,7 +79,8 @@ def checkpoint_steps(steps: int) -> dict[int, int]:
 
 
 class SparseProgress(NamedTuple):
-    """Per example: step, share of pixels moved, best point with gradient and loss, pixels changed at the last checkpoint."""
+    """Per example: step, share of pixels moved, best point with gradient and loss, pixels changed at the last
+    checkpoint."""
 
     step: PerExample
     share: PerExample
@@ -89,7 +91,8 @@ class SparseProgress(NamedTuple):
 
 
 def sparse_adaptive(threat: Threat, steps: int) -> Rule:
-    """APGD's move for L1, from the gradient: as many pixels as the best point needs, and shorter steps once that number settles.
+    """APGD's move for L1, from the gradient: as many pixels as the best point needs, and shorter steps once that number
+    settles.
 
     Source: Croce and Hein 2021 (Mind the box), algorithm 1, with their constants.
     """
@@ -100,9 +103,9 @@ def sparse_adaptive(threat: Threat, steps: int) -> Rule:
         ones = torch.ones_like(none)
         return SparseProgress(threat.radius * ones, 0.2 * ones, x0, x0, none, x0[0].numel() * ones)
 
-    def update(grad: Tensor, here: Here, was: SparseProgress) -> tuple[Tensor, SparseProgress]:
+    def update(grad: Tensor, here: Iterate, was: SparseProgress) -> tuple[Tensor, SparseProgress]:
         better = here.loss > was.best_loss
-        best_x, best_grad = pick(better, here.x, was.best_x), pick(better, grad, was.best_grad)
+        best_x, best_grad = select(better, here.x, was.best_x), select(better, grad, was.best_grad)
         best_loss = torch.maximum(was.best_loss, here.loss)
         step, share, changed, x = was.step, was.share, was.changed, here.x
         if here.t > 0 and here.t % every == 0:
@@ -110,7 +113,7 @@ def sparse_adaptive(threat: Threat, steps: int) -> Rule:
             sparser = now < 0.95 * changed
             share = now / here.x0[0].numel() / 1.5
             step = torch.where(sparser, threat.radius, step / 1.5).clamp(threat.radius / 10, threat.radius)
-            x, grad = pick(sparser, best_x, x), pick(sparser, best_grad, grad)
+            x, grad = select(sparser, best_x, x), select(sparser, best_grad, grad)
             changed = now
         moved = x + step.view(-1, *[1] * (x.dim() - 1)) * _largest(grad, share)
         return moved - here.x, SparseProgress(step, share, best_x, best_grad, best_loss, changed)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from brittle.ground import BrittleError, Images, Labels, keep_freed_memory, seeded
 
-from .loop import Found, Path, best_of, pick
-from .objectives import Objective, See, session
+from .loop import AttackResult, Path, best_of, select
+from .objectives import Evaluate, Objective, session
 from .threats import Threat
 
 BATCH = 500  # examples whose activations are held at once
@@ -18,7 +18,8 @@ BATCH = 500  # examples whose activations are held at once
 
 @dataclass(frozen=True)
 class Attack:
-    """A search for adversarial images: `attack(x, y)` gives images like `x`, `attack.run(x, y)` says which of them fool.
+    """A search for adversarial images: `attack(x, y)` gives images like `x`, `attack.run(x, y)` says which of them
+    fool.
 
     Attributes:
         name: as it stands in reports.
@@ -29,16 +30,17 @@ class Attack:
     """
 
     name: str
-    search: Callable[[Images, Labels, int], Found]
+    search: Callable[[Images, Labels, int], AttackResult]
     seed: int = 0
     batch: int = BATCH
     path: Path | None = None
 
     def __call__(self, x: Images, y: Labels) -> Images:
-        """Adversarial images [B, *S] for `x` with labels (or targets) `y`; where nothing fools, the worst image seen."""
+        """Adversarial images [B, *S] for `x` with labels (or targets) `y`; where nothing fools, the worst image
+        seen."""
         return self.run(x, y).x
 
-    def run(self, x: Images, y: Labels) -> Found:
+    def run(self, x: Images, y: Labels) -> AttackResult:
         """The images, whether each fools the model, and by what margin.
 
         The model (modes, buffers, gradients) and the global random state are afterwards as they were before.
@@ -51,8 +53,11 @@ class Attack:
             keep_freed_memory()
         x = x.detach()
         with seeded(self.seed, x.device):  # for models that draw numbers themselves
-            parts = [self.search(x[i : i + self.batch], y[i : i + self.batch], self.seed) for i in range(0, len(x), self.batch)]
-        found = Found(*(torch.cat(part) for part in zip(*parts, strict=True)))
+            parts = [
+                self.search(x[i : i + self.batch], y[i : i + self.batch], self.seed)
+                for i in range(0, len(x), self.batch)
+            ]
+        found = AttackResult(*(torch.cat(part) for part in zip(*parts, strict=True)))
         broken = int(found.margin.isnan().sum())
         if broken:
             raise BrittleError(f"the model answers NaN on {broken} of {len(x)} examples; an attack on it means nothing")
@@ -63,17 +68,19 @@ class Attack:
         return replace(self, seed=seed)
 
 
-def searching(name: str, objective: Objective, search: Callable[[See, Images, Labels], Found]) -> Attack:
+def search_attack(
+    name: str, objective: Objective, search: Callable[[Evaluate, Images, Labels], AttackResult]
+) -> Attack:
     """An attack from a search inside the objective's session, without randomness of its own."""
 
-    def run(x: Images, y: Labels, seed: int) -> Found:
-        with session(objective) as see:
-            return search(see, x, y)
+    def run(x: Images, y: Labels, seed: int) -> AttackResult:
+        with session(objective) as evaluate:
+            return search(evaluate, x, y)
 
     return Attack(name, run)
 
 
-def walking(name: str, path: Path, seed: int) -> Attack:
+def path_attack(name: str, path: Path, seed: int) -> Attack:
     """An attack that hands out the best point of a path per example."""
     return Attack(name, lambda x, y, seed: best_of(path(x, y, seed)), seed, path=path)
 
@@ -98,33 +105,37 @@ def _combined(name: str, attacks: tuple[Attack, ...], *, survivors_only: bool) -
     if not attacks:
         raise BrittleError("at least one attack is needed")
 
-    def search(x: Images, y: Labels, seed: int) -> Found:
+    def search(x: Images, y: Labels, seed: int) -> AttackResult:
         best = attacks[0].seeded(attacks[0].seed + seed).run(x, y)
         for attack in attacks[1:]:
-            alive = (~best.fooled).nonzero().squeeze(1) if survivors_only else torch.arange(len(x), device=x.device)
+            alive = (~best.success).nonzero().squeeze(1) if survivors_only else torch.arange(len(x), device=x.device)
             if len(alive) == 0:
                 break
             found = attack.seeded(attack.seed + seed).run(x[alive], y[alive])
-            best = Found(
-                *(whole.index_copy(0, alive, part) for whole, part in zip(best, worse(found, _rows(best, alive)), strict=True))
+            best = AttackResult(
+                *(
+                    whole.index_copy(0, alive, part)
+                    for whole, part in zip(best, worse_result(found, _rows(best, alive)), strict=True)
+                )
             )
         return best
 
     return Attack(name, search, 0, batch=10**9)  # each part forms its own batches
 
 
-def worse(new: Found, old: Found) -> Found:
+def worse_result(new: AttackResult, old: AttackResult) -> AttackResult:
     """Per example the worse of two results, for the model."""
-    better = (new.fooled & ~old.fooled) | ((new.fooled == old.fooled) & (new.margin > old.margin))
-    return Found(*(pick(better, a, b) for a, b in zip(new, old, strict=True)))
+    better = (new.success & ~old.success) | ((new.success == old.success) & (new.margin > old.margin))
+    return AttackResult(*(select(better, a, b) for a, b in zip(new, old, strict=True)))
 
 
-def _rows(found: Found, rows: Tensor) -> Found:
-    return Found(*(part[rows] for part in found))
+def _rows(found: AttackResult, rows: Tensor) -> AttackResult:
+    return AttackResult(*(part[rows] for part in found))
 
 
 def check_examples(x: Any, y: Any) -> None:
-    """Raise `BrittleError` unless `x` [B, *S] is floating in [0, 1] and `y` [B] (or [B, 2]) holds int64 labels beside it."""
+    """Raise `BrittleError` unless `x` [B, *S] is floating in [0, 1] and `y` [B] (or [B, 2]) holds int64 labels beside
+    it."""
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2:
         got = f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise BrittleError(f"images must be a floating tensor [batch, ...], not {got}; scale uint8 images by 1/255")
@@ -138,7 +149,8 @@ def check_examples(x: Any, y: Any) -> None:
     low, high = (float(value) for value in x.detach().aminmax())
     if not (low >= 0 and high <= 1):
         raise BrittleError(
-            f"images must lie in [0, 1]; these range from {low:.3g} to {high:.3g}. Put the normalisation inside the model"
+            f"images must lie in [0, 1]; these range from {low:.3g} to {high:.3g}. Put the normalisation inside the "
+            "model"
         )
 
 

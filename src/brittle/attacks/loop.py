@@ -8,61 +8,70 @@ import torch
 
 from brittle.ground import Flags, Images, Labels, PerExample, value_and_grad
 
-from .objectives import See, Seen
-from .rules import Here, Rule
+from .objectives import Evaluate, Evaluation
+from .rules import Iterate, Rule
 
-Estimator = Callable[[See, Images, Labels, int], tuple[Seen, Images]]
+Estimator = Callable[[Evaluate, Images, Labels, int], tuple[Evaluation, Images]]
 Allow = Callable[[Images, Images], Images]
 
 
-class Step(NamedTuple):
-    """One point of the walk: where it stands, what the model shows there (asked for: the last point is not looked at unasked),
-    and the gradient followed from there (none at the last point)."""
+class PathPoint(NamedTuple):
+    """One point of the walk: where it stands, what the model shows there (asked for: the last point is not looked at
+    unasked), and the gradient followed from there (none at the last point)."""
 
     x: Images
-    seen: Callable[[], Seen]
+    seen: Callable[[], Evaluation]
     grad: Images | None
 
 
-Path = Callable[[Images, Labels, int], Iterator[Step]]
+Path = Callable[[Images, Labels, int], Iterator[PathPoint]]
 
 
-class Found(NamedTuple):
+class AttackResult(NamedTuple):
     """The end of an attack: images [B, *S], whether they fool the model [B], by what margin [B]."""
 
     x: Images
-    fooled: Flags
+    success: Flags
     margin: PerExample
 
 
 def walk(
-    see: See, x0: Images, y: Labels, *, start: Images, rule: Rule, allow: Allow, estimate: Estimator, steps: int
-) -> Iterator[Step]:
-    """Climb the objective from `start`: gradient, rule, back into what is allowed. Yields `steps` points and the last one.
+    evaluate: Evaluate,
+    x0: Images,
+    y: Labels,
+    *,
+    start: Images,
+    rule: Rule,
+    allow: Allow,
+    estimate: Estimator,
+    steps: int,
+) -> Iterator[PathPoint]:
+    """Climb the objective from `start`: gradient, rule, back into what is allowed. Yields `steps` points and the last
+    one.
 
     No value is read to the host and no shape changes, so a step can be captured as it is.
     Cost: `steps` calls of `estimate`.
     """
     x, memory = start, rule.init(x0)
     for t in range(steps):
-        seen, grad = estimate(see, x, y, t)
-        yield Step(x, partial(_same, seen), grad)
-        move, memory = rule.update(grad, Here(x0, x, seen.loss, t), memory)
+        seen, grad = estimate(evaluate, x, y, t)
+        yield PathPoint(x, partial(_same, seen), grad)
+        move, memory = rule.update(grad, Iterate(x0, x, seen.loss, t), memory)
         x = allow(x0, x + move)
-    yield Step(x, partial(look, see, x, y), None)
+    yield PathPoint(x, partial(evaluation_at, evaluate, x, y), None)
 
 
-def _same(seen: Seen) -> Seen:
+def _same(seen: Evaluation) -> Evaluation:
     return seen
 
 
-def look(see: See, x: Images, y: Labels) -> Seen:
+def evaluation_at(evaluate: Evaluate, x: Images, y: Labels) -> Evaluation:
     """What the model shows at x, without a gradient. Cost: one forward pass."""
     with torch.no_grad():
-        return see(x, y).detach()
+        return evaluate(x, y).detach()
 
 
-def best_of(path: Iterable[Step]) -> Found:
+def best_of(path: Iterable[PathPoint]) -> AttackResult:
     """The best point of the path per example. A NaN loss anywhere on it makes the margin NaN, to be reported."""
     points = iter(path)
     first = next(points)
@@ -71,33 +80,33 @@ def best_of(path: Iterable[Step]) -> Found:
     for point in points:
         seen = point.seen()
         broken = broken | seen.loss.isnan()
-        best_x, best = worse_seen(point.x, seen, best_x, best)
-    return Found(best_x, best.fooled, torch.where(broken, torch.nan, best.margin))
+        best_x, best = worse_evaluation(point.x, seen, best_x, best)
+    return AttackResult(best_x, best.success, torch.where(broken, torch.nan, best.margin))
 
 
-def worse_seen(x: Images, seen: Seen, best_x: Images, best: Seen) -> tuple[Images, Seen]:
+def worse_evaluation(x: Images, seen: Evaluation, best_x: Images, best: Evaluation) -> tuple[Images, Evaluation]:
     """Per example the worse of two points, for the model: fooled before not fooled, then the larger loss."""
-    better = (seen.fooled & ~best.fooled) | ((seen.fooled == best.fooled) & (seen.loss > best.loss))
-    return pick(better, x, best_x), Seen(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True)))
+    better = (seen.success & ~best.success) | ((seen.success == best.success) & (seen.loss > best.loss))
+    return select(better, x, best_x), Evaluation(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True)))
 
 
-def last_of(path: Iterable[Step]) -> Images:
+def last_of(path: Iterable[PathPoint]) -> Images:
     """The last point of the path, not looked at by the model: what adversarial training needs."""
     for step in path:
         x = step.x
     return x
 
 
-def at_point(see: See, x: Images, y: Labels, t: int) -> tuple[Seen, Images]:
+def plain_gradient(evaluate: Evaluate, x: Images, y: Labels, t: int) -> tuple[Evaluation, Images]:
     """The gradient at x itself. Cost: one gradient."""
 
-    def f(x: Images) -> tuple[PerExample, Seen]:
-        seen = see(x, y)
+    def f(x: Images) -> tuple[PerExample, Evaluation]:
+        seen = evaluate(x, y)
         return seen.loss, seen.detach()
 
     return value_and_grad(f, x)
 
 
-def pick(flags: Flags, new: Any, old: Any) -> Any:
+def select(flags: Flags, new: Any, old: Any) -> Any:
     """`new` where the flag of its example is set, else `old`; both [B, *S]."""
     return torch.where(flags.view(-1, *[1] * (new.dim() - 1)), new, old)

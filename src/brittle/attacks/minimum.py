@@ -8,10 +8,10 @@ import torch
 
 from brittle.ground import Flags, Images, Labels, PerExample, norm_named
 
-from .attack import Attack, searching
-from .loop import Found, at_point, look, pick
+from .attack import Attack, search_attack
+from .loop import AttackResult, evaluation_at, plain_gradient, select
 from .losses import margin
-from .objectives import ModelObjective, See
+from .objectives import Evaluate, ModelObjective
 from .threats import Threat
 
 
@@ -24,7 +24,7 @@ class Minimum(NamedTuple):
     def within(self, threat: Threat, x: Images) -> tuple[Images, Flags]:
         """The images where the perturbation fits into the threat, else the clean ones `x`, and where it fits [B]."""
         fits = self.size <= threat.radius
-        return pick(fits, self.x, x), fits
+        return select(fits, self.x, x), fits
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,23 @@ class Fmn:
         """The smallest perturbations found for `x` [B, *S] with labels (or targets) `y`."""
         found: list[Minimum] = []
 
-        def search(see: See, x: Images, y: Labels) -> Found:
-            found.append(_search(see, x, y, self.norm, self.steps))
-            seen = look(see, found[-1].x, y)
-            return Found(found[-1].x, seen.fooled, seen.margin)
+        def search(evaluate: Evaluate, x: Images, y: Labels) -> AttackResult:
+            found.append(_search(evaluate, x, y, self.norm, self.steps))
+            seen = evaluation_at(evaluate, found[-1].x, y)
+            return AttackResult(found[-1].x, seen.success, seen.margin)
 
-        searching("FMN", self.objective, search).run(x, y)
+        search_attack("FMN", self.objective, search).run(x, y)
         return Minimum(*(torch.cat(part) for part in zip(*found, strict=True)))
 
     def within(self, threat: Threat) -> Attack:
         """As an attack inside a threat."""
 
-        def search(see: See, x: Images, y: Labels) -> Found:
-            inside, _ = _search(see, x, y, self.norm, self.steps).within(threat, x)
-            seen = look(see, inside, y)
-            return Found(inside, seen.fooled, seen.margin)
+        def search(evaluate: Evaluate, x: Images, y: Labels) -> AttackResult:
+            inside, _ = _search(evaluate, x, y, self.norm, self.steps).within(threat, x)
+            seen = evaluation_at(evaluate, inside, y)
+            return AttackResult(inside, seen.success, seen.margin)
 
-        return searching(f"FMN-{self.steps}", self.objective, search)
+        return search_attack(f"FMN-{self.steps}", self.objective, search)
 
 
 def fmn(objective: ModelObjective, norm: str, *, steps: int = 100) -> Fmn:
@@ -73,21 +73,25 @@ def fmn(objective: ModelObjective, norm: str, *, steps: int = 100) -> Fmn:
     return Fmn(replace(objective, loss=margin), norm_named(norm).name, steps)
 
 
-def _search(see: See, x: Images, y: Labels, norm: str, steps: int) -> Minimum:
+def _search(evaluate: Evaluate, x: Images, y: Labels, norm: str, steps: int) -> Minimum:
     geometry = norm_named(norm)
     low, high = -x.flatten(1), 1 - x.flatten(1)
     delta, eps = torch.zeros_like(x), x.new_full(x.shape[:1], torch.inf)
     best_x, best = x, torch.full_like(eps, torch.inf)
     for t in range(steps + 1):
-        seen, grad = at_point(see, x + delta, y, t) if t < steps else (look(see, x + delta, y), torch.zeros_like(x))
+        seen, grad = (
+            plain_gradient(evaluate, x + delta, y, t)
+            if t < steps
+            else (evaluation_at(evaluate, x + delta, y), torch.zeros_like(x))
+        )
         size = geometry.size(delta.flatten(1))
-        smaller = seen.fooled & (size < best)
-        best_x, best = pick(smaller, x + delta, best_x), torch.where(smaller, size, best)
+        smaller = seen.success & (size < best)
+        best_x, best = select(smaller, x + delta, best_x), torch.where(smaller, size, best)
         gamma, alpha = _cosine(0.05, 0.001, t, steps), _cosine(1.0, 0.01, t, steps)
         flat = grad.flatten(1)
         guess = size + seen.margin.abs() / norm_named(geometry.dual).size(flat).clamp(min=1e-12)
         grown = torch.where(best.isfinite(), eps * (1 + gamma), guess)
-        eps = torch.where(seen.fooled, torch.minimum(eps, best) * (1 - gamma), grown)
+        eps = torch.where(seen.success, torch.minimum(eps, best) * (1 - gamma), grown)
         move = (delta.flatten(1) + alpha * norm_named("L2").steepest(flat)).clamp(low, high)
         delta = geometry.project_box(move, eps.clamp(max=1e6)[:, None], low, high).view_as(x)
     return Minimum(best_x, torch.where(seen.margin.isnan(), seen.margin, best))

@@ -10,8 +10,8 @@ from torch import Tensor
 from brittle.ground import BrittleError, Images, Labels, eval_mode, keys_of, normal
 
 from .adaptive import adaptive, sparse_adaptive
-from .attack import Attack, check_count, check_step, walking
-from .loop import Estimator, Found, Step, at_point, walk
+from .attack import Attack, check_count, check_step, path_attack
+from .loop import AttackResult, Estimator, PathPoint, plain_gradient, walk
 from .objectives import ModelObjective, Objective, logits_of, session
 from .rules import Rule, chain, momentum, scale, sparse, steepest
 from .threats import Threat
@@ -20,7 +20,7 @@ Start = Literal["clean", "random", "noise"]
 L1_SHARE = 0.01  # of the pixels moved in one L1 step
 
 
-def climbing(
+def gradient_attack(
     name: str,
     objective: Objective,
     threat: Threat,
@@ -29,22 +29,22 @@ def climbing(
     steps: int,
     start: Start,
     seed: int,
-    estimate: Estimator = at_point,
+    estimate: Estimator = plain_gradient,
 ) -> Attack:
     """An attack that walks the loop by `rule` from `start` and keeps the best point of the walk per example."""
     check_count("steps", steps)
 
-    def path(x: Images, y: Labels, seed: int) -> Iterator[Step]:
-        first = begin(threat, x, start, seed)
-        with session(objective) as see:
-            yield from walk(see, x, y, start=first, rule=rule, allow=threat.allow, estimate=estimate, steps=steps)
+    def path(x: Images, y: Labels, seed: int) -> Iterator[PathPoint]:
+        first = start_point(threat, x, start, seed)
+        with session(objective) as evaluate:
+            yield from walk(evaluate, x, y, start=first, rule=rule, allow=threat.allow, estimate=estimate, steps=steps)
 
-    return walking(name, path, seed)
+    return path_attack(name, path, seed)
 
 
-def begin(threat: Threat, x: Images, start: Start, seed: int) -> Images:
-    """Where the walk begins: the clean images; points drawn uniformly from the ball; or Gaussian noise of 0.001 around them
-    (TRADES), just enough to leave a point without gradient. All are brought into what is allowed."""
+def start_point(threat: Threat, x: Images, start: Start, seed: int) -> Images:
+    """Where the walk begins: the clean images; points drawn uniformly from the ball; or Gaussian noise of 0.001 around
+    them (TRADES), just enough to leave a point without gradient. All are brought into what is allowed."""
     if start == "clean":
         return x
     if start == "random":
@@ -55,7 +55,8 @@ def begin(threat: Threat, x: Images, start: Start, seed: int) -> Images:
 
 
 def direction(threat: Threat) -> Rule:
-    """Steepest direction; in L1 the signs of the most telling 1 % of pixels, since one pixel a step would take for ever."""
+    """Steepest direction; in L1 the signs of the most telling 1 % of pixels, since one pixel a step would take for
+    ever."""
     return sparse(L1_SHARE) if threat.norm == "L1" else steepest(threat)
 
 
@@ -78,7 +79,7 @@ def fgsm(objective: Objective, threat: Threat, *, start: Start = "clean", seed: 
     Source: Goodfellow et al. 2015; the L2 and L1 forms are the dual directions.
     """
     rule = chain(steepest(threat), scale(threat.radius))
-    return climbing("FGSM", objective, threat, rule, steps=1, start=start, seed=seed)
+    return gradient_attack("FGSM", objective, threat, rule, steps=1, start=start, seed=seed)
 
 
 def pgd(
@@ -105,7 +106,9 @@ def pgd(
     """
     step = default_step(threat, steps) if step is None else step
     check_step(step, threat)
-    return climbing(f"PGD-{steps}", objective, threat, chain(direction(threat), scale(step)), steps=steps, start=start, seed=seed)
+    return gradient_attack(
+        f"PGD-{steps}", objective, threat, chain(direction(threat), scale(step)), steps=steps, start=start, seed=seed
+    )
 
 
 def mim(
@@ -125,7 +128,7 @@ def mim(
     step = default_step(threat, steps) if step is None else step
     check_step(step, threat)
     rule = chain(momentum(decay), direction(threat), scale(step))
-    return climbing(f"MIM-{steps}", objective, threat, rule, steps=steps, start=start, seed=seed)
+    return gradient_attack(f"MIM-{steps}", objective, threat, rule, steps=steps, start=start, seed=seed)
 
 
 def apgd(objective: Objective, threat: Threat, *, steps: int = 100, start: Start = "random", seed: int = 0) -> Attack:
@@ -137,10 +140,12 @@ def apgd(objective: Objective, threat: Threat, *, steps: int = 100, start: Start
     Cost: `steps` gradients, one forward pass. Random: the start.
     """
     rule = adaptive_rule(threat, steps)
-    return climbing(f"APGD-{steps}", objective, threat, rule, steps=steps, start=start, seed=seed)
+    return gradient_attack(f"APGD-{steps}", objective, threat, rule, steps=steps, start=start, seed=seed)
 
 
-def apgd_targeted(objective: ModelObjective, threat: Threat, *, steps: int = 100, targets: int = 9, seed: int = 0) -> Attack:
+def apgd_targeted(
+    objective: ModelObjective, threat: Threat, *, steps: int = 100, targets: int = 9, seed: int = 0
+) -> Attack:
     """APGD towards each of the `targets` most probable wrong classes in turn (at most C - 1), survivors only.
 
     `objective` is `against(model, targeted_dlr)`: its loss reads labels [B, 2] = (true class, target).
@@ -148,19 +153,21 @@ def apgd_targeted(objective: ModelObjective, threat: Threat, *, steps: int = 100
     """
     inner = apgd(objective, threat, steps=steps)
 
-    def search(x: Images, y: Labels, seed: int) -> Found:
-        with session(objective) as see, torch.no_grad():
+    def search(x: Images, y: Labels, seed: int) -> AttackResult:
+        with session(objective) as evaluate, torch.no_grad():
             ranked = others_ranked(objective, x, y)
-            clean = see(x, torch.stack([y, ranked[:, 0]], 1))
-        best = Found(x, clean.fooled, clean.margin)
+            clean = evaluate(x, torch.stack([y, ranked[:, 0]], 1))
+        best = AttackResult(x, clean.success, clean.margin)
         for k in range(min(targets, ranked.shape[1])):
-            alive = (~best.fooled).nonzero().squeeze(1)
+            alive = (~best.success).nonzero().squeeze(1)
             if len(alive) == 0:
                 break
             found = inner.seeded(seed + k).run(x[alive], torch.stack([y[alive], ranked[alive, k]], 1))
-            better = alive[found.fooled | (found.margin > best.margin[alive])]
-            kept = found.fooled | (found.margin > best.margin[alive])
-            best = Found(*(whole.index_copy(0, better, part[kept]) for whole, part in zip(best, found, strict=True)))
+            better = alive[found.success | (found.margin > best.margin[alive])]
+            kept = found.success | (found.margin > best.margin[alive])
+            best = AttackResult(
+                *(whole.index_copy(0, better, part[kept]) for whole, part in zip(best, found, strict=True))
+            )
         return best
 
     return Attack(f"APGD-T-{steps}", search, seed)

@@ -9,23 +9,35 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Flags, Images, Labels, Logits, PerExample, eval_mode, fast_dtype, frozen, full_float32
+from brittle.ground import (
+    BrittleError,
+    Flags,
+    Images,
+    Labels,
+    Logits,
+    PerExample,
+    eval_mode,
+    fast_dtype,
+    full_float32,
+    functional_model,
+)
 
 from .losses import Loss, cross_entropy, margin
 
 
-class Seen(NamedTuple):
-    """What one forward pass tells: the loss climbed [B], the margin of the wrong classes [B], whether the model is fooled [B]."""
+class Evaluation(NamedTuple):
+    """What one forward pass tells: the loss climbed [B], the margin of the wrong classes [B], whether the model is
+    fooled [B]."""
 
     loss: PerExample
     margin: PerExample
-    fooled: Flags
+    success: Flags
 
-    def detach(self) -> "Seen":
-        return Seen(self.loss.detach(), self.margin.detach(), self.fooled)
+    def detach(self) -> "Evaluation":
+        return Evaluation(self.loss.detach(), self.margin.detach(), self.success)
 
 
-See = Callable[[Images, Labels], Seen]
+Evaluate = Callable[[Images, Labels], Evaluation]
 
 
 @runtime_checkable
@@ -37,7 +49,8 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class ModelObjective:
-    """A model's loss as an objective. While it is attacked the model is in eval mode and its parameters are held still."""
+    """A model's loss as an objective. While it is attacked the model is in eval mode and its parameters are held
+    still."""
 
     model: Callable[[Tensor], Any]
     loss: Loss
@@ -45,38 +58,40 @@ class ModelObjective:
     precision: str
 
     def __call__(self, x: Images, y: Labels) -> PerExample:
-        with self.session() as see:
-            return see(x, y).loss
+        with self.session() as evaluate:
+            return evaluate(x, y).loss
 
     @contextmanager
-    def session(self) -> Iterator[See]:
+    def session(self) -> Iterator[Evaluate]:
         """The objective as a function that shows loss, margin and success, while the model is held still."""
         dtypes: dict[str, Callable[[Tensor], Any]] = {}
 
-        def see(x: Images, y: Labels) -> Seen:
+        def evaluate(x: Images, y: Labels) -> Evaluation:
             kind = x.device.type
             if kind not in dtypes:
                 fast = self.precision == "fast" and x.dtype == torch.float32
-                dtypes[kind] = frozen(self.model, fast_dtype(kind) if fast else torch.float32)
+                dtypes[kind] = functional_model(self.model, fast_dtype(kind) if fast else torch.float32)
             logits = logits_of(dtypes[kind](x))
             logits = logits if logits.dtype == torch.float64 else logits.float()
             return self.judge(logits, y)
 
         with eval_mode(self.model), nullcontext() if self.precision == "fast" else full_float32():
-            yield see
+            yield evaluate
 
-    def judge(self, logits: Logits, y: Labels) -> Seen:
+    def judge(self, logits: Logits, y: Labels) -> Evaluation:
         """Loss, margin and success of these logits; labels [B, 2] are (true class, target)."""
         own = y if y.dim() == 1 else y[:, 0]
         sign = -1 if self.targeted else 1
         with torch.no_grad():
             held = logits.detach()
             wrong = sign * margin(held, own)
-            fooled = (held.argmax(1) == own) if self.targeted else (held.argmax(1) != own)
-        return Seen(sign * self.loss(logits, y), wrong, fooled)
+            success = (held.argmax(1) == own) if self.targeted else (held.argmax(1) != own)
+        return Evaluation(sign * self.loss(logits, y), wrong, success)
 
 
-def against(model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precision: str = "float32") -> ModelObjective:
+def against(
+    model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precision: str = "float32"
+) -> ModelObjective:
     """Untargeted: make `loss` at the true class large; the model is fooled when it answers another class.
 
     Args:
@@ -112,21 +127,23 @@ class WithoutTransfer:
     precision: str
 
     def __call__(self, x: Images, y: Labels) -> PerExample:
-        with self.session() as see:
-            return see(x, y).loss
+        with self.session() as evaluate:
+            return evaluate(x, y).loss
 
     @contextmanager
-    def session(self) -> Iterator[See]:
+    def session(self) -> Iterator[Evaluate]:
         """What the one model shows at its target, and the loss over all."""
         with ExitStack() as held:
-            one, *rest = (held.enter_context(toward(f, precision=self.precision).session()) for f in (self.model, *self.others))
+            one, *rest = (
+                held.enter_context(toward(f, precision=self.precision).session()) for f in (self.model, *self.others)
+            )
 
-            def see(x: Images, y: Labels) -> Seen:
+            def evaluate(x: Images, y: Labels) -> Evaluation:
                 seen = one(x, y[:, 1])
                 kept = torch.stack([other(x, y[:, 0]).loss for other in rest]).mean(0)
                 return seen._replace(loss=seen.loss + kept)
 
-            yield see
+            yield evaluate
 
 
 def without_transfer(
@@ -142,16 +159,16 @@ def without_transfer(
     return WithoutTransfer(model, tuple(others), precision)
 
 
-def session(objective: Objective) -> AbstractContextManager[See]:
+def session(objective: Objective) -> AbstractContextManager[Evaluate]:
     """The objective's `session`; a plain function shows its loss as the margin and is never fooled."""
     if isinstance(objective, (ModelObjective, WithoutTransfer)):
         return objective.session()
     return nullcontext(partial(_plain, objective))
 
 
-def _plain(objective: Objective, x: Images, y: Labels) -> Seen:
+def _plain(objective: Objective, x: Images, y: Labels) -> Evaluation:
     loss = objective(x, y)
-    return Seen(loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
+    return Evaluation(loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
 
 
 def logits_of(output: Any) -> Logits:
@@ -162,7 +179,8 @@ def logits_of(output: Any) -> Logits:
     if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] < 2:
         got = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise BrittleError(
-            f"the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; it answered {got}"
+            "the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; it "
+            f"answered {got}"
         )
     return logits
 

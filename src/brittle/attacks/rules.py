@@ -11,7 +11,7 @@ from brittle.ground import Images, PerExample
 from .threats import Threat
 
 
-class Here(NamedTuple):
+class Iterate(NamedTuple):
     """Where the walk stands: the clean images, the current ones, the loss there [B], the number of the step."""
 
     x0: Images
@@ -24,13 +24,13 @@ class Rule(NamedTuple):
     """`init(x0) -> memory`; `update(grad or move, here, memory) -> (move, memory)`."""
 
     init: Callable[[Images], Any]
-    update: Callable[[Tensor, Here, Any], tuple[Tensor, Any]]
+    update: Callable[[Tensor, Iterate, Any], tuple[Tensor, Any]]
 
 
 def chain(*rules: Rule) -> Rule:
     """The rules one after another, each on the move of the one before."""
 
-    def update(move: Tensor, here: Here, memory: Any) -> tuple[Tensor, Any]:
+    def update(move: Tensor, here: Iterate, memory: Any) -> tuple[Tensor, Any]:
         held = []
         for rule, own in zip(rules, memory, strict=True):
             move, own = rule.update(move, here, own)
@@ -40,7 +40,7 @@ def chain(*rules: Rule) -> Rule:
     return Rule(lambda x0: tuple(rule.init(x0) for rule in rules), update)
 
 
-def plain(f: Callable[[Tensor, Here], Tensor]) -> Rule:
+def plain(f: Callable[[Tensor, Iterate], Tensor]) -> Rule:
     """A rule without memory."""
     return Rule(lambda x0: (), lambda move, here, memory: (f(move, here), memory))
 
@@ -56,7 +56,7 @@ def sparse(share: float) -> Rule:
     Pixels at the edge of the box that would leave it do not count. Source: Tramer and Boneh 2019, section 3 (SLIDE).
     """
 
-    def update(grad: Tensor, here: Here) -> Tensor:
+    def update(grad: Tensor, here: Iterate) -> Tensor:
         flat, x = grad.flatten(1), here.x.flatten(1)
         blocked = ((x <= 0) & (flat < 0)) | ((x >= 1) & (flat > 0))
         size = torch.where(blocked, 0, flat.abs())
@@ -76,7 +76,7 @@ def scale(step: float) -> Rule:
 def momentum(decay: float) -> Rule:
     """g <- decay g + grad / ||grad||_1. Source: Dong et al. 2018 (MI-FGSM), eq. 6."""
 
-    def update(grad: Tensor, here: Here, held: Tensor) -> tuple[Tensor, Tensor]:
+    def update(grad: Tensor, here: Iterate, held: Tensor) -> tuple[Tensor, Tensor]:
         size = grad.flatten(1).abs().sum(1)
         size = torch.where(size > 0, size, torch.ones_like(size)).view(-1, *[1] * (grad.dim() - 1))
         held = decay * held + grad / size

@@ -6,11 +6,11 @@ import torch
 
 from brittle.ground import BrittleError, Images, Labels
 
-from .attack import Attack, check_count, walking
-from .loop import Step, at_point, look, pick
-from .named import Start, begin, default_step, direction
+from .attack import Attack, check_count, path_attack
+from .loop import PathPoint, evaluation_at, plain_gradient, select
+from .named import Start, default_step, direction, start_point
 from .objectives import Objective, session
-from .rules import Here
+from .rules import Iterate
 from .threats import Threat
 
 
@@ -38,23 +38,23 @@ def msd(
     lengths = [default_step(threat, steps) if share is None else share * threat.radius for threat in threats]
     rules = [direction(threat) for threat in threats]
 
-    def path(x0: Images, y: Labels, seed: int) -> Iterator[Step]:
-        x = begin(threats[0], x0, start, seed)
-        with session(objective) as see:
+    def path(x0: Images, y: Labels, seed: int) -> Iterator[PathPoint]:
+        x = start_point(threats[0], x0, start, seed)
+        with session(objective) as evaluate:
             for t in range(steps):
-                seen, grad = at_point(see, x, y, t)
-                yield Step(x, lambda seen=seen: seen, grad)  # type: ignore[misc]
-                here = Here(x0, x, seen.loss, t)
+                seen, grad = plain_gradient(evaluate, x, y, t)
+                yield PathPoint(x, lambda seen=seen: seen, grad)  # type: ignore[misc]
+                here = Iterate(x0, x, seen.loss, t)
                 moved = [
                     threat.allow(x0, x + length * rule.update(grad, here, rule.init(x0))[0])
                     for threat, rule, length in zip(threats, rules, lengths, strict=True)
                 ]
                 x = moved[0]
-                loss = look(see, x, y).loss if len(moved) > 1 else seen.loss
+                loss = evaluation_at(evaluate, x, y).loss if len(moved) > 1 else seen.loss
                 for other in moved[1:]:
-                    new = look(see, other, y).loss
-                    x, loss = pick(new > loss, other, x), torch.maximum(new, loss)
+                    new = evaluation_at(evaluate, other, y).loss
+                    x, loss = select(new > loss, other, x), torch.maximum(new, loss)
             last = x
-            yield Step(last, lambda: look(see, last, y), None)
+            yield PathPoint(last, lambda: evaluation_at(evaluate, last, y), None)
 
-    return walking(f"MSD-{steps}", path, seed)
+    return path_attack(f"MSD-{steps}", path, seed)

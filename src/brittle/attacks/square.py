@@ -1,4 +1,5 @@
-"""Square Attack: a score-based search that asks for no gradient, so that a masked gradient cannot hide anything from it."""
+"""Square Attack: a score-based search that asks for no gradient, so that a masked gradient cannot hide anything from
+it."""
 
 import math
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from torch import Tensor
 from brittle.ground import BrittleError, Flags, Images, Labels, keys_of, uniform
 
 from .attack import Attack
-from .loop import Found, worse_seen
-from .objectives import Objective, See, session
+from .loop import AttackResult, worse_evaluation
+from .objectives import Evaluate, Objective, session
 from .threats import Threat
 
 Draw = Callable[[int], Tensor]  # numbers in [0, 1) per image, keyed by the number of the query: [B, 5 + C]
@@ -35,26 +36,30 @@ def square(objective: Objective, threat: Threat, *, queries: int = 1000, share: 
     shared by its channels instead of fixed per channel, and changes are projected onto ball and box, not clipped.
     """
 
-    def search(x: Images, y: Labels, seed: int) -> Found:
+    def search(x: Images, y: Labels, seed: int) -> AttackResult:
         if x.dim() != 4:
             raise BrittleError(f"the Square attack needs images [B, C, H, W], not {list(x.shape)}")
         keys, numbers = keys_of(x), torch.Size([5 + x.shape[1]])
-        with session(objective) as see, torch.no_grad():
-            return _search(see, x, y, threat, queries, share, lambda query: uniform(keys, numbers, seed=seed, draw=query))
+        with session(objective) as evaluate, torch.no_grad():
+            return _search(
+                evaluate, x, y, threat, queries, share, lambda query: uniform(keys, numbers, seed=seed, draw=query)
+            )
 
     return Attack(f"Square-{queries}", search, seed)
 
 
-def _search(see: See, x: Images, y: Labels, threat: Threat, queries: int, share: float, draw: Draw) -> Found:
+def _search(
+    evaluate: Evaluate, x: Images, y: Labels, threat: Threat, queries: int, share: float, draw: Draw
+) -> AttackResult:
     height, width = x.shape[2:]
     first, propose = (_stripes, _square) if threat.norm == "Linf" else (_grid, _moved)
     begun = threat.allow(x, x + first(x, threat, share, draw))
-    best_x, best = worse_seen(x, see(x, y), begun, see(begun, y))
+    best_x, best = worse_evaluation(x, evaluate(x, y), begun, evaluate(begun, y))
     for k in range(1, queries):
         side = max(1, min(round(math.sqrt(_share_at(k, queries, share) * height * width)), height, width))
         proposal = threat.allow(x, x + propose(best_x - x, threat, side, draw(k)))
-        best_x, best = worse_seen(proposal, see(proposal, y), best_x, best)
-    return Found(best_x, best.fooled, best.margin)
+        best_x, best = worse_evaluation(proposal, evaluate(proposal, y), best_x, best)
+    return AttackResult(best_x, best.success, best.margin)
 
 
 def _stripes(x: Images, threat: Threat, share: float, draw: Draw) -> Images:
@@ -73,7 +78,9 @@ def _grid(x: Images, threat: Threat, share: float, draw: Draw) -> Images:
     tiles = [(top, left) for top in range(0, x.shape[2], side) for left in range(0, x.shape[3], side)]
     for tile, (top, left) in enumerate(tiles):
         numbers = draw(-1 - tile)
-        window = Window.of(x, side, torch.full_like(numbers[:, 0], top).long(), torch.full_like(numbers[:, 0], left).long())
+        window = Window.of(
+            x, side, torch.full_like(numbers[:, 0], top).long(), torch.full_like(numbers[:, 0], left).long()
+        )
         delta = delta + window.bump(numbers)
     return threat.radius * _unit(delta, threat)
 
@@ -93,7 +100,8 @@ def _moved(delta: Images, threat: Threat, side: int, numbers: Tensor) -> Images:
 
 
 class Window(NamedTuple):
-    """A square per image: each pixel's row and column in it [B, H, 1] and [B, 1, W], its side, and where it is [B, 1, H, W]."""
+    """A square per image: each pixel's row and column in it [B, H, 1] and [B, 1, W], its side, and where it is [B, 1,
+    H, W]."""
 
     row: Tensor
     column: Tensor
@@ -113,7 +121,8 @@ class Window(NamedTuple):
         return cls.of(x, side, (down * (x.shape[2] - side + 1)).long(), (right * (x.shape[3] - side + 1)).long())
 
     def bump(self, numbers: Tensor) -> Images:
-        """Two tents of opposite sign side by side (or one above the other), with a random sign per channel [B, C, H, W]."""
+        """Two tents of opposite sign side by side (or one above the other), with a random sign per channel [B, C, H,
+        W]."""
         lying = (numbers[:, 4] < 0.5)[:, None, None]
         across, along = torch.where(lying, self.row, self.column), torch.where(lying, self.column, self.row)
         half = max(1, self.side // 2)

@@ -28,7 +28,7 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
 
 
 @dataclass(frozen=True)
-class Named:
+class AttackSpec:
     """An attack by its name and settings; what is None keeps the attack's own default.
 
     Attributes:

@@ -74,14 +74,20 @@ class Threat:
         near = self.geometry.project_box(delta, self.radius, low, high)
         return (x + near.view_as(x)).clamp(0, 1)
 
-    def lowest(self, x: Images, weights: Images) -> Images:
+    def linear_minimum(self, x: Images, weights: Images) -> Images:
         """The allowed perturbation of x at which <weights, delta> is smallest, exactly up to rounding (use float64).
 
-        It is the nearest allowed point to a point far away along -weights: such a projection has the form that the linear
-        problem's optimality conditions ask for, once ball or box bind. Where the box does not bind, <weights, delta> is
-        -eps times the dual norm of the weights.
+        It is the nearest allowed point to a point far away along -weights: such a projection has the form that the
+        linear problem's optimality conditions ask for, once ball or box bind. Where the box does not bind, <weights,
+        delta> is -eps times the dual norm of the weights.
         """
-        size = weights.flatten(1).abs().amax(1).clamp(min=torch.finfo(weights.dtype).tiny).view(-1, *[1] * (weights.dim() - 1))
+        size = (
+            weights.flatten(1)
+            .abs()
+            .amax(1)
+            .clamp(min=torch.finfo(weights.dtype).tiny)
+            .view(-1, *[1] * (weights.dim() - 1))
+        )
         far = (-FAR * (1 + self.radius) * weights / size).flatten(1)
         flat = x.flatten(1)
         return self.geometry.project_box(far, self.radius, -flat, 1 - flat).view_as(x)

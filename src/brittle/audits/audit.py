@@ -12,20 +12,20 @@ from torch import Tensor
 from brittle.attacks import Threat, against, check_examples, classes_of, logits_of, session
 from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode
 
-from .about import circumstances
 from .doctor import Finding, doctor
 from .ensemble import effort_named
+from .jobs import jobs
 from .journal import Journal
 from .masking import Probe, probe
-from .pieces import pieces
+from .provenance import provenance
 from .report import Report
-from .standing import Standing
 from .statistics import Proportion
+from .threat_state import ThreatState
 from .verdict import record_of, verdict_of
 
 
 @dataclass(frozen=True)
-class Settings:
+class AuditSettings:
     """How an audit is done, whatever the model.
 
     Attributes:
@@ -46,7 +46,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Event:
+class AuditEvent:
     """Progress of an audit: pieces done, pieces in all, what is being done, and at the end the report."""
 
     done: int
@@ -66,36 +66,38 @@ def audit(
     batch: int = 250,
     journal: Journal | None = None,
 ) -> Report:
-    """Robust accuracy of `model` in each threat and in their union, verified, with intervals and a verdict on the gradients.
+    """Robust accuracy of `model` in each threat and in their union, verified, with intervals and a verdict on the
+    gradients.
 
-    An example counts as robust if the model is right on it and on everything that any attack found. Attacks run in stages
-    on the survivors; a success counts after a float32 forward pass and a float64 norm (`verify`).
+    An example counts as robust if the model is right on it and on everything that any attack found. Attacks run in
+    stages on the survivors; a success counts after a float32 forward pass and a float64 norm (`verify`).
 
     Args:
         model: images in [0, 1] to logits. Modules are moved to the device.
         data: images [n, *S] float in [0, 1], labels int64 [n].
         threats: such as `[Linf(0.3), L2(2), L1(10)]`.
         effort: `quick`, `standard` or `thorough`.
-        budget: seconds after which no new piece of work begins; what was left out is recorded, and figures are upper bounds.
+        budget: seconds after which no new piece of work begins; what was left out is recorded, and figures are upper
+            bounds.
         batch: examples whose activations are held at once; smaller for large models.
     Raises:
         BrittleError: examples or model unfit to be attacked.
     Cost: per surviving example and threat about 1,100 gradients at `standard`.
     Random: a function of `seed` and the images.
     """
-    for event in auditing(model, data, threats, Settings(effort, seed, budget, batch), journal):
+    for event in audit_events(model, data, threats, AuditSettings(effort, seed, budget, batch), journal):
         report = event.report
     assert report is not None, "the last event carries the report"
     return report
 
 
-def auditing(
+def audit_events(
     model: Callable[[Tensor], Any],
     data: tuple[Images, Labels],
     threats: Iterable[Threat],
-    settings: Settings,
+    settings: AuditSettings,
     journal: Journal | None = None,
-) -> Iterator[Event]:
+) -> Iterator[AuditEvent]:
     """`audit`, step by step: an event before each piece of work, the last with the report."""
     threats, effort, started = _distinct(threats), effort_named(settings.effort), time.monotonic()
     check_examples(*data)
@@ -108,43 +110,45 @@ def auditing(
 
     some = min(100, settings.batch)
     findings = doctor(model, x[:some], y[:some])
-    fatal = [finding for finding in findings if finding.level == "bad" and finding.name in ("answer", "finite", "classes")]
+    fatal = [
+        finding for finding in findings if finding.level == "bad" and finding.name in ("answer", "finite", "classes")
+    ]
     if fatal:
         raise BrittleError(f"the model cannot be attacked: {fatal[0].text}; {fatal[0].hint}")
     right = _right(model, x, y, settings.batch)
-    standings = [Standing.at_first(threat, x, right) for threat in threats]
-    work = pieces(model, standings, effort, x, settings.seed, settings.batch)
+    states = [ThreatState.at_first(threat, x, right) for threat in threats]
+    work = jobs(model, states, effort, x, settings.seed, settings.batch)
     total = len(work) + len(threats)
     skipped: list[str] = []
-    for done, piece in enumerate(work):
-        alive = piece.alive
+    for done, job in enumerate(work):
+        alive = job.alive
         if len(alive) == 0:
             continue
-        kept = piece.read(journal, alive)
+        kept = job.read(journal, alive)
         if kept is None and spent():
-            skipped.append(f"{piece.name} in {piece.standing.threat} on {len(alive)} examples")
+            skipped.append(f"{job.name} in {job.state.threat} on {len(alive)} examples")
             continue
         if kept is None:
-            yield Event(done, total, f"{piece.standing.threat} {piece.name}, {len(alive)} examples")
-            kept = piece.run(model, x, y, alive)
-            journal.write(piece.key, *kept)
-        piece.enter(kept)
-    findings += [_claims(standing) for standing in standings]
+            yield AuditEvent(done, total, f"{job.state.threat} {job.name}, {len(alive)} examples")
+            kept = job.run(model, x, y, alive)
+            journal.write(job.key, *kept)
+        job.enter(kept)
+    findings += [_claims(state) for state in states]
     gradients: list[dict[str, Any]] = []
     rows = right.nonzero().squeeze(1)[: effort.probes]
     for count, threat in enumerate(threats):
-        yield Event(len(work) + count, total, f"{threat} comparing attacks")
+        yield AuditEvent(len(work) + count, total, f"{threat} comparing attacks")
         compare = partial(probe, model, threat, x[rows], y[rows], effort, settings.seed, settings.batch)
         found = _probed(journal, threat, spent(), compare)
         findings += [finding._replace(name=f"{threat}: {finding.name}") for finding in found.findings]
         gradients += found.gradients
-    run = circumstances(x.device, time.monotonic() - started, settings.seed) | {"effort": settings.effort}
+    run = provenance(x.device, time.monotonic() - started, settings.seed) | {"effort": settings.effort}
 
     def answers(images: Images) -> list[int]:
         return list(classes_of(model, images, settings.batch).tolist())
 
-    report = _report(x, y, right, answers, standings, findings, gradients, skipped, run)
-    yield Event(total, total, "done", report)
+    report = _report(x, y, right, answers, states, findings, gradients, skipped, run)
+    yield AuditEvent(total, total, "done", report)
 
 
 def _distinct(threats: Iterable[Threat]) -> list[Threat]:
@@ -159,17 +163,21 @@ def _right(model: Callable[[Tensor], Any], x: Images, y: Labels, batch: int) -> 
         classes = logits_of(model(x[:1])).shape[1]
     if int(y.max()) >= classes:
         raise BrittleError(f"labels go up to {int(y.max())} but the model has {classes} classes")
-    with session(against(model)) as see, torch.no_grad():
-        return torch.cat([~see(*part).fooled for part in zip(torch.split(x, batch), torch.split(y, batch), strict=True)])
+    with session(against(model)) as evaluate, torch.no_grad():
+        return torch.cat(
+            [~evaluate(*part).success for part in zip(torch.split(x, batch), torch.split(y, batch), strict=True)]
+        )
 
 
-def _claims(standing: Standing) -> Finding:
+def _claims(state: ThreatState) -> Finding:
     """Whether what attacks claimed held when it was looked at afresh."""
-    claimed, verified = (sum(row[key] for row in standing.tally.values()) for key in ("claimed", "verified"))
+    claimed, verified = (sum(row[key] for row in state.tally.values()) for key in ("claimed", "verified"))
     text = f"{verified} of {claimed} claimed successes held in float32, inside the ball"
     doubtful = claimed >= 10 and verified < 0.9 * claimed
-    hint = "what did not hold counts as robust here: look at dtype, range and randomness of the model" if doubtful else ""
-    return Finding(f"{standing.threat}: successes hold", "bad" if doubtful else "fine", text, hint)
+    hint = (
+        "what did not hold counts as robust here: look at dtype, range and randomness of the model" if doubtful else ""
+    )
+    return Finding(f"{state.threat}: successes hold", "bad" if doubtful else "fine", text, hint)
 
 
 def _probed(journal: Journal, threat: Threat, spent: bool, compare: Callable[[], Probe]) -> Probe:
@@ -190,18 +198,20 @@ def _report(
     y: Labels,
     right: Flags,
     answers: Callable[[Images], list[int]],
-    standings: Sequence[Standing],
+    states: Sequence[ThreatState],
     findings: list[Finding],
     gradients: list[dict[str, Any]],
     skipped: list[str],
     run: dict[str, Any],
 ) -> Report:
     n = len(x)
-    withstands = torch.stack([standing.alive for standing in standings])
+    withstands = torch.stack([state.alive for state in states])
     clean, union = Proportion(int(right.sum()), n), Proportion(int(withstands.all(0).sum()), n)
-    union_8bit = Proportion(int(torch.stack([standing.alive_8bit for standing in standings]).all(0).sum()), n)
-    robust = {str(standing.threat): Proportion(int(standing.alive.sum()), n) for standing in standings}
+    union_8bit = Proportion(int(torch.stack([state.alive_8bit for state in states]).all(0).sum()), n)
+    robust = {str(state.threat): Proportion(int(state.alive.sum()), n) for state in states}
     verdict = verdict_of(clean, union, robust, findings, skipped)
-    record = record_of(clean, union, union_8bit, standings, findings, gradients, skipped, verdict, answers, x, y) | {"run": run}
-    adversarial = torch.stack([standing.adversarial for standing in standings])
+    record = record_of(clean, union, union_8bit, states, findings, gradients, skipped, verdict, answers, x, y) | {
+        "run": run
+    }
+    adversarial = torch.stack([state.adversarial for state in states])
     return Report(clean, union, union_8bit, robust, verdict, record, withstands.cpu(), adversarial.cpu(), x.cpu())

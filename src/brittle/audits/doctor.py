@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import against, at_point, logits_of, session
+from brittle.attacks import against, logits_of, plain_gradient, session
 from brittle.ground import BrittleError, Images, Labels, eval_mode
 
 Level = Literal["fine", "warn", "bad", "skipped"]
@@ -24,8 +24,9 @@ class Finding(NamedTuple):
 def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding]:
     """Findings on `model` at some examples [B, *S] with labels [B]; a hundred are plenty.
 
-    Looks at: pixel range, the kind and shape of the answer, NaN, constant answers, probabilities instead of logits, number of
-    classes, missing or double normalisation, train mode, randomness, dependence on the batch, usable gradients.
+    Looks at: pixel range, the kind and shape of the answer, NaN, constant answers, probabilities instead of logits,
+    number of classes, missing or double normalisation, train mode, randomness, dependence on the batch, usable
+    gradients.
     Cost: about eight forward passes and one gradient. The model is afterwards as it was before.
     """
     low, high = float(x.min()), float(x.max())
@@ -52,7 +53,9 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
         share = float((~logits.isfinite()).any(1).float().mean())
         return [
             *findings,
-            Finding("finite", "bad", f"NaN or infinite logits on {share:.0%} of the images", "find the layer that overflows"),
+            Finding(
+                "finite", "bad", f"NaN or infinite logits on {share:.0%} of the images", "find the layer that overflows"
+            ),
         ]
     findings.append(_spread(logits))
     findings.append(_probabilities(logits))
@@ -68,7 +71,9 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
         if bool((y < logits.shape[1]).all()):
             findings.append(_normalisation(model, x, y, logits))
     findings.append(
-        _gradient(model, x, y) if bool((y < logits.shape[1]).all()) else Finding("gradient", "skipped", "labels do not fit")
+        _gradient(model, x, y)
+        if bool((y < logits.shape[1]).all())
+        else Finding("gradient", "skipped", "labels do not fit")
     )
     return findings
 
@@ -182,7 +187,9 @@ def _normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits:
         )
     chance = 1 / logits.shape[1]
     if here < 2 * chance and here < 0.6:
-        return Finding("accuracy", "warn", f"accuracy {here:.0%}, chance is {chance:.0%}", "check weights, labels and class order")
+        return Finding(
+            "accuracy", "warn", f"accuracy {here:.0%}, chance is {chance:.0%}", "check weights, labels and class order"
+        )
     return Finding("normalisation", "fine", f"accuracy {here:.0%} as given; no other scaling of the pixels does better")
 
 
@@ -192,8 +199,8 @@ def _accuracy(logits: Tensor, y: Labels) -> float:
 
 def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
     try:
-        with session(against(model)) as see:
-            _, grad = at_point(see, x, y, 0)
+        with session(against(model)) as evaluate:
+            _, grad = plain_gradient(evaluate, x, y, 0)
     except RuntimeError as error:
         return Finding(
             "gradient",
@@ -224,4 +231,6 @@ def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
             f"the gradient is exactly zero on {zero:.0%} of the images",
             "prefer margin losses and random starts",
         )
-    return Finding("gradient", "fine", f"mean gradient length {float(size.mean()):.2g}; zero on {zero:.0%} of the images")
+    return Finding(
+        "gradient", "fine", f"mean gradient length {float(size.mean()):.2g}; zero on {zero:.0%} of the images"
+    )

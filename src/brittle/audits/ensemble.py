@@ -60,7 +60,9 @@ class Effort:
 
 
 EFFORTS = {
-    "smoke": Effort(pgd=5, apgd=10, targets=1, minimum=10, second_order=(5, 2), square=20, probes=10),  # shows that all runs
+    "smoke": Effort(
+        pgd=5, apgd=10, targets=1, minimum=10, second_order=(5, 2), square=20, probes=10
+    ),  # shows that all runs
     "quick": Effort(pgd=20, apgd=30, targets=1, minimum=40, second_order=(15, 5), square=150, probes=50),
     "standard": Effort(pgd=40, apgd=100, targets=3, minimum=100, second_order=(40, 10), square=1000, probes=100),
     "thorough": Effort(pgd=100, apgd=100, targets=9, minimum=300, second_order=(60, 20), square=5000, probes=200),
@@ -74,10 +76,13 @@ def effort_named(name: str) -> Effort:
     return EFFORTS[name]
 
 
-def ensemble(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, *, images: bool, seed: int) -> dict[str, Attack | Fmn]:
+def ensemble(
+    model: Callable[[Tensor], Any], threat: Threat, effort: Effort, *, images: bool, seed: int
+) -> dict[str, Attack | Fmn]:
     """The attacks of one threat by their names, in the order in which they run.
 
-    The minimum-norm attack stands first: it also draws the accuracy-versus-eps curve. All run at the speed of the device.
+    The minimum-norm attack stands first: it also draws the accuracy-versus-eps curve. All run at the speed of the
+    device.
     Args:
         images: whether examples are [B, C, H, W], which the Square attack needs.
     """
@@ -91,14 +96,14 @@ def ensemble(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, *, 
         f"APGD-T-{effort.apgd}x{effort.targets}": apgd_targeted(
             aimed, threat, steps=effort.apgd, targets=effort.targets, seed=seed
         ),
-        "S-O-{}x{}".format(*effort.second_order): averaged(model, threat, effort, seed),
+        "S-O-{}x{}".format(*effort.second_order): second_order_in_audit(model, threat, effort, seed),
     }
     if images:
         attacks[f"Square-{effort.square}"] = square(gap, threat, queries=effort.square, seed=seed)
     return attacks
 
 
-def averaged(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, seed: int) -> Attack:
+def second_order_in_audit(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, seed: int) -> Attack:
     """The second-order attack as an auditor uses it: random start, steps of 2.5 eps / steps, clamped at each step."""
     steps, draws = effort.second_order
     step = default_step(threat, steps)

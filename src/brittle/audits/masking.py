@@ -12,7 +12,7 @@ from brittle.attacks import Attack, Threat, against, margin, pgd, square
 from brittle.ground import Images, Labels
 
 from .doctor import Finding, Level
-from .ensemble import Effort, averaged
+from .ensemble import Effort, second_order_in_audit
 from .statistics import paired_p_value
 
 GAP = 0.05  # differences below this share of the examples are not worth a word
@@ -57,7 +57,9 @@ COMPARISONS = (
         "warn",
         "plain PGD is blind here: its figure overstates robustness, quote the union",
     ),
-    Comparison("gradients beat guessing", "long", "black box", "bad", "gradients are masked: quote score-based attacks"),
+    Comparison(
+        "gradients beat guessing", "long", "black box", "bad", "gradients are masked: quote score-based attacks"
+    ),
 )
 
 
@@ -68,7 +70,9 @@ class Probe(NamedTuple):
     gradients: list[dict[str, Any]]
 
 
-def probes(model: Callable[[Tensor], Any], threat: Threat, x: Images, effort: Effort, seed: int) -> Iterator[tuple[str, Attack]]:
+def probes(
+    model: Callable[[Tensor], Any], threat: Threat, x: Images, effort: Effort, seed: int
+) -> Iterator[tuple[str, Attack]]:
     """The attacks compared, by the names used in `COMPARISONS`, cheap first."""
     objective, short, long = against(model, precision="fast"), max(5, effort.pgd // 4), effort.pgd
     yield "short", pgd(objective, threat, steps=short, seed=seed)
@@ -76,7 +80,7 @@ def probes(model: Callable[[Tensor], Any], threat: Threat, x: Images, effort: Ef
     yield "clean start", pgd(objective, threat, steps=long, start="clean", seed=seed)
     yield "double eps", pgd(objective, threat.scaled(2), steps=long, seed=seed)
     yield "unbounded", pgd(objective, Threat(threat.norm, repr(_whole_box(threat, x))), steps=long, seed=seed)
-    yield "second-order", averaged(model, threat, effort, seed)
+    yield "second-order", second_order_in_audit(model, threat, effort, seed)
     if x.dim() == 4:
         yield "black box", square(against(model, margin, precision="fast"), threat, queries=effort.square, seed=seed)
 
@@ -92,14 +96,16 @@ def probe(
         why = "eps is 0" if threat.radius == 0 else "the model gets none of the probes right"
         return Probe([Finding("probes", "skipped", f"nothing to compare: {why}")], [])
     attacks = {name: replace(attack, batch=batch) for name, attack in probes(model, threat, x, effort, seed)}
-    broken = {name: attack.run(x, y).fooled for name, attack in attacks.items()}
+    broken = {name: attack.run(x, y).success for name, attack in attacks.items()}
     left = {name: float((~flags).float().mean()) for name, flags in broken.items()}
     titles = {
         name: attack.name + {"clean start": " from the data", "double eps": " at twice eps"}.get(name, "")
         for name, attack in attacks.items()
     }
     findings = [_unbounded(left["unbounded"], titles["unbounded"])]
-    findings += [_compared(one, broken, left, titles) for one in COMPARISONS if one.strong in broken and one.weak in broken]
+    findings += [
+        _compared(one, broken, left, titles) for one in COMPARISONS if one.strong in broken and one.weak in broken
+    ]
     paths = [_path(attacks[name], x, y, seed) for name in ("long", "second-order")]
     findings.append(_alive(paths[0]))
     return Probe(findings, [{"threat": str(threat), **path} for path in paths])
@@ -135,7 +141,10 @@ def _path(attack: Attack, x: Images, y: Labels, seed: int) -> dict[str, Any]:
     """Mean length of the gradient followed at each step, and the share of examples where the first is exactly zero."""
     assert attack.path is not None
     parts = zip(torch.split(x, attack.batch), torch.split(y, attack.batch), strict=True)
-    paths = [[step.grad.flatten(1).norm(dim=1) for step in attack.path(*part, seed) if step.grad is not None] for part in parts]
+    paths = [
+        [step.grad.flatten(1).norm(dim=1) for step in attack.path(*part, seed) if step.grad is not None]
+        for part in parts
+    ]
     norms = torch.cat([torch.stack(path) for path in paths], dim=1)
     return {
         "path": attack.name,
@@ -149,5 +158,7 @@ def _alive(path: dict[str, Any]) -> Finding:
     if share > GAP:
         level: Level = "bad" if share > 0.5 else "warn"
         hint = "PGD stands still there: use margin losses, averaged gradients or score-based attacks"
-        return Finding("gradients are alive", level, f"the gradient is exactly zero on {share:.0%} of the examples", hint)
+        return Finding(
+            "gradients are alive", level, f"the gradient is exactly zero on {share:.0%} of the examples", hint
+        )
     return Finding("gradients are alive", "fine", f"the gradient is exactly zero on {share:.0%} of the examples")

@@ -22,7 +22,8 @@ class Report:
         clean, union, union_8bit: accuracies, over all n examples, with 95 % intervals.
         robust: accuracy per threat, by its name ("Linf:0.3").
         withstands: threats in rows, examples in columns: right on the clean example and under every attack.
-        adversarial: for each threat the verified adversarial image of each broken example, else the clean image [T, n, *S].
+        adversarial: for each threat the verified adversarial image of each broken example, else the clean image [T, n,
+            *S].
     """
 
     clean: Proportion
@@ -36,9 +37,11 @@ class Report:
     images: Tensor
 
     def save(self, folder: Path, about: dict[str, Any] | None = None) -> Path:
-        """Write `audit.json` and `audit.safetensors` (wall, survivors, adversarial images) into `folder`; `about` joins the JSON.
+        """Write `audit.json` and `audit.safetensors` (wall, survivors, adversarial images) into `folder`; `about` joins
+        the JSON.
 
-        The tensors: `withstands` [T, n]; `wall_clean`, `wall_adversarial` [k, *S]; per threat the broken rows and their images.
+        The tensors: `withstands` [T, n]; `wall_clean`, `wall_adversarial` [k, *S]; per threat the broken rows and their
+            images.
         """
         shape = list(self.images.shape[1:])
         unsaid = {
@@ -55,7 +58,9 @@ class Report:
             "wall_adversarial": self.adversarial[kinds, rows],
         }
         for name, index in places.items():
-            broken = torch.tensor([one["index"] for one in record["examples"] if one["broken_by"][name]], dtype=torch.int64)
+            broken = torch.tensor(
+                [one["index"] for one in record["examples"] if one["broken_by"][name]], dtype=torch.int64
+            )
             tensors |= {f"rows/{name}": broken, f"adversarial/{name}": self.adversarial[index][broken]}
         save_tensors(folder / "audit.safetensors", tensors, {"format": record["format"]})
         write_bytes(folder / "audit.json", json.dumps(record, indent=1).encode())

@@ -39,7 +39,8 @@ class Proportion:
 
 
 def paired_p_value(only_first: int, only_second: int) -> float:
-    """The chance that `only_first` so far exceeds `only_second` if neither is more likely: McNemar's exact test, one-sided."""
+    """The chance that `only_first` so far exceeds `only_second` if neither is more likely: McNemar's exact test,
+    one-sided."""
     both = only_first + only_second
     return float(binomtest(only_first, both, alternative="greater").pvalue) if both else 1.0
 

@@ -8,8 +8,8 @@ import torch
 from brittle.ground import Images, Labels
 
 from .doctor import Finding
-from .standing import Standing
 from .statistics import Proportion
+from .threat_state import ThreatState
 
 FORMAT = "brittle-audit/1"
 WALL = 12  # triples shown per threat
@@ -59,7 +59,7 @@ def record_of(
     clean: Proportion,
     union: Proportion,
     union_8bit: Proportion,
-    standings: Sequence[Standing],
+    states: Sequence[ThreatState],
     findings: Sequence[Finding],
     gradients: Sequence[dict[str, Any]],
     skipped: Sequence[str],
@@ -76,7 +76,7 @@ def record_of(
         "clean": clean.record(),
         "union": union.record(),
         "union_8bit": union_8bit.record(),
-        "threats": [_threat(standing) for standing in standings],
+        "threats": [_threat(state) for state in states],
         "checks": [_check(finding) for finding in findings],
         "gradients": list(gradients),
         "skipped": list(skipped),
@@ -85,34 +85,34 @@ def record_of(
                 "index": i,
                 "label": labels[i],
                 "answer": said[i],
-                "broken_by": {str(one.threat): one.breaker[i] for one in standings},
+                "broken_by": {str(one.threat): one.breaker[i] for one in states},
             }
             for i in range(len(labels))
         ],
-        "wall": [entry for standing in standings for entry in _wall(standing, labels, answers)],
+        "wall": [entry for state in states for entry in _wall(state, labels, answers)],
     }
 
 
-def _threat(standing: Standing) -> dict[str, Any]:
-    n = len(standing.alive)
+def _threat(state: ThreatState) -> dict[str, Any]:
+    n = len(state.alive)
     return {
-        "threat": str(standing.threat),
-        "norm": standing.threat.norm,
-        "eps": standing.threat.eps,
-        "robust": Proportion(int(standing.alive.sum()), n).record(),
-        "robust_8bit": Proportion(int(standing.alive_8bit.sum()), n).record(),
-        "attacks": list(standing.tally.values()),
-        "curve": _curve(standing),
+        "threat": str(state.threat),
+        "norm": state.threat.norm,
+        "eps": state.threat.eps,
+        "robust": Proportion(int(state.alive.sum()), n).record(),
+        "robust_8bit": Proportion(int(state.alive_8bit.sum()), n).record(),
+        "attacks": list(state.tally.values()),
+        "curve": _curve(state),
     }
 
 
-def _curve(standing: Standing) -> dict[str, Any] | None:
+def _curve(state: ThreatState) -> dict[str, Any] | None:
     """Accuracy at each eps: the share of examples whose smallest perturbation found is larger (an upper bound)."""
-    sizes = standing.minimum[~standing.minimum.isnan()]
-    name = next((name for name in standing.tally if name.startswith("FMN")), None)
-    if name is None or standing.threat.radius == 0:
+    sizes = state.minimum[~state.minimum.isnan()]
+    name = next((name for name in state.tally if name.startswith("FMN")), None)
+    if name is None or state.threat.radius == 0:
         return None
-    eps = torch.linspace(0, 2 * standing.threat.radius, CURVE + 1, dtype=torch.float64)
+    eps = torch.linspace(0, 2 * state.threat.radius, CURVE + 1, dtype=torch.float64)
     counts = (sizes[None, :] > eps[:, None]).sum(1)
     points = [Proportion(int(count), len(sizes)) for count in counts]
     return {
@@ -136,17 +136,17 @@ def _check(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _wall(standing: Standing, labels: list[int], answers: Callable[[Images], list[int]]) -> list[dict[str, Any]]:
-    rows = [row for row, breaker in enumerate(standing.breaker) if breaker][:WALL]
-    said = answers(standing.adversarial[rows]) if rows else []
+def _wall(state: ThreatState, labels: list[int], answers: Callable[[Images], list[int]]) -> list[dict[str, Any]]:
+    rows = [row for row, breaker in enumerate(state.breaker) if breaker][:WALL]
+    said = answers(state.adversarial[rows]) if rows else []
     return [
         {
             "index": row,
             "label": labels[row],
             "answer": answer,
-            "threat": str(standing.threat),
-            "attack": standing.breaker[row],
-            "size": float(standing.sizes[row]),
+            "threat": str(state.threat),
+            "attack": state.breaker[row],
+            "size": float(state.sizes[row]),
         }
         for row, answer in zip(rows, said, strict=True)
     ]

@@ -15,7 +15,8 @@ ROUNDING = 2.0**-24  # of a float32 pixel in [0, 1], per coordinate
 
 
 class Verified(NamedTuple):
-    """Per example: fooled by an allowed image [B]; by it in 8 bits [B]; the change's size [B] (on the CPU); allowed [B]."""
+    """Per example: fooled by an allowed image [B]; by it in 8 bits [B]; the change's size [B] (on the CPU); allowed
+    [B]."""
 
     broken: Flags
     broken_8bit: Flags
@@ -34,16 +35,16 @@ def verify(model: Callable[[Tensor], Any], threat: Threat, x: Images, x_adv: Ima
     flat = x_adv.flatten(1)
     inside = (flat >= 0).all(1) & (flat <= 1).all(1)  # false for NaN too
     allowed = inside & (size <= threat.radius * (1 + TOLERANCE) + slack).to(inside.device)
-    with session(against(model)) as see, torch.no_grad():
-        fooled = see(x_adv, y).fooled
-        fooled_8bit = see(to_8bit(x, x_adv), y).fooled
-    return Verified(fooled & allowed, fooled_8bit & allowed, size, allowed)
+    with session(against(model)) as evaluate, torch.no_grad():
+        success = evaluate(x_adv, y).success
+        success_8bit = evaluate(to_8bit(x, x_adv), y).success
+    return Verified(success & allowed, success_8bit & allowed, size, allowed)
 
 
 def to_8bit(x: Images, x_adv: Images) -> Images:
     """`x_adv` with each pixel's change from `x` cut to a whole number of 1/255.
 
-    If x is an 8-bit image so is the result, and it is in every ball that held `x_adv`: no pixel moves further than before
-    (but for a thousandth of 1/255, which absorbs rounding errors of x itself).
+    If x is an 8-bit image so is the result, and it is in every ball that held `x_adv`: no pixel moves further than
+    before (but for a thousandth of 1/255, which absorbs rounding errors of x itself).
     """
     return (x + ((x_adv - x) * 255 + 1e-3 * (x_adv - x).sign()).trunc() / 255).clamp(0, 1)

@@ -8,7 +8,8 @@ STOPPED = 130  # by Ctrl-C, as shells say it
 
 
 def main() -> None:
-    """The `brittle` command. Exit status: 0; 2 for bad input (one line on stderr); 130 after Ctrl-C; 1 for our own faults."""
+    """The `brittle` command. Exit status: 0; 2 for bad input (one line on stderr); 130 after Ctrl-C; 1 for our own
+    faults."""
     debug = "--debug" in sys.argv
     sys.argv = [word for word in sys.argv if word != "--debug"]
     sys.exit(_run(debug))
@@ -19,7 +20,7 @@ def _run(debug: bool) -> int:
 
     from brittle.errors import BrittleError
 
-    from . import features, look, paper, theory, work  # noqa: F401 - they join the verbs to the app
+    from . import features, inspect, paper, run, theory  # noqa: F401 - they join the verbs to the app
     from .app import app
 
     try:
@@ -43,7 +44,9 @@ def _run(debug: bool) -> int:
         if debug:
             raise
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _said(f"error: {error.strerror}; what is finished is kept: free some space, and the same command goes on", 2)
+            return _said(
+                f"error: {error.strerror}; what is finished is kept: free some space, and the same command goes on", 2
+            )
         return _said(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1)
 
 

@@ -23,7 +23,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _every(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="show tracebacks (accepted anywhere)")] = False,
 ) -> None:
     """Attack, audit and train classifiers; find the features that are useful yet brittle."""

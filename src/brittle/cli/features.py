@@ -13,7 +13,7 @@ from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Weigh
 
 if TYPE_CHECKING:
     from brittle.attacks import Threat
-    from brittle.science import Making
+    from brittle.science import Construction
     from brittle.studies import Make
 
 SHOWN = 8  # images on a contact sheet
@@ -25,9 +25,13 @@ def features(
     data: Data = None,
     threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS; default the data set's usual L2")] = None,
     kind: Annotated[str, typer.Option("--kind", help="units, logits, random or components")] = "units",
-    layer: Annotated[str | None, typer.Option("--layer", help="of the units; default what the last linear layer reads")] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="of the units; default what the last linear layer reads")
+    ] = None,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "1000",
-    attacked: Annotated[int, typer.Option("--attacked", min=0, help="of the useful units, how many to attack; 0: all")] = 32,
+    attacked: Annotated[
+        int, typer.Option("--attacked", min=0, help="of the useful units, how many to attack; 0: all")
+    ] = 32,
     steps: Annotated[int, typer.Option("--steps", min=1, help="steps of that attack")] = 20,
     count: Annotated[int, typer.Option("--count", min=1, help="how many random or principal features")] = 50,
     weights: Weights = None,
@@ -41,17 +45,17 @@ def features(
     """Measure how useful and how robustly useful features are."""
     from brittle.ground import plain_name
     from brittle.report import write_features
-    from brittle.studies import Score, examples_of
+    from brittle.studies import Score, test_examples
 
-    from .show import as_json, features_table
-    from .show import out as terminal
+    from .terminal import as_json, features_table
+    from .terminal import out as terminal
 
     file, source = subject(model, weights, data, data_dir)
     asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
     node = Score(file, source, asked, kind, layer, count_of(n), attacked, steps, count, seed)
     target = out or Path("runs") / f"features-{plain_name(Path(model).stem)}"
     record = json_of(computed(node, target, device, fresh) / "features.json")
-    page = write_features(record, examples_of(source, node.n).images.numpy(), target)
+    page = write_features(record, test_examples(source, node.n).images.numpy(), target)
     if json:
         as_json(record)
         return
@@ -66,19 +70,34 @@ def disentangle(
     make: Annotated[str, typer.Option("--make", help="D_R, D_NR, D_rand, D_det, D_mis or D")] = "D_NR",
     threat: Annotated[
         str | None,
-        typer.Option("--threat", help="bounds D_rand and D_det; in it the model is tested first; default the data's usual L2"),
+        typer.Option(
+            "--threat", help="bounds D_rand and D_det; in it the model is tested first; default the data's usual L2"
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="gradient steps; 1,000 for D_R and D_NR, 100 for others")] = None,
-    step: Annotated[float | None, typer.Option("--step", help="their L2 length; default 0.1, or a fifth of eps")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="gradient steps; 1,000 for D_R and D_NR, 100 for others")
+    ] = None,
+    step: Annotated[
+        float | None, typer.Option("--step", help="their L2 length; default 0.1, or a fifth of eps")
+    ] = None,
     start: Annotated[str | None, typer.Option("--start", help="of D_R and D_NR: image or noise")] = None,
-    layer: Annotated[str | None, typer.Option("--layer", help="of D_R and D_NR: whose output is the representation")] = None,
-    copies: Annotated[int | None, typer.Option("--copies", help="of D_rand and D_det: average over augmented copies")] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="of D_R and D_NR: whose output is the representation")
+    ] = None,
+    copies: Annotated[
+        int | None, typer.Option("--copies", help="of D_rand and D_det: average over augmented copies")
+    ] = None,
     other: Annotated[
-        list[str] | None, typer.Option("--other", help="of D_rand and D_det: a model that must not be fooled; may be repeated")
+        list[str] | None,
+        typer.Option("--other", help="of D_rand and D_det: a model that must not be fooled; may be repeated"),
     ] = None,
     n: Annotated[str, typer.Option("-n", help="number of training images, or all")] = "all",
-    tensors: Annotated[bool, typer.Option("--tensors", help="write the two tensors of the authors' release too")] = False,
-    images: Annotated[bool, typer.Option("--images", help="write a folder of PNG images too (read as folder:PATH)")] = False,
+    tensors: Annotated[
+        bool, typer.Option("--tensors", help="write the two tensors of the authors' release too")
+    ] = False,
+    images: Annotated[
+        bool, typer.Option("--images", help="write a folder of PNG images too (read as folder:PATH)")
+    ] = False,
     weights: Weights = None,
     data_dir: DataDir = None,
     out: Out = None,
@@ -91,15 +110,17 @@ def disentangle(
     from brittle.ground import plain_name
     from brittle.studies import File, Make
 
-    from .show import as_json
-    from .show import out as terminal
+    from .terminal import as_json
+    from .terminal import out as terminal
 
     file, source = subject(model, weights, data, data_dir)
     others = tuple(File.of(name) for name in other or ())
     asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
     changes = {"steps": steps, "step": step, "start": start, "layer": layer, "copies": copies}
-    making = _making(make, asked, {name: value for name, value in changes.items() if value is not None}, bool(others))
-    node = Make(make, file, source, making, asked, count_of(n), seed, others=others)
+    construction = _making(
+        make, asked, {name: value for name, value in changes.items() if value is not None}, bool(others)
+    )
+    node = Make(make, file, source, construction, asked, count_of(n), seed, others=others)
     target = out or Path("runs") / f"{make}-{plain_name(Path(model).stem)}"
     record = json_of(computed(node, target, device, fresh) / "set.json")
     _shown(node, target, tensors, images)
@@ -109,30 +130,32 @@ def disentangle(
     if record["source"]["warning"]:
         terminal.print(f"[yellow]warning:[/] {record['source']['warning']}")
     shares = [f"{record[key]['accuracy']:.1%}" for key in ("reached", "reached_8bit")]
-    terminal.print(f"{make}: {record['n']:,} images; the model answers the new label on {shares[0]} (in 8 bits {shares[1]})")
+    terminal.print(
+        f"{make}: {record['n']:,} images; the model answers the new label on {shares[0]} (in 8 bits {shares[1]})"
+    )
     if record["distance"]:
         before, after = record["distance"]["before"]["mean"], record["distance"]["after"]["mean"]
         terminal.print(f"Representations were {before:.3g} apart (relative), and are {after:.3g}")
     terminal.print(f"What to expect: {target / 'sheet.png'}\nNext: brittle train --data made:{target}")
 
 
-def _making(name: str, threat: "Threat", changes: dict[str, Any], others: bool) -> "Making":
+def _making(name: str, threat: "Threat", changes: dict[str, Any], others: bool) -> "Construction":
     """The construction called `name`, with what was asked to be different."""
     from dataclasses import fields, replace
 
-    from brittle.science import MAKES, Targeted
+    from brittle.science import CONSTRUCTIONS, Targeted
 
-    if name not in MAKES:
-        raise BrittleError(f"no set is called {name!r}; known: {', '.join(MAKES)}")
-    making = MAKES[name]
-    if isinstance(making, Targeted):
-        making = replace(making, threat=threat, step=0.2 * threat.radius or 0.1, transfers=not others)
+    if name not in CONSTRUCTIONS:
+        raise BrittleError(f"no set is called {name!r}; known: {', '.join(CONSTRUCTIONS)}")
+    construction = CONSTRUCTIONS[name]
+    if isinstance(construction, Targeted):
+        construction = replace(construction, threat=threat, step=0.2 * threat.radius or 0.1, transfers=not others)
     elif others:
         raise BrittleError(f"--other is for D_rand and D_det, not for {name}")
-    known = {field.name for field in fields(making)}  # type: ignore[arg-type]
+    known = {field.name for field in fields(construction)}  # type: ignore[arg-type]
     if strange := [f"--{key}" for key in changes if key not in known]:
         raise BrittleError(f"{name} has no {', '.join(strange)}")
-    return replace(making, **changes)  # type: ignore[type-var]
+    return replace(construction, **changes)  # type: ignore[type-var]
 
 
 def _shown(node: "Make", target: Path, tensors: bool, images: bool) -> None:
@@ -140,10 +163,10 @@ def _shown(node: "Make", target: Path, tensors: bool, images: bool) -> None:
     from brittle.ground import write_out
     from brittle.learning import load, load_tensors, write_folder, write_released
     from brittle.report import sheet
-    from brittle.studies import beside
+    from brittle.studies import contact_rows
 
     held, _ = load_tensors(target / "set.safetensors")
-    lines = [(line.what, line.images.numpy(), line.labels) for line in beside(node, held, SHOWN)]
+    lines = [(line.what, line.images.numpy(), line.labels) for line in contact_rows(node, held, SHOWN)]
     title = f"{node.label} of {node.data.name}, made with {node.model.title}: images and their labels"
     write_out(target / "sheet.png", sheet(title, lines))
     if tensors:

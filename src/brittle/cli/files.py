@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from brittle.errors import BrittleError
 
 if TYPE_CHECKING:
-    from brittle.studies import File, Node, Source
+    from brittle.studies import DataSource, File, Node
 
 
 def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
@@ -20,21 +20,21 @@ def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
     raise BrittleError("say on which data set: --data mnist (see: brittle data)")
 
 
-def subject(model: str, weights: Path | None, data: str | None, data_dir: Path | None) -> tuple["File", "Source"]:
+def subject(model: str, weights: Path | None, data: str | None, data_dir: Path | None) -> tuple["File", "DataSource"]:
     """The model asked for, and the data set asked for or the one that it was trained on, as declarations."""
-    from brittle.studies import File, Source
+    from brittle.studies import DataSource, File
 
     file = File.of(model, weights)
-    return file, Source.of(data_of(data, file.load().header), data_dir)
+    return file, DataSource.of(data_of(data, file.load().header), data_dir)
 
 
 def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -> Path:
     """Run a node, its progress shown; its results stand in the folder given back, which is `out` if there is one."""
-    from brittle.studies import Store, running
+    from brittle.studies import Store, run_node
 
-    from .show import follow
+    from .terminal import follow
 
-    folder = follow(running(node, Store(), device=device, fresh=fresh))
+    folder = follow(run_node(node, Store(), device=device, fresh=fresh))
     for name in node.results if out else ():
         copied(folder / name, out / name)  # type: ignore[operator]
     return out or folder

@@ -16,7 +16,9 @@ Model = Annotated[
     typer.Argument(metavar="MODEL", help="checkpoint of ours, TorchScript or torch.export file, or module:callable"),
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="state dict for module:callable (plain tensors only)")]
-Data = Annotated[str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, folder:PATH, tensors:PATH, ...")]
+Data = Annotated[
+    str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, folder:PATH, tensors:PATH, ...")
+]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")]
 Threats = Annotated[list[str] | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255; may be repeated")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="images held at once; smaller for large models")]

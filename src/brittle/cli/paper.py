@@ -19,34 +19,40 @@ def paper(
     name: Annotated[str, typer.Argument(metavar="NAME", help="ilyas2019 or li2019")],
     parts: Annotated[list[str] | None, typer.Argument(metavar="[PART...]", help="such as table-1; default all")] = None,
     scale: Annotated[str, typer.Option("--scale", help="smoke, laptop or full")] = "laptop",
-    plan: Annotated[bool, typer.Option("--plan", help="print every node, its cost and whether it is stored; run nothing")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="print every node, its cost and whether it is stored; run nothing")
+    ] = False,
     again: Annotated[
         str | None, typer.Option("--again", help="compute one stored node once more (its key in the CSV) and compare")
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on CUDA, else 2")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on CUDA, else 2")
+    ] = None,
     browse: Annotated[bool, typer.Option("--open", help="open the page when it is done")] = False,
     data: Annotated[str | None, typer.Option("--data", help="of ilyas2019: another data set than the scale's")] = None,
     net: Annotated[str | None, typer.Option("--net", help="of ilyas2019: another architecture")] = None,
     data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="trainings of each net, with seeds from --seed upwards")] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="trainings of each net, with seeds from --seed upwards")
+    ] = 1,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Measure a paper's tables and figures again; resumes after a kill."""
     import torch
 
-    from brittle.audits.about import command
+    from brittle.audits.provenance import command
     from brittle.ground import pick_device, write_out
     from brittle.learning import save_tensors
-    from brittle.papers import PAPERS, measured, tables
+    from brittle.papers import PAPERS, measure_paper, tables
     from brittle.report import write_paper
     from brittle.studies import Store, run_graph
     from brittle.studies import plan as planned_for
 
-    from .show import as_json, follow_graph, paper_tables, plan_table
-    from .show import out as terminal
+    from .terminal import as_json, follow_graph, paper_tables, plan_table
+    from .terminal import out as terminal
 
     if name not in PAPERS:
         raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
@@ -59,7 +65,12 @@ def paper(
     rows = planned_for(declared.nodes, store, device)
     if plan:
         if json:
-            as_json([{"title": row.node.title, "key": row.key, "stored": row.stored, "seconds": row.seconds} for row in rows])
+            as_json(
+                [
+                    {"title": row.node.title, "key": row.key, "stored": row.stored, "seconds": row.seconds}
+                    for row in rows
+                ]
+            )
         else:
             terminal.print(plan_table(rows))
         return
@@ -68,7 +79,7 @@ def paper(
         return
     usual = 4 if pick_device(device).type == "cuda" else min(2, torch.get_num_threads())
     follow_graph(run_graph(rows, store, device=device, jobs=jobs or usual))
-    record, images = measured(declared, store, device, command())
+    record, images = measure_paper(declared, store, device, command())
     folder = out or Path("runs") / f"{name}-{scale}"
     save_tensors(folder / "images.safetensors", images, {"paper": name})
     for file, text in tables(record).items():
@@ -88,24 +99,27 @@ def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> 
     """Compute one node again beside the store; status 1 if a figure does not come back."""
     import tempfile
 
-    from brittle.papers import accuracies, compared
+    from brittle.papers import accuracies, compare_again
     from brittle.studies import recompute
 
-    from .show import follow_graph
-    from .show import out as terminal
+    from .terminal import follow_graph
+    from .terminal import out as terminal
 
     found = [row for row in rows if row.key.startswith(key) and row.stored]
     if len(found) != 1:
-        raise BrittleError(f"{len(found)} stored nodes have a key that begins with {key!r}; see the CSV files, or --plan --json")
+        raise BrittleError(
+            f"{len(found)} stored nodes have a key that begins with {key!r}; see the CSV files, or --plan --json"
+        )
     accuracies(found[0].node, store)  # before anything is computed
     with tempfile.TemporaryDirectory() as folder:
         follow_graph(recompute(found[0].node, store, Path(folder), device))
-        figures = compared(found[0].node, store, Path(folder))
+        figures = compare_again(found[0].node, store, Path(folder))
     for one in figures:
         (low, high), new = one.stored["interval"], one.again["accuracy"]
         verdict = "comes back" if one.comes_back else "DOES NOT COME BACK"
         terminal.print(
-            f"{found[0].node.title}, {one.what}: {one.stored['accuracy']:.4f} [{low:.4f}, {high:.4f}], again {new:.4f}: {verdict}"
+            f"{found[0].node.title}, {one.what}: {one.stored['accuracy']:.4f} [{low:.4f}, {high:.4f}], again "
+            f"{new:.4f}: {verdict}"
         )
     if not all(one.comes_back for one in figures):
         raise typer.Exit(1)

@@ -21,10 +21,16 @@ FEW = 6  # eigenvalues shown in the table
 
 @app.command()
 def gaussian(
-    eps: Annotated[list[str] | None, typer.Option("--eps", help="budget E||delta||^2; may be repeated; default 0 1 10")] = None,
-    mu: Annotated[str | None, typer.Option("--mu", help="mean of class +1, such as 5,0; class -1 has its opposite")] = None,
+    eps: Annotated[
+        list[str] | None, typer.Option("--eps", help="budget E||delta||^2; may be repeated; default 0 1 10")
+    ] = None,
+    mu: Annotated[
+        str | None, typer.Option("--mu", help="mean of class +1, such as 5,0; class -1 has its opposite")
+    ] = None,
     sigma: Annotated[str | None, typer.Option("--sigma", help="variances, such as 16,1: a diagonal covariance")] = None,
-    covariance: Annotated[Path | None, typer.Option("--covariance", help="JSON or CSV file with a covariance matrix")] = None,
+    covariance: Annotated[
+        Path | None, typer.Option("--covariance", help="JSON or CSV file with a covariance matrix")
+    ] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="train adversarially on samples, and compare")] = False,
     n: Annotated[int, typer.Option("-n", min=2, help="samples for --simulate")] = 10_000,
     seed: Seed = 0,
@@ -34,12 +40,16 @@ def gaussian(
     """Compute what robust training learns of two Gaussians."""
     from brittle.science.gaussian import robust_likelihood
 
-    from .show import as_json, console
-    from .show import out as terminal
+    from .terminal import as_json, console
+    from .terminal import out as terminal
 
     truth = _truth(mu, sigma, covariance)
     fits = [robust_likelihood(truth, one) for one in dict.fromkeys(_budget(text) for text in eps or ("0", "1", "10"))]
-    record: dict[str, Any] = {"mu": truth.mu.tolist(), "sigma": truth.sigma.tolist(), "fits": [fit.record() for fit in fits]}
+    record: dict[str, Any] = {
+        "mu": truth.mu.tolist(),
+        "sigma": truth.sigma.tolist(),
+        "fits": [fit.record() for fit in fits],
+    }
     if simulate:
         record["simulation"] = {"n": n, "seed": seed, "runs": _simulated(truth, [fit.eps for fit in fits], n, seed)}
     if out:
@@ -59,8 +69,8 @@ def gaussian(
     terminal.print(_table(record))
     for run in record["simulation"]["runs"] if simulate else ():
         terminal.print(
-            f"eps {run['eps']:g}: training on {n:,} samples came to {run['from_samples']:.1e} of the samples' closed form, "
-            f"{run['from_truth']:.1e} of the truth's, in {run['evaluations']} evaluations"
+            f"eps {run['eps']:g}: training on {n:,} samples came to {run['from_samples']:.1e} of the samples' closed "
+            f"form, {run['from_truth']:.1e} of the truth's, in {run['evaluations']} evaluations"
         )
     if out:
         terminal.print(f"The files: {out}")
@@ -80,7 +90,8 @@ def _truth(mu: str | None, sigma: str | None, covariance: Path | None) -> "Gauss
         matrix = np.array(_matrix(covariance)) if covariance else np.diag(_numbers("--sigma", sigma or ""))
     if len(mean) != len(matrix):
         raise BrittleError(
-            f"the mean has {len(mean)} entries and the covariance {len(matrix)} rows; give --mu and --sigma (or --covariance) alike"
+            f"the mean has {len(mean)} entries and the covariance {len(matrix)} rows; give --mu and --sigma (or "
+            "--covariance) alike"
         )
     return Gaussians(mean, matrix)
 
@@ -111,9 +122,13 @@ def _matrix(path: Path) -> list[list[float]]:
     except OSError as error:
         raise BrittleError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, TypeError) as error:
-        raise BrittleError(f"{path}: no matrix of numbers, as JSON [[4, 1], [1, 2]] or as CSV without a head ({error})") from None
+        raise BrittleError(
+            f"{path}: no matrix of numbers, as JSON [[4, 1], [1, 2]] or as CSV without a head ({error})"
+        ) from None
     if not rows or {len(row) for row in rows} != {len(rows)}:
-        raise BrittleError(f"{path}: a covariance has as many columns as rows, not rows of {sorted({len(row) for row in rows})}")
+        raise BrittleError(
+            f"{path}: a covariance has as many columns as rows, not rows of {sorted({len(row) for row in rows})}"
+        )
     return rows
 
 
@@ -142,13 +157,15 @@ def _simulated(truth: "Gaussians", eps: list[float], n: int, seed: int) -> list[
 
 
 def _table(record: dict[str, Any]) -> "Table":
-    """Budgets in rows; the multiplier, the learned covariance, the gradient's direction and the accuracies in columns."""
+    """Budgets in rows; the multiplier, the learned covariance, the gradient's direction and the accuracies in
+    columns."""
     from rich.table import Table
 
-    table = Table(title=f"robust maximum likelihood of two Gaussians in {len(record['mu'])} dimensions", title_justify="left")
-    table.caption = (
-        "cos: between gradient and mean; worst: over all means; robust: in L2 of sqrt(eps); eps 0: that of the rule of eps 0"
+    table = Table(
+        title=f"robust maximum likelihood of two Gaussians in {len(record['mu'])} dimensions", title_justify="left"
     )
+    what = "cos: between gradient and mean; worst: over all means; robust: in L2 of sqrt(eps)"
+    table.caption = f"{what}; eps 0: that of the rule of eps 0"
     for head in ("eps", "lambda", "cond", "eigenvalues", "cos", "worst", "clean", "robust", "eps 0"):
         table.add_column(head, justify="right")
     for fit in record["fits"]:

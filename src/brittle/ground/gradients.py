@@ -26,7 +26,9 @@ def value_and_grad(f: Callable[[Images], tuple[PerExample, Aux]], x: Images) -> 
     return aux, torch.zeros_like(x) if grad is None else grad
 
 
-def grad_and_hessian(f: Callable[[Images], tuple[PerExample, Aux]], x: Images) -> tuple[Aux, Images, Callable[[Images], Images]]:
+def grad_and_hessian(
+    f: Callable[[Images], tuple[PerExample, Aux]], x: Images
+) -> tuple[Aux, Images, Callable[[Images], Images]]:
     """As `value_and_grad`, and the product v -> H v of each example's own Hessian with v [B, *S], exact.
 
     Cost: one gradient, whose graph is kept; each product about two more.

@@ -1,7 +1,7 @@
 """Noise that belongs to an example, not to its place in a batch.
 
-Each number is a hash of (seed, draw, the example's own pixels, coordinate): the same image gets the same noise alone, in any
-batch, on any device, in any order, and no global generator is touched.
+Each number is a hash of (seed, draw, the example's own pixels, coordinate): the same image gets the same noise alone,
+in any batch, on any device, in any order, and no global generator is touched.
 
 Source: the mixing function is the two-round 32-bit finaliser `lowbias32` (C. Wellons, hash prospector, 2018).
 """

@@ -22,9 +22,10 @@ NEWTON_STEPS = 16
 class Norm:
     """One norm on R^D.
 
-    `size(d)` is ||d|| [B]. `project(d, eps)` is the nearest point (in L2) of {||p|| <= eps}. `project_box(d, eps, low, high)`
-    is the nearest point of that ball cut with low <= p <= high (low <= 0 <= high). `steepest(g)` maximises <g, s> over ||s|| <= 1,
-    so that <g, steepest(g)> is the dual norm of g. `sample(keys, D, seed)` is uniform in the unit ball.
+    `size(d)` is ||d|| [B]. `project(d, eps)` is the nearest point (in L2) of {||p|| <= eps}. `project_box(d, eps, low,
+    high)` is the nearest point of that ball cut with low <= p <= high (low <= 0 <= high). `steepest(g)` maximises <g,
+    s> over ||s|| <= 1, so that <g, steepest(g)> is the dual norm of g. `sample(keys, D, seed)` is uniform in the unit
+    ball.
     """
 
     name: str
@@ -66,12 +67,14 @@ def _l2_project(d: Tensor, eps: Radius) -> Tensor:
 def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
     """Nearest point: clamp(s d), with the largest s in [0, 1] that the ball allows.
 
-    Its squared length, sum min(t d^2, room^2) with t = s^2, is concave and piecewise linear in t. So Newton's method climbs to
-    the root from the left, clamps at least one coordinate more at every step, and is exact once none is left to clamp: after 3
-    or 4 steps on images. A GPU, which is not read in the middle of a walk, takes a fixed number of steps: a point that is not
-    there yet is allowed, but not nearest. |d| beyond 1e19 overflows float32 to NaN.
+    Its squared length, sum min(t d^2, room^2) with t = s^2, is concave and piecewise linear in t. So Newton's method
+    climbs to the root from the left, clamps at least one coordinate more at every step, and is exact once none is left
+    to clamp: after 3 or 4 steps on images. A GPU, which is not read in the middle of a walk, takes a fixed number of
+    steps: a point that is not there yet is allowed, but not nearest. |d| beyond 1e19 overflows float32 to NaN.
     """
-    boxed = d.clamp(low, high)  # low <= 0 <= high, so that |boxed| is the room of each coordinate, or |d| if that is less
+    boxed = d.clamp(
+        low, high
+    )  # low <= 0 <= high, so that |boxed| is the room of each coordinate, or |d| if that is less
     free, held, budget = d.square(), boxed.square(), _like(eps, d).square()
     tiny = torch.finfo(d.dtype).tiny
     corner, t = held / free.clamp(min=tiny), torch.zeros_like(d[:, :1])
@@ -105,8 +108,8 @@ def _l1_project(d: Tensor, eps: Radius) -> Tensor:
 def _l1_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
     """Nearest point: sign(d) min((|d| - shrink)+, room), with the smallest shrink >= 0 that the ball allows.
 
-    The length h(shrink) = sum (|d| - shrink)+ - sum (|d| - room - shrink)+ is piecewise linear, with corners at |d| (where a
-    coordinate enters) and at |d| - room (where it stops growing); sorting the corners solves h = eps exactly.
+    The length h(shrink) = sum (|d| - shrink)+ - sum (|d| - room - shrink)+ is piecewise linear, with corners at |d|
+    (where a coordinate enters) and at |d| - room (where it stops growing); sorting the corners solves h = eps exactly.
     Source: Duchi et al. 2008 for the ball; Croce and Hein 2021 (Mind the box) for ball and box.
     """
     size, room = _size_and_room(d, low, high)
@@ -120,7 +123,9 @@ def _l1_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor
     inside = mass - slope * corners < radius  # length at each corner, non-decreasing along the row
     last = (inside.int().cumsum(1).amax(1, keepdim=True) - 1).clamp(min=0)
     corner, mass, slope = (part.gather(1, last) for part in (corners, mass, slope))
-    shrink = torch.where(slope > 0, (mass - radius) / slope.clamp(min=1), corner)  # slope 0: the length is eps all along
+    shrink = torch.where(
+        slope > 0, (mass - radius) / slope.clamp(min=1), corner
+    )  # slope 0: the length is eps all along
     shrink = torch.where(room.sum(1, keepdim=True) <= radius, torch.zeros_like(shrink), shrink).clamp(min=0)
     near = d.sign() * torch.minimum((size - shrink).clamp(min=0), room)
     length = near.abs().sum(1, keepdim=True)

@@ -24,20 +24,20 @@ from .goals import (
     Eat,
     Ensemble,
     Goal,
-    Inner,
+    InnerAttack,
     Learner,
     Maximum,
     Moment,
     Msd,
     Standard,
     Trades,
+    default_inner,
     goal_named,
-    usual_of,
 )
 from .models import Loaded, load_model
 from .nets import NETS, Normalize, build_net, statistics_of
 from .recipe import Recipe
-from .training import Progress, accuracy, train
+from .training import TrainingProgress, accuracy, train
 
 __all__ = [
     "AUGMENTATIONS",
@@ -51,23 +51,24 @@ __all__ = [
     "Eat",
     "Ensemble",
     "Goal",
-    "Inner",
+    "InnerAttack",
     "Learner",
     "Loaded",
     "Maximum",
     "Moment",
     "Msd",
     "Normalize",
-    "Progress",
     "Recipe",
     "Split",
     "Standard",
     "Trades",
+    "TrainingProgress",
     "accuracy",
     "available",
     "batches",
     "build_net",
     "default_augment",
+    "default_inner",
     "goal_named",
     "load",
     "load_model",
@@ -79,7 +80,6 @@ __all__ = [
     "save_tensors",
     "statistics_of",
     "train",
-    "usual_of",
     "write_folder",
     "write_made",
     "write_released",

@@ -37,7 +37,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, OSError) as error:
         raise BrittleError(f"{path} is not a whole safetensors file ({str(error).splitlines()[0]})") from None
     except (KeyError, json.JSONDecodeError):
-        raise BrittleError(f"{path} was not written by brittle; give such weights as module:callable with weights=FILE") from None
+        raise BrittleError(
+            f"{path} was not written by brittle; give such weights as module:callable with weights=FILE"
+        ) from None
 
 
 def save_net(path: Path, net: nn.Module, header: Mapping[str, Any]) -> None:

@@ -21,7 +21,8 @@ from .checkpoints import load_net
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to be attacked, what it is called, where it is from, a SHA-256 of that, and the checkpoint's header."""
+    """A model ready to be attacked, what it is called, where it is from, a SHA-256 of that, and the checkpoint's
+    header."""
 
     model: Callable[[Tensor], Any]
     name: str
@@ -34,10 +35,11 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
     """The model that `spec` names.
 
     Args:
-        spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `FILE.pt2` (torch.export), or `module:callable`,
-            imported from the working directory; a class or function without required arguments is called and must give a model.
-        weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; prefixes `module.` or
-            `model.` are cut where that makes it fit.
+        spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `FILE.pt2` (torch.export), or
+            `module:callable`, imported from the working directory; a class or function without required arguments is
+            called and must give a model.
+        weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; prefixes `module.`
+            or `model.` are cut where that makes it fit.
     Raises:
         BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is ever run.
     """
@@ -54,7 +56,9 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
         # what a plain function depends on cannot be known: it is never taken for the same model twice
         digest = f"{_sha256(source)}{_sha256_of(model)}" if isinstance(model, nn.Module) else uuid.uuid4().hex
         return Loaded(model, spec, spec, digest)
-    raise BrittleError(f"{spec!r} is no model: give FILE.safetensors, a TorchScript or torch.export file, or module:callable")
+    raise BrittleError(
+        f"{spec!r} is no model: give FILE.safetensors, a TorchScript or torch.export file, or module:callable"
+    )
 
 
 def _load_program(path: Path) -> Callable[[Tensor], Any]:
@@ -62,14 +66,19 @@ def _load_program(path: Path) -> Callable[[Tensor], Any]:
         raise BrittleError(f"there is no file {path}")
     if not zipfile.is_zipfile(path):
         raise BrittleError(
-            f"{path} is neither TorchScript nor torch.export; nothing pickled is run: give module:callable with --weights {path}"
+            f"{path} is neither TorchScript nor torch.export; nothing pickled is run: give module:callable with "
+            f"--weights {path}"
         )
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-    exported = any(name.endswith(("archive_format", "serialized_exported_program.json", "models/model.json")) for name in names)
+    exported = any(
+        name.endswith(("archive_format", "serialized_exported_program.json", "models/model.json")) for name in names
+    )
     scripted = any("/code/" in name or name.endswith("constants.pkl") for name in names)
     if not exported and not scripted:
-        raise BrittleError(f"{path} holds no program but (probably) weights; give module:callable with --weights {path}")
+        raise BrittleError(
+            f"{path} holds no program but (probably) weights; give module:callable with --weights {path}"
+        )
     try:
         if exported:
             return torch.export.load(path).module()

@@ -19,7 +19,8 @@ class Recipe:
         batch: examples per step.
         optimizer: `adam` or `sgd` (momentum 0.9).
         lr: the largest learning rate.
-        schedule: `triangular` (up over the first 2/5, down to 0), `cosine`, `step` (x0.1 at 1/2, 3/4 and 9/10) or `constant`.
+        schedule: `triangular` (up over the first 2/5, down to 0), `cosine`, `step` (x0.1 at 1/2, 3/4 and 9/10) or
+            `constant`.
         weight_decay: L2 penalty of the optimiser.
         precision: `fast` (bfloat16 where the device multiplies it) or `float32`.
     """
@@ -35,7 +36,9 @@ class Recipe:
     def __post_init__(self) -> None:
         object.__setattr__(self, "epochs", float(self.epochs))  # 20 and 20.0 are one declaration
         if self.epochs <= 0 or self.batch < 1 or not self.lr > 0:
-            raise BrittleError(f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}")
+            raise BrittleError(
+                f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}"
+            )
         for value, known in (
             (self.optimizer, OPTIMIZERS),
             (self.schedule, SCHEDULES),

@@ -1,5 +1,5 @@
-"""The one training loop, on Lightning Fabric. It yields progress; it resumes from its own state file, bit for bit on a CPU with
-as many threads."""
+"""The one training loop, on Lightning Fabric. It yields progress; it resumes from its own state file, bit for bit on a
+CPU with as many threads."""
 
 import copy
 import math
@@ -25,8 +25,9 @@ COLLAPSE = 0.5  # robust accuracy below this share of its best is called a colla
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What the loop says as it goes: now and then the loss of a step; at each epoch's end accuracies on validation images.
+class TrainingProgress:
+    """What the loop says as it goes: now and then the loss of a step; at each epoch's end accuracies on validation
+    images.
 
     `real` is the accuracy on the images of `probe`, where there is one.
     """
@@ -52,11 +53,12 @@ def train(
     probe: Split | None = None,
     state_file: Path | None = None,
     device: str = "auto",
-) -> Iterator[Progress]:
-    """Train `net` in place, yielding `Progress`; the last one's history is in `history_of(state_file)` and in each epoch's event.
+) -> Iterator[TrainingProgress]:
+    """Train `net` in place, yielding `Progress`; the last one's history is in `history_of(state_file)` and in each
+    epoch's event.
 
-    Every step is a function of (seed, step): batch, augmentation, attack and dropout are keyed by them, so that a run that is
-    killed and resumed from `state_file` gives the same bits as one that was not, on a CPU with as many threads.
+    Every step is a function of (seed, step): batch, augmentation, attack and dropout are keyed by them, so that a run
+    that is killed and resumed from `state_file` gives the same bits as one that was not, on a CPU with as many threads.
 
     Args:
         net: takes images in [0, 1]; moved to the device.
@@ -65,8 +67,8 @@ def train(
         state_file: written every 20 s and at each epoch's end; read if it is there.
         device: `auto`, `cpu`, `cuda`, ...
     Raises:
-        BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), a state of other training,
-            a static net for other images or classes, or data with nothing to learn from.
+        BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), a state of other
+            training, a static net for other images or classes, or data with nothing to learn from.
     Cost: per step, the goal's gradients with respect to the input plus one with respect to the parameters.
     """
     if not len(data.train):
@@ -104,13 +106,15 @@ def train(
             fabric.backward(loss)
         ends = state.step + 1 == steps or index + 1 == per_epoch
         due = ends or (state_file is not None and time.monotonic() - saved > SAVE_EVERY)
-        if (due or state.step % 10 == 0) and not loss.isfinite():  # one read of the host in ten steps, and before anything is saved
+        if (
+            due or state.step % 10 == 0
+        ) and not loss.isfinite():  # one read of the host in ten steps, and before anything is saved
             raise _lost(f"the loss became {float(loss.detach())}", state.step + 1, state_file)
         optimizer.step()
         state.step += 1
         if due and not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):
             raise _lost("a parameter became NaN or infinite", state.step, state_file)
-        event = Progress(state.step, steps, float(loss.detach()) if due or state.step % 10 == 1 else None, rate)
+        event = TrainingProgress(state.step, steps, float(loss.detach()) if due or state.step % 10 == 1 else None, rate)
         if ends:
             event = _validated(net, validation, probe, goal, event, state.history)
             state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
@@ -141,7 +145,9 @@ def _fitting(net: nn.Module, data: DataSet, place: torch.device) -> nn.Module:
         with torch.no_grad(), eval_mode(net):
             classes = logits_of(net(data.validation.take(1).to(place).x())).shape[1]
     except RuntimeError as error:
-        raise BrittleError(f"a static net does not take images {list(data.shape)} ({str(error).splitlines()[0]})") from None
+        raise BrittleError(
+            f"a static net does not take images {list(data.shape)} ({str(error).splitlines()[0]})"
+        ) from None
     if classes != len(data.classes):
         raise BrittleError(f"a static net has {classes} classes, but {data.name} has {len(data.classes)}")
     return net
@@ -159,20 +165,26 @@ def accuracy(net: nn.Module, split: Split, threat: Threat | None = None, steps: 
         rows = slice(start, start + batch)
         x, y = split.x(rows), split.labels[rows]
         if threat is not None:
-            right += int((~pgd(against(net, precision="fast"), threat, steps=steps).run(x, y).fooled).sum())
+            right += int((~pgd(against(net, precision="fast"), threat, steps=steps).run(x, y).success).sum())
         else:
-            with session(against(net)) as see, torch.no_grad():
-                right += int((~see(x, y).fooled).sum())
+            with session(against(net)) as evaluate, torch.no_grad():
+                right += int((~evaluate(x, y).success).sum())
     return right / len(split)
 
 
 def _validated(
-    net: nn.Module, validation: Split, probe: Split | None, goal: Goal, event: Progress, history: list[dict[str, Any]]
-) -> Progress:
+    net: nn.Module,
+    validation: Split,
+    probe: Split | None,
+    goal: Goal,
+    event: TrainingProgress,
+    history: list[dict[str, Any]],
+) -> TrainingProgress:
     clean, real = accuracy(net, validation), None if probe is None else accuracy(net, probe)
     robust = min((accuracy(net, validation, threat) for threat in goal.threats), default=None)
     best = max((epoch["robust"] or 0.0 for epoch in history), default=0.0)
     alarm = None
     if robust is not None and best > 0.1 and robust < COLLAPSE * best:
-        alarm = f"robust accuracy fell from {best:.1%} to {robust:.1%}: catastrophic overfitting; use more steps or a smaller step"
+        fell = f"robust accuracy fell from {best:.1%} to {robust:.1%}"
+        alarm = f"{fell}: catastrophic overfitting; use more steps or a smaller step"
     return replace(event, clean=clean, robust=robust, real=real, alarm=alarm)

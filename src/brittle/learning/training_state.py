@@ -34,9 +34,12 @@ def history_of(state_file: Path) -> list[dict[str, Any]]:
 
 
 def identity_of(learner: Learner, data: DataSet, goal: Goal, recipe: Recipe, seed: int, half: bool) -> str:
-    """SHA-256 (hex) of all that decides what a training does; a state is only taken up by the training that it belongs to."""
+    """SHA-256 (hex) of all that decides what a training does; a state is only taken up by the training that it belongs
+    to."""
     digests = data.train.digest, data.validation.digest
-    said = f"{data.name} {digests} {goal!r} {recipe!r} seed {seed} half {half} torch {torch.__version__} {learner.net!r}"
+    said = (
+        f"{data.name} {digests} {goal!r} {recipe!r} seed {seed} half {half} torch {torch.__version__} {learner.net!r}"
+    )
     digest = hashlib.sha256(said.encode())
     for net in learner.static:
         digest.update(save({name: value.contiguous().cpu() for name, value in net.state_dict().items()}))
@@ -64,7 +67,9 @@ def restored(path: Path | None, net: nn.Module, optimizer: Any, identity: str) -
     tensors, header = load_tensors(path)
     if header.get("format") != FORMAT or header.get("identity") != identity:
         raise BrittleError(f"{path} holds the state of other training; give another --out, or --fresh to start over")
-    net.load_state_dict({name.removeprefix("net."): value for name, value in tensors.items() if name.startswith("net.")})
+    net.load_state_dict(
+        {name.removeprefix("net."): value for name, value in tensors.items() if name.startswith("net.")}
+    )
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

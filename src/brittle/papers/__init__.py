@@ -2,22 +2,22 @@
 
 from .ilyas2019 import ilyas2019
 from .li2019 import li2019
-from .measure import accuracies, compared, measured, tables
-from .paper import Exhibit, Figure, Finding, Paper, Statement
+from .measure import accuracies, compare_again, measure_paper, tables
+from .paper import Claim, Exhibit, Figure, Paper, Ruling
 
 PAPERS = {"ilyas2019": ilyas2019, "li2019": li2019}
 
 __all__ = [
     "PAPERS",
+    "Claim",
     "Exhibit",
     "Figure",
-    "Finding",
     "Paper",
-    "Statement",
+    "Ruling",
     "accuracies",
-    "compared",
+    "compare_again",
     "ilyas2019",
     "li2019",
-    "measured",
+    "measure_paper",
     "tables",
 ]

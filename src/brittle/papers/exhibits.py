@@ -1,4 +1,5 @@
-"""What is to be looked at in a paper, from finished nodes to plain data and images: one function for each kind of exhibit."""
+"""What is to be looked at in a paper, from finished nodes to plain data and images: one function for each kind of
+exhibit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.science import example, fitted, robust_likelihood
-from brittle.studies import Attack, Make, Score, beside
+from brittle.science import example, fit_line, robust_likelihood
+from brittle.studies import Attack, Make, Score, contact_rows
 
 from .paper import Exhibit, Results
 
@@ -27,7 +28,8 @@ def verdicts(one: Exhibit, results: Results) -> Shown:
 
 
 def turned(one: Exhibit, results: Results) -> Shown:
-    """Images that an attack turned, drawn at random by the node's seed: what is said of each; clean and attacked images."""
+    """Images that an attack turned, drawn at random by the node's seed: what is said of each; clean and attacked
+    images."""
     (node,) = one.nodes.values()
     if not isinstance(node, Attack):
         raise TypeError(f"{node.title} keeps no images")
@@ -55,7 +57,7 @@ def sets(one: Exhibit, results: Results) -> Shown:
     for count, (name, node) in enumerate(one.nodes.items()):
         if not isinstance(node, Make):
             raise TypeError(f"{node.title} makes no set")
-        lines = beside(node, results.tensors(node), COLUMNS)
+        lines = contact_rows(node, results.tensors(node), COLUMNS)
         said.append({"set": name, "lines": [{"name": line.what, "labels": line.labels} for line in lines]})
         images |= {f"{count}.{k}": line.images for k, line in enumerate(lines)}
     return said, images
@@ -65,7 +67,11 @@ def bars(one: Exhibit, results: Results) -> Shown:
     """Clean and robust accuracy of each attack's model, with the printed figures: [{name, clean, robust, printed}]."""
     printed = one.more.get("printed", {})
     return [
-        {"name": name, **{read: results.share(node, read) for read in ("clean", "robust")}, "printed": printed.get(name)}
+        {
+            "name": name,
+            **{read: results.share(node, read) for read in ("clean", "robust")},
+            "printed": printed.get(name),
+        }
         for name, node in one.nodes.items()
     ], {}
 
@@ -73,13 +79,14 @@ def bars(one: Exhibit, results: Results) -> Shown:
 def scatter(one: Exhibit, results: Results) -> Shown:
     """Points (x, y) of shares with their names, the line through them and how their ranks agree.
 
-    `more` has `points`: {name: (node of x, its share, node of y, its share)} by the names of nodes; `x` and `y` say what they are.
+    `more` has `points`: {name: (node of x, its share, node of y, its share)} by the names of nodes; `x` and `y` say
+    what they are.
     """
     points = [
         {"name": name, "x": results.share(one.nodes[a], read_a), "y": results.share(one.nodes[b], read_b)}
         for name, (a, read_a, b, read_b) in one.more["points"].items()
     ]
-    line = fitted([point["x"]["accuracy"] for point in points], [point["y"]["accuracy"] for point in points])
+    line = fit_line([point["x"]["accuracy"] for point in points], [point["y"]["accuracy"] for point in points])
     return {"points": points, "line": line._asdict() if line else None, "x": one.more["x"], "y": one.more["y"]}, {}
 
 
@@ -87,7 +94,8 @@ def curves(one: Exhibit, results: Results) -> Shown:
     """Accuracy on real validation images after each epoch of training: {name: [[epoch, accuracy]]}."""
     told = {name: results.record_of(node)["history"] for name, node in one.nodes.items()}
     return {
-        name: [[row["epoch"], row["clean"] if row["real"] is None else row["real"]] for row in rows] for name, rows in told.items()
+        name: [[row["epoch"], row["clean"] if row["real"] is None else row["real"]] for row in rows]
+        for name, rows in told.items()
     }, {}
 
 
@@ -105,7 +113,8 @@ def features(one: Exhibit, results: Results) -> Shown:
 
 
 def gaussians(one: Exhibit, results: Results) -> Shown:
-    """Robust maximum likelihood of the example's two Gaussians at each budget of `more["eps"]`; computed on the spot."""
+    """Robust maximum likelihood of the example's two Gaussians at each budget of `more["eps"]`; computed on the
+    spot."""
     truth = example()
     fits = [robust_likelihood(truth, eps).record() for eps in one.more["eps"]]
     return {"mu": truth.mu.tolist(), "sigma": truth.sigma.tolist(), "fits": fits}, {}

@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from brittle.audits import circumstances
+from brittle.audits import provenance
 from brittle.ground import BrittleError, pick_device
-from brittle.studies import Node, Store, every, hash_of
+from brittle.studies import Node, Store, all_nodes, hash_of
 
 from .exhibits import KINDS
-from .paper import Figure, Paper, Results, Share, Statement, Verdict, part_name, shares_of
+from .paper import Claim, Figure, Paper, Results, Share, Verdict, part_name, shares_of
 
 FORMAT = "brittle-paper/2"
 Images = dict[str, Tensor]
 WIDE = 20  # points: where interval and slack reach further to each side, agreement would say nothing
 
 
-def measured(paper: Paper, store: Store, device: str, command: str) -> tuple[dict[str, Any], Images]:
+def measure_paper(paper: Paper, store: Store, device: str, command: str) -> tuple[dict[str, Any], Images]:
     """The record of a paper whose nodes are all in the store, and the images that its exhibits show."""
     results = Results(store)
     shown, images = [], Images()
@@ -29,10 +29,11 @@ def measured(paper: Paper, store: Store, device: str, command: str) -> tuple[dic
         data, pictures = KINDS[one.kind](one, results)
         shown.append({"kind": one.kind, "part": one.part, "title": one.title, "note": one.note, "data": data})
         images |= {f"{count}.{name}": tensor for name, tensor in pictures.items()}
-    runs = [results.record_of(node)["run"] for node in every(paper.nodes)]
-    run = circumstances(pick_device(device), sum(run["seconds"] for run in runs), paper.seeds[0])
+    runs = [results.record_of(node)["run"] for node in all_nodes(paper.nodes)]
+    run = provenance(pick_device(device), sum(run["seconds"] for run in runs), paper.seeds[0])
     made = {
-        key: "; ".join(sorted({str(run.get(key) or "not recorded") for run in runs})) for key in ("hardware", "precision", "commit")
+        key: "; ".join(sorted({str(run.get(key) or "not recorded") for run in runs}))
+        for key in ("hardware", "precision", "commit")
     }
     record = {
         "format": FORMAT,
@@ -43,7 +44,7 @@ def measured(paper: Paper, store: Store, device: str, command: str) -> tuple[dic
         "bibtex": paper.bibtex,
         "figures": [_row(figure, results, paper.carries) for figure in paper.figures],
         "slack": paper.slack,
-        "statements": [_sentence(one, results, paper.carries) for one in paper.statements],
+        "statements": [_sentence(one, results, paper.carries) for one in paper.claims],
         "exhibits": shown,
         "deviations": list(paper.deviations),
         "run": run | made | {"command": command},
@@ -51,7 +52,7 @@ def measured(paper: Paper, store: Store, device: str, command: str) -> tuple[dic
     return record, images
 
 
-def _sentence(one: Statement, results: Results, carries: bool) -> dict[str, Any]:
+def _sentence(one: Claim, results: Results, carries: bool) -> dict[str, Any]:
     verdict, evidence = one.judge(results)
     said = {"part": one.part, "name": one.name, "claim": one.claim, "where": one.where, "rule": one.rule}
     if carries:
@@ -72,7 +73,7 @@ class Again(NamedTuple):
         return bool(low <= self.again["accuracy"] <= high)
 
 
-def compared(node: Node, store: Store, folder: Path) -> list[Again]:
+def compare_again(node: Node, store: Store, folder: Path) -> list[Again]:
     """The accuracies of a stored node beside those that `studies.recompute` left in `folder`."""
     (name,) = (name for name in node.results if name.endswith(".json"))
     again = shares_of(json.loads((folder / name).read_text()))
@@ -139,7 +140,18 @@ def _csv(figures: list[dict[str, Any]]) -> str:
     for one in figures:
         share = one["measured"]
         ours = (f"{100 * value:.2f}" for value in (share["accuracy"], *share["interval"]))
-        rows.append((one["row"], one["column"], one["printed"], *ours, share["n"], one["verdict"], one["certainty"], one["node"]))
+        rows.append(
+            (
+                one["row"],
+                one["column"],
+                one["printed"],
+                *ours,
+                share["n"],
+                one["verdict"],
+                one["certainty"],
+                one["node"],
+            )
+        )
     return _lines(rows)
 
 

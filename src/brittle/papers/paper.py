@@ -1,4 +1,5 @@
-"""What a paper is made of here: printed figures, sentences that can be tested, and the nodes that measure both again."""
+"""What a paper is made of here: printed figures, sentences that can be tested, and the nodes that measure both
+again."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from brittle.ground import BrittleError, plain_name
 from brittle.learning import load, load_tensors
-from brittle.studies import Node, Source, Store, hash_of
+from brittle.studies import DataSource, Node, Store, hash_of
 
 READ = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")  # shares in records of nodes
 Verdict = Literal["agrees", "differs", "open"]
@@ -36,9 +37,11 @@ class Results:
         return dict(json.loads((folder / name).read_text())) if name else load_tensors(folder / node.results[0])[1]
 
     def tensors(self, node: Node) -> dict[str, Tensor]:
-        """The tensors of a node: of an attack `x_adv`, and per example `broken`, `wrong` (when clean), `answers`; of a made set
-        its `images`, `labels`, and what they were made of."""
-        return load_tensors(self.folder_of(node) / next(name for name in node.results if name.endswith(".safetensors")))[0]
+        """The tensors of a node: of an attack `x_adv`, and per example `broken`, `wrong` (when clean), `answers`; of a
+        made set its `images`, `labels`, and what they were made of."""
+        return load_tensors(
+            self.folder_of(node) / next(name for name in node.results if name.endswith(".safetensors"))
+        )[0]
 
     def shares(self, node: Node) -> dict[str, Share]:
         """All accuracies of an attack or an audit, by what they are of."""
@@ -49,8 +52,8 @@ class Results:
         return self.shares(node)[read]
 
     def pooled(self, nodes: Sequence[Node], read: str) -> Share:
-        """The share over several seeds: all examples together, and the hull of the seeds' intervals, since their images are the
-        same and each training differs."""
+        """The share over several seeds: all examples together, and the hull of the seeds' intervals, since their images
+        are the same and each training differs."""
         each = [self.share(node, read) for node in nodes]
         correct, n = (sum(one[key] for one in each) for key in ("correct", "n"))
         hull = [min(one["interval"][0] for one in each), max(one["interval"][1] for one in each)]
@@ -80,7 +83,8 @@ class Figure:
         printed: the figure in per cent; none where nothing was printed.
         certainty: how sure it is that the paper prints it there, and what was inferred.
         nodes, read: the nodes that measure ours, one per seed, and which of their figures.
-        slack: points by which a printed figure may lie outside our interval and still agree; none: no verdict at this scale.
+        slack: points by which a printed figure may lie outside our interval and still agree; none: no verdict at this
+            scale.
     """
 
     table: str
@@ -93,20 +97,20 @@ class Figure:
     slack: float | None
 
 
-class Finding(NamedTuple):
+class Ruling(NamedTuple):
     """How a sentence fares: the verdict, and the figures it rests on."""
 
     verdict: Verdict
     evidence: str
 
 
-def ruled(said: str, holds: Sequence[bool], fails: Sequence[bool]) -> Finding:
+def rule_on(said: str, holds: Sequence[bool], fails: Sequence[bool]) -> Ruling:
     """Agreement where everything holds, disagreement where something fails, else open; `said` is the evidence."""
-    return Finding("agrees" if all(holds) else "differs" if any(fails) else "open", said)
+    return Ruling("agrees" if all(holds) else "differs" if any(fails) else "open", said)
 
 
 @dataclass(frozen=True)
-class Statement:
+class Claim:
     """A sentence of a paper's argument, as a test.
 
     Attributes:
@@ -123,7 +127,7 @@ class Statement:
     claim: str
     where: str
     rule: str
-    judge: Callable[[Results], Finding]
+    judge: Callable[[Results], Ruling]
     nodes: tuple[Node, ...] = ()
 
 
@@ -164,7 +168,7 @@ class Paper:
     carries: bool
     bibtex: str
     figures: tuple[Figure, ...]
-    statements: tuple[Statement, ...]
+    claims: tuple[Claim, ...]
     exhibits: tuple[Exhibit, ...]
     slack: str
     deviations: tuple[str, ...]
@@ -172,7 +176,11 @@ class Paper:
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts of the paper that can be asked for by name, such as "table-1"."""
-        named = (*(one.table for one in self.figures), *(one.part for one in self.statements), *(one.part for one in self.exhibits))
+        named = (
+            *(one.table for one in self.figures),
+            *(one.part for one in self.claims),
+            *(one.part for one in self.exhibits),
+        )
         return tuple(dict.fromkeys(map(part_name, named)))
 
     def only(self, parts: Sequence[str]) -> "Paper":
@@ -188,14 +196,14 @@ class Paper:
         return replace(
             self,
             figures=tuple(one for one in self.figures if part_name(one.table) in parts),
-            statements=tuple(one for one in self.statements if part_name(one.part) in parts),
+            claims=tuple(one for one in self.claims if part_name(one.part) in parts),
             exhibits=tuple(one for one in self.exhibits if part_name(one.part) in parts),
         )
 
     @property
     def nodes(self) -> list[Node]:
         """All nodes that carry something; what they need comes with them."""
-        told = (*(one.nodes for one in self.figures), *(one.nodes for one in self.statements))
+        told = (*(one.nodes for one in self.figures), *(one.nodes for one in self.claims))
         shown = (tuple(one.nodes.values()) for one in self.exhibits)
         return list(dict.fromkeys(node for nodes in (*told, *shown) for node in nodes))
 
@@ -205,10 +213,10 @@ def part_name(part: str) -> str:
     return plain_name(part).lower()
 
 
-def at_hand(name: str, folder: Path | None) -> Source | None:
+def at_hand(name: str, folder: Path | None) -> DataSource | None:
     """A data set, if it is found without a download."""
     try:
         load(name, folder, download=False)
     except BrittleError:
         return None
-    return Source.of(name, folder)
+    return DataSource.of(name, folder)

@@ -3,13 +3,13 @@
 `write_page([read_run(Path("runs/audit"))], Path("audit.html"))`
 """
 
+from .contact_sheet import sheet
 from .features import write_features
 from .figures import standing
 from .gaussian import two_gaussians
 from .page import page, write_page
 from .paper import read_paper, write_paper
 from .reading import FORMAT, Audited, read_run
-from .sheet import sheet
 
 __all__ = [
     "FORMAT",

@@ -1,7 +1,8 @@
-"""What every figure is drawn with: one style, panels, axes, names at line ends, and the way from matplotlib to inline SVG.
+"""What every figure is drawn with: one style, panels, axes, names at line ends, and the way from matplotlib to inline
+SVG.
 
-A figure is 480 units wide with its text as text, so that the page can show two side by side and a phone still reads them.
-No state is left in matplotlib.
+A figure is 480 units wide with its text as text, so that the page can show two side by side and a phone still reads
+them. No state is left in matplotlib.
 """
 
 from __future__ import annotations

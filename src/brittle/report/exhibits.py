@@ -47,7 +47,9 @@ def bars(rows: Sequence[Record], name: str) -> str:
             for j, (read, colour, hatch) in enumerate(READS):
                 share, y = row[read], k + 0.2 * (2 * j - 1)
                 low, high = share["interval"]
-                axes.barh(y, share["accuracy"], 0.34, color=colour, alpha=0.85, hatch=hatch, edgecolor="white", linewidth=0)
+                axes.barh(
+                    y, share["accuracy"], 0.34, color=colour, alpha=0.85, hatch=hatch, edgecolor="white", linewidth=0
+                )
                 axes.plot([low, high], [y, y], color=INK, linewidth=1.4)
                 printed = (row["printed"] or (None, None))[j]
                 if printed is not None:
@@ -80,9 +82,8 @@ def scatter(shown: Record, name: str) -> str:
             ends = np.array(axes.get_xlim())
             axes.plot(ends, line["intercept"] + line["slope"] * ends, color=INK, linewidth=1.2, linestyle=dash(1))
             axes.set_xlim(*ends)
-            said = (
-                f" Slope {line['slope']:.2f}, r {line['r']:.2f}, rank correlation {line['rank']:.2f} (one-sided p {line['p']:.2g})."
-            )
+            rank = f"rank correlation {line['rank']:.2f} (one-sided p {line['p']:.2g})"
+            said = f" Slope {line['slope']:.2f}, r {line['r']:.2f}, {rank}."
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
         axes.margins(0.12)
@@ -126,19 +127,22 @@ def features(shown: Mapping[str, Record], name: str) -> str:
 
 
 def plane(axes: Any, rows: Sequence[Record]) -> str:
-    """Draw features into a panel: rho across, gamma upwards with its 95 % interval, marks by verdict; how many of each."""
-    placed = [one for one in rows if one["gamma"]]
+    """Draw features into a panel: rho across, gamma upwards with its 95 % interval, marks by verdict; how many of
+    each."""
+    worth = [one for one in rows if one["gamma"]]
     axes.axhline(0, color=INK, linewidth=0.8)
     told = []
     for verdict, marker, colour in VERDICTS:
-        some = [one for one in placed if one["verdict"] == verdict]
+        some = [one for one in worth if one["verdict"] == verdict]
         if some:
             x, y = (np.array([one[key]["mean"] for one in some]) for key in ("rho", "gamma"))
-            ends = [np.array([abs(one["gamma"][end] - one["gamma"]["mean"]) for one in some]) for end in ("low", "high")]
+            ends = [
+                np.array([abs(one["gamma"][end] - one["gamma"]["mean"]) for one in some]) for end in ("low", "high")
+            ]
             axes.errorbar(x, y, yerr=ends, fmt="none", ecolor=colour, elinewidth=0.6, alpha=0.5)
             axes.plot(x, y, marker, color=colour, markersize=6, label=f"{verdict} ({len(some)})", linestyle="none")
             told.append(f"{len(some)} {verdict}")
-    axes.set_xlim(0, 1.08 * max((one["rho"]["high"] for one in placed), default=1.0))
+    axes.set_xlim(0, 1.08 * max((one["rho"]["high"] for one in worth), default=1.0))
     axes.xaxis.set_major_formatter(plain())
     axes.yaxis.set_major_formatter(plain())
     if told:
@@ -155,8 +159,8 @@ def directions(shown: Record, name: str) -> str:
         for k, (one, (x, y)) in enumerate(shown["made"].items()):
             colour = PALETTE[k]
             axes.plot(x, y, MARKS[1 + k], color=colour, markersize=9)
-            beside = (8, 8 if k else -14)  # the two may lie close together
-            axes.annotate(one, (x, y), xytext=beside, textcoords="offset points", color=colour, weight="bold")
+            offset = (8, 8 if k else -14)  # the two may lie close together
+            axes.annotate(one, (x, y), xytext=offset, textcoords="offset points", color=colour, weight="bold")
         axes.xaxis.set_major_formatter(plain())
         axes.yaxis.set_major_formatter(plain())
         axes.set_xlabel("log robustness")

@@ -1,4 +1,5 @@
-"""The record of features to one self-contained HTML page: the plane of usefulness and robustness, and what units look at."""
+"""The record of features to one self-contained HTML page: the plane of usefulness and robustness, and what units look
+at."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ def write_features(record: dict[str, Any], images: NDArray[Any], folder: Path) -
     """
     drawn = plane(record["features"], record["threat"], "plane")
     write_out(folder / "features.svg", figures.standing(drawn))
-    groups = {verdict: [one for one in record["features"] if one["verdict"] == verdict] for verdict, *_ in exhibits.VERDICTS}
+    groups = {
+        verdict: [one for one in record["features"] if one["verdict"] == verdict] for verdict, *_ in exhibits.VERDICTS
+    }
     text = template("features.html.j2").render(
         record=record,
         plane=Markup(drawn),

@@ -114,7 +114,9 @@ def breakers(threats: Sequence[Record], examples: Sequence[Record], colours: Map
             for attack, count in rows:
                 axes.text(0, y + line / 2, clip(attack, 25), va="center", color=INK if count else GREY)
                 axes.barh(y + line / 2, end - left, 12, left=left, color=BAR, linewidth=0)
-                axes.barh(y + line / 2, (end - left) * count / longest, 12, left=left, color=colours[threat_name], linewidth=0)
+                axes.barh(
+                    y + line / 2, (end - left) * count / longest, 12, left=left, color=colours[threat_name], linewidth=0
+                )
                 axes.text(end + 8, y + line / 2, f"{count:,}", va="center", color=INK if count else GREY)
                 y += line
             y += gap
@@ -154,7 +156,9 @@ def gradients(paths: Sequence[Record], colours: Mapping[str, str], name: str) ->
             axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(plain())
         step_axis(axes, max(map(len, norms)), "step" if len(ways) > 1 else f"step of {clip(ways[0], 40)}")
-        words = [f"{word} {clip(way, 14)}" for word, way in zip(DASH_WORDS, ways, strict=False)] if len(ways) > 1 else []
+        words = (
+            [f"{word} {clip(way, 14)}" for word, way in zip(DASH_WORDS, ways, strict=False)] if len(ways) > 1 else []
+        )
         axes.set_title(", ".join(["mean gradient norm (L2)", *words]), loc="left", color=GREY, x=-0.115, pad=10)
         name_ends(axes, list(ends.values()))
         return inline(figure, name, "Mean gradient norm along the path. " + "; ".join(told) + ".")

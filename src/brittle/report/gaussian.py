@@ -1,4 +1,5 @@
-"""Figure 4 of Ilyas et al. 2019 as SVG: how the learned covariance and the gradient change with the adversary's budget."""
+"""Figure 4 of Ilyas et al. 2019 as SVG: how the learned covariance and the gradient change with the adversary's
+budget."""
 
 from __future__ import annotations
 
@@ -23,16 +24,25 @@ LEFT, BELOW, ABOVE, HEAD, FOOT = 30, 34, 26, 44, 18
 FLATTEST, STEEPEST = 0.4, 0.75  # a panel's height over its width
 SEEN = 0.3  # the arrows' length over half the height, at least
 HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-ARROW: dict[str, Any] = {"arrowstyle": "-|>,head_width=0.3,head_length=0.55", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 12}
+ARROW: dict[str, Any] = {
+    "arrowstyle": "-|>,head_width=0.3,head_length=0.55",
+    "shrinkA": 0,
+    "shrinkB": 0,
+    "mutation_scale": 12,
+}
 
 
-def two_gaussians(truth: Gaussians, eps: Sequence[float] = (0.0, 1.0, 10.0), name: str = "gaussian", *, n: int = 200) -> str:
-    """One panel for each eps: samples, the learned covariance, the decision line, and the gradient beside the mean, as SVG.
+def two_gaussians(
+    truth: Gaussians, eps: Sequence[float] = (0.0, 1.0, 10.0), name: str = "gaussian", *, n: int = 200
+) -> str:
+    """One panel for each eps: samples, the learned covariance, the decision line, and the gradient beside the mean, as
+    SVG.
 
-    All panels show the same samples and have the same scale, one unit being as long upwards as sideways, so that angles are true.
-    The arrows are directions, of one length: that of the mean, unless that would be too short to be seen.
-    In more than two dimensions they show the plane of the largest and the smallest eigenvalue's eigenvectors: samples, ellipses
-    and arrows projected on it, the line as its cut with the boundary; the angle above each panel is that in all dimensions.
+    All panels show the same samples and have the same scale, one unit being as long upwards as sideways, so that angles
+    are true. The arrows are directions, of one length: that of the mean, unless that would be too short to be seen. In
+    more than two dimensions they show the plane of the largest and the smallest eigenvalue's eigenvectors: samples,
+    ellipses and arrows projected on it, the line as its cut with the boundary; the angle above each panel is that in
+    all dimensions.
 
     Args:
         truth: what the data are; two dimensions or more.
@@ -75,7 +85,9 @@ def two_gaussians(truth: Gaussians, eps: Sequence[float] = (0.0, 1.0, 10.0), nam
 def _plane(truth: Gaussians) -> tuple[Plane, str]:
     d = len(truth.mu)
     if d == 1:
-        raise BrittleError("a figure needs two dimensions, and mu has one entry; give mu and the covariance two or more")
+        raise BrittleError(
+            "a figure needs two dimensions, and mu has one entry; give mu and the covariance two or more"
+        )
     if d == 2:
         return np.eye(2), "x1; upwards x2"
     plane = truth.vectors[:, [-1, 0]]
@@ -88,7 +100,8 @@ def _plane(truth: Gaussians) -> tuple[Plane, str]:
 
 
 def _half_widths(fits: Sequence[Robust], points: NDArray[np.float64], plane: Plane) -> tuple[float, float]:
-    """Half the panels' width and height: all samples and ellipses are inside, and the shape is neither flat nor steep."""
+    """Half the panels' width and height: all samples and ellipses are inside, and the shape is neither flat nor
+    steep."""
     reach = np.abs(points).max(axis=0, initial=0)
     for fit in fits:
         spread = np.sqrt(np.einsum("di,de,ei->i", plane, fit.learned.sigma, plane))
@@ -125,7 +138,9 @@ def _draw(axes: Axes, fit: Robust, points: NDArray[np.float64], y: NDArray[np.fl
         (gradient * length / np.linalg.norm(gradient), "gradient", INK, turned),
     ):
         for paint, width in (("white", 6.5), (colour, 2.6)):
-            axes.annotate("", (tip[0], tip[1]), xytext=(0, 0), arrowprops=ARROW | {"color": paint, "linewidth": width}, zorder=5)
+            axes.annotate(
+                "", (tip[0], tip[1]), xytext=(0, 0), arrowprops=ARROW | {"color": paint, "linewidth": width}, zorder=5
+            )
         normal = np.array([-tip[1], tip[0]]) / length * (1 if left else -1)
         axes.annotate(
             text,

@@ -86,7 +86,11 @@ def model(audited: Audited, ident: str, colours: dict[str, str]) -> Record:
         "curve_n": max((n for n in counts if n < record["data"]["n"]), default=None),
         "wall": [triple(audited, i, named) for i in range(len(record["wall"])) if audited.clean.ndim == 4],
         "matrix": [
-            {**example, **{key: named(example[key]) for key in ("label", "answer")}, "right": example["label"] == example["answer"]}
+            {
+                **example,
+                **{key: named(example[key]) for key in ("label", "answer")},
+                "right": example["label"] == example["answer"],
+            }
             for example in examples[:MATRIX_ROWS]
         ],
     }
@@ -116,7 +120,8 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
     """Models as rows; clean, each threat and union as columns; each column's best, as far as the intervals allow."""
     columns = ["clean", *threats, "union"]
     rows = [
-        {"clean": each["clean"], "union": each["union"], **{t["threat"]: t["robust"] for t in each["threats"]}} for each in models
+        {"clean": each["clean"], "union": each["union"], **{t["threat"]: t["robust"] for t in each["threats"]}}
+        for each in models
     ]
     signs: list[dict[str, str]] = [{} for _ in models]
     said = []

@@ -13,9 +13,9 @@ from brittle.ground import BrittleError, plain_name, write_out
 
 from . import exhibits as drawings
 from . import figures
+from .contact_sheet import Row, sheet
 from .page import template
 from .pictures import picture
-from .sheet import Row, sheet
 
 Images = Mapping[str, NDArray[Any]]
 DRAWN: dict[str, Callable[[Any, str], str]] = {
@@ -33,11 +33,13 @@ CURVED = (("gradient", "gradient length"), ("eigenvalue", "top eigenvalue"), ("l
 
 
 def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
-    """Write `paper.json`, `paper.html`, an SVG file for each drawn exhibit and a PNG wall of made sets; the path of the page.
+    """Write `paper.json`, `paper.html`, an SVG file for each drawn exhibit and a PNG wall of made sets; the path of the
+    page.
 
     Args:
         record: as `papers.measured` gives it.
-        images: those of its exhibits, [k, C, H, W], uint8 or float in [0, 1], by the exhibit's place and the image's role.
+        images: those of its exhibits, [k, C, H, W], uint8 or float in [0, 1], by the exhibit's place and the image's
+            role.
     Raises:
         BrittleError: a place that cannot be written.
     """

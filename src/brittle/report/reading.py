@@ -20,7 +20,12 @@ CHECKS = ("bad", "warn", "fine", "skipped")  # the worst first
 NUMBER = (int, float)
 MAYBE = type(None)
 SHARE = {"correct": int, "n": int, "accuracy": (*NUMBER, MAYBE), "interval": [NUMBER]}
-ATTACK = {"name": str, **dict.fromkeys(("tried", "claimed", "verified", "broke"), int), "left": SHARE, "seconds": NUMBER}
+ATTACK = {
+    "name": str,
+    **dict.fromkeys(("tried", "claimed", "verified", "broke"), int),
+    "left": SHARE,
+    "seconds": NUMBER,
+}
 SHAPE: dict[str, Any] = {  # what the page reads; a record may hold more
     "model": {"name": str, "digest": str, "parameters": (int, MAYBE), "training": (dict, MAYBE)},
     "data": {"name": str, "n": int, "of": int, "classes": list, "digest": str},

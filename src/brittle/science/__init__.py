@@ -1,8 +1,19 @@
 """Floor 5. The papers' ideas as tools: curvature, features and their usefulness, made data sets, transfer."""
 
+from .construction import (
+    CONSTRUCTIONS,
+    Construction,
+    MadeImages,
+    Matched,
+    Mislabelled,
+    Targeted,
+    Task,
+    Unchanged,
+    noise_like,
+)
 from .curvature import Curvature, curvature, linearity_error, power_iteration, top_eigenvalue
-from .directions import containment, ensemble, placed_at, singular_directions, two_classes
-from .disentangle import MadeSet, Part, checked, cycle, disentangle, joined, make_part, parts_of, source_checked
+from .directions import containment, ensemble, place_directions, singular_directions, two_classes
+from .disentangle import MadeSet, Part, check_set, check_source, cycle, disentangle, join_parts, make_part, part_slices
 from .features import (
     Features,
     Usefulness,
@@ -16,26 +27,25 @@ from .features import (
 )
 from .gaussian import Gaussians, Robust, adversarial_gap, example, folded, maximum_likelihood, robust_likelihood
 from .gaussian_training import Trained, adversarial_training, gap_of_samples, multiplier, robust_loss
-from .making import MAKES, Making, Matched, Mislabelled, Moved, Targeted, Task, Unchanged, noise_like
 from .representation import Representation, distance, representation_of
-from .toy import Rule, judged, linear_training, plain_and_robust, toy
-from .transfer import Line, fitted, leak
+from .toy import LinearRule, judge_rule, linear_training, plain_and_robust, toy
+from .transfer import FittedLine, fit_line, leak
 
 __all__ = [
-    "MAKES",
+    "CONSTRUCTIONS",
+    "Construction",
     "Curvature",
     "Features",
+    "FittedLine",
     "Gaussians",
-    "Line",
+    "LinearRule",
+    "MadeImages",
     "MadeSet",
-    "Making",
     "Matched",
     "Mislabelled",
-    "Moved",
     "Part",
     "Representation",
     "Robust",
-    "Rule",
     "Targeted",
     "Task",
     "Trained",
@@ -43,7 +53,8 @@ __all__ = [
     "Usefulness",
     "adversarial_gap",
     "adversarial_training",
-    "checked",
+    "check_set",
+    "check_source",
     "containment",
     "curvature",
     "custom",
@@ -52,11 +63,11 @@ __all__ = [
     "distance",
     "ensemble",
     "example",
-    "fitted",
+    "fit_line",
     "folded",
     "gap_of_samples",
-    "joined",
-    "judged",
+    "join_parts",
+    "judge_rule",
     "leak",
     "linear",
     "linear_training",
@@ -66,8 +77,8 @@ __all__ = [
     "maximum_likelihood",
     "multiplier",
     "noise_like",
-    "parts_of",
-    "placed_at",
+    "part_slices",
+    "place_directions",
     "plain_and_robust",
     "power_iteration",
     "principal_components",
@@ -76,7 +87,6 @@ __all__ = [
     "robust_likelihood",
     "robust_loss",
     "singular_directions",
-    "source_checked",
     "top_eigenvalue",
     "toy",
     "two_classes",

@@ -1,4 +1,5 @@
-"""How a model's loss bends along the input: gradient, largest Hessian eigenvalue, local linearity, at the data and on paths."""
+"""How a model's loss bends along the input: gradient, largest Hessian eigenvalue, local linearity, at the data and on
+paths."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -7,7 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.attacks import See, Seen, Threat, against, at_point, look, pgd, second_order, session
+from brittle.attacks import (
+    Evaluate,
+    Evaluation,
+    Threat,
+    against,
+    evaluation_at,
+    pgd,
+    plain_gradient,
+    second_order,
+    session,
+)
 from brittle.audits import Interval, mean_interval
 from brittle.ground import BrittleError, Images, Labels, PerExample, grad_and_hessian, keys_of, norm_named, normal
 
@@ -59,7 +70,8 @@ def curvature(
         iterations: products with the Hessian per example.
         draws: random perturbations for the linearity error.
         steps: of both attack paths (10 noise draws each in the second-order one).
-    Cost: per example about 13 `steps` + 3 (2 `iterations` + `draws`) gradients. Random: a function of `seed` and the images.
+    Cost: per example about 13 `steps` + 3 (2 `iterations` + `draws`) gradients. Random: a function of `seed` and the
+    images.
     """
     x, y = data
     if len(x) == 0:
@@ -70,22 +82,24 @@ def curvature(
     }
     sets: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {AT_DATA: [], **{name: [] for name in paths}}
     for part, labels in zip(torch.split(x, batch), torch.split(y, batch), strict=True):
-        with session(against(model)) as see:
-            sets[AT_DATA].append(_figures(see, part, labels, threat, iterations, draws, seed))
+        with session(against(model)) as evaluate:
+            sets[AT_DATA].append(_figures(evaluate, part, labels, threat, iterations, draws, seed))
             for name, attack in paths.items():
                 assert attack.path is not None
                 *_, last = attack.path(part, labels, seed)
-                sets[name].append(_figures(see, last.x, labels, threat, iterations, draws, seed))
+                sets[name].append(_figures(evaluate, last.x, labels, threat, iterations, draws, seed))
     return [_mean_of(name, parts, seed) for name, parts in sets.items()]
 
 
 Figures = tuple[PerExample, PerExample, PerExample]
 
 
-def _figures(see: See, x: Images, y: Labels, threat: Threat, iterations: int, draws: int, seed: int) -> Figures:
-    _, grad = at_point(see, x, y, 0)
-    values, _ = top_eigenvalue(see, x, y, iterations=iterations, seed=seed)
-    return grad.flatten(1).norm(dim=1), values, linearity_error(see, x, y, threat, draws=draws, seed=seed)
+def _figures(
+    evaluate: Evaluate, x: Images, y: Labels, threat: Threat, iterations: int, draws: int, seed: int
+) -> Figures:
+    _, grad = plain_gradient(evaluate, x, y, 0)
+    values, _ = top_eigenvalue(evaluate, x, y, iterations=iterations, seed=seed)
+    return grad.flatten(1).norm(dim=1), values, linearity_error(evaluate, x, y, threat, draws=draws, seed=seed)
 
 
 def _mean_of(name: str, parts: Iterable[tuple[Tensor, Tensor, Tensor]], seed: int) -> Curvature:
@@ -100,14 +114,17 @@ def _mean_of(name: str, parts: Iterable[tuple[Tensor, Tensor, Tensor]], seed: in
     )
 
 
-def top_eigenvalue(see: See, x: Images, y: Labels, *, iterations: int = 10, seed: int = 0) -> tuple[PerExample, Images]:
-    """The Hessian's eigenvalue of largest size at each example [B] and its direction [B, *S], as power iteration finds them.
+def top_eigenvalue(
+    evaluate: Evaluate, x: Images, y: Labels, *, iterations: int = 10, seed: int = 0
+) -> tuple[PerExample, Images]:
+    """The Hessian's eigenvalue of largest size at each example [B] and its direction [B, *S], as power iteration finds
+    them.
 
     Cost: 2 `iterations` + 3 gradients. Random: the first direction, a function of the image and `seed`.
     """
 
-    def f(x: Images) -> tuple[PerExample, Seen]:
-        seen = see(x, y)
+    def f(x: Images) -> tuple[PerExample, Evaluation]:
+        seen = evaluate(x, y)
         return seen.loss, seen.detach()
 
     _, _, product = grad_and_hessian(f, x)
@@ -128,16 +145,19 @@ def power_iteration(product: Product, start: Images, iterations: int) -> Images:
     return direction
 
 
-def linearity_error(see: See, x: Images, y: Labels, threat: Threat, *, draws: int = 5, seed: int = 0) -> PerExample:
-    """Mean of |L(x + delta) - L(x) - <grad L(x), delta>| over `draws` uniform delta in the threat's ball and the box [B].
+def linearity_error(
+    evaluate: Evaluate, x: Images, y: Labels, threat: Threat, *, draws: int = 5, seed: int = 0
+) -> PerExample:
+    """Mean of |L(x + delta) - L(x) - <grad L(x), delta>| over `draws` uniform delta in the threat's ball and the box
+    [B].
 
-    Cost: one gradient, `draws` forward passes. Source: Qin et al. 2019 (local linearity regularization), eq. 5, with a mean
-    over random delta in place of the maximum.
+    Cost: one gradient, `draws` forward passes. Source: Qin et al. 2019 (local linearity regularization), eq. 5, with a
+    mean over random delta in place of the maximum.
     """
-    seen, grad = at_point(see, x, y, 0)
+    seen, grad = plain_gradient(evaluate, x, y, 0)
     errors = []
     for draw in range(draws):
         delta = threat.allow(x, x + threat.sample(x, seed + draw)) - x
         told = (grad * delta).flatten(1).sum(1)
-        errors.append((look(see, x + delta, y).loss - seen.loss - told).abs())
+        errors.append((evaluation_at(evaluate, x + delta, y).loss - seen.loss - told).abs())
     return torch.stack(errors).mean(0)

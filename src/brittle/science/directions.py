@@ -1,4 +1,5 @@
-"""Linear features of a two-class task by their usefulness and robustness, and two useful ones that are not robust. Goh 2019."""
+"""Linear features of a two-class task by their usefulness and robustness, and two useful ones that are not robust. Goh
+2019."""
 
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ One = Float[Tensor, "1 D"]
 
 
 class Placed(NamedTuple):
-    """Where directions stand: log usefulness log E[y f] and log robustness log(||a||_Sigma / ||a||_*), natural, both [F]."""
+    """Where directions stand: log usefulness log E[y f] and log robustness log(||a||_Sigma / ||a||_*), natural, both
+    [F]."""
 
     usefulness: Tensor
     robustness: Tensor
@@ -46,11 +48,11 @@ def singular_directions(task: Task2) -> Directions:
     return kept
 
 
-def placed_at(directions: Directions, task: Task2, norm: str = "L2") -> Placed:
+def place_directions(directions: Directions, task: Task2, norm: str = "L2") -> Placed:
     """Usefulness and robustness of the features f(x) = a'x / ||a||_Sigma, each with the sign that makes it useful.
 
-    Robust usefulness within eps of a norm is exactly E[y f] - eps ||a||_* / ||a||_Sigma, so that a feature stays useful up to
-    eps = usefulness times robustness. Source: Goh 2019, "Two examples of useful, non-robust features" (Distill).
+    Robust usefulness within eps of a norm is exactly E[y f] - eps ||a||_* / ||a||_Sigma, so that a feature stays useful
+    up to eps = usefulness times robustness. Source: Goh 2019, "Two examples of useful, non-robust features" (Distill).
     """
     values = task.x @ directions.T
     spread, dual = values.std(0, correction=0), norm_named(norm_named(norm).dual).size(directions)
@@ -66,7 +68,7 @@ def ensemble(directions: Directions, task: Task2, below: float, norm: str = "L2"
     Raises:
         BrittleError: no direction is that fragile.
     """
-    fragile = directions[placed_at(directions, task, norm).robustness < below]
+    fragile = directions[place_directions(directions, task, norm).robustness < below]
     if not len(fragile):
         raise BrittleError(f"no direction has a log robustness under {below:g}")
     signs = (task.y[:, None] * (task.x @ fragile.T)).mean(0).sign()
@@ -74,7 +76,8 @@ def ensemble(directions: Directions, task: Task2, below: float, norm: str = "L2"
 
 
 def containment(robust: Tensor, fragile: Tensor, alpha: float) -> One:
-    """(1 - alpha) a_fragile + alpha a_robust, of length 1 [1, D]: a fragile, useless direction that contains a useful one."""
+    """(1 - alpha) a_fragile + alpha a_robust, of length 1 [1, D]: a fragile, useless direction that contains a useful
+    one."""
     return _unit((1 - alpha) * fragile + alpha * robust)
 
 

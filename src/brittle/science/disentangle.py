@@ -1,4 +1,5 @@
-"""Data sets made of one kind of feature: D_R, D_NR, D_rand, D_det of Ilyas et al. 2019, section 3, each checked as it is made."""
+"""Data sets made of one kind of feature: D_R, D_NR, D_rand, D_det of Ilyas et al. 2019, section 3, each checked as it
+is made."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from brittle.audits import Proportion, mean_interval
 from brittle.ground import BrittleError
 from brittle.learning import Split, accuracy, default_augment
 
-from .making import EPS, MAKES, Making, Matched, Task
+from .construction import CONSTRUCTIONS, EPS, Construction, Matched, Task
 
 PART = {"cpu": 250, "cuda": 2000}  # images made at once
 LOOKED_AT = 200  # images on which the source model is tested first
@@ -25,7 +26,8 @@ class Part(NamedTuple):
 
     Attributes:
         images: uint8 [B, C, H, W]; labels [B].
-        row: which example of the source each was made of [B]; start: which one the matching started from (-1: none did).
+        row: which example of the source each was made of [B]; start: which one the matching started from (-1: none
+            did).
         size: L2 or threat's norm of the change before rounding, in float64 [B]; inside: all pixels in [0, 1].
         answers, answers_8bit: what the source model says to the images as floats and as they are kept.
         before, after: distance of representations, NaN where none is matched.
@@ -43,7 +45,7 @@ class Part(NamedTuple):
     after: Tensor
 
 
-def parts_of(count: int, device: torch.device | str = "cpu") -> list[slice]:
+def part_slices(count: int, device: torch.device | str = "cpu") -> list[slice]:
     """The parts of a set of `count` images, in order; one is the same whichever were made before it."""
     size = PART.get(torch.device(device).type, PART["cpu"])
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
@@ -52,7 +54,7 @@ def parts_of(count: int, device: torch.device | str = "cpu") -> list[slice]:
 def make_part(
     model: nn.Module,
     split: Split,
-    making: Making,
+    construction: Construction,
     which: slice,
     *,
     seed: int = 0,
@@ -68,12 +70,14 @@ def make_part(
     Cost: `making.cost` gradients per example. Random: a function of (seed, split) and of the part, not of other parts.
     """
     starts = cycle(len(split), seed)[which]
-    wanted = making.targets(split.labels, len(split.classes), seed)[which]
+    wanted = construction.targets(split.labels, len(split.classes), seed)[which]
     here, there = split.take(which).to(device), split.take(starts).to(device)
     augment = default_augment(split.name.partition("/")[0])
-    made = making.moved(model, Task(here.x(), here.labels, there.x(), wanted.to(device), augment), others, seed)
+    made = construction.construct(
+        model, Task(here.x(), here.labels, there.x(), wanted.to(device), augment), others, seed
+    )
     kept = (made.x * 255).round().to(torch.uint8)
-    threat, delta = making.threat or Threat("L2", "0"), made.x.cpu().double() - made.origin.cpu().double()
+    threat, delta = construction.threat or Threat("L2", "0"), made.x.cpu().double() - made.origin.cpu().double()
     rows = torch.arange(len(split))[which][made.rows.cpu()]
     begun = starts[made.rows.cpu()] if made.starts else torch.full_like(rows, -1)
     flat = made.x.flatten(1)
@@ -100,28 +104,31 @@ def cycle(count: int, seed: int) -> Tensor:
     return after
 
 
-def joined(parts: Sequence[Part]) -> Part:
+def join_parts(parts: Sequence[Part]) -> Part:
     """All parts as one."""
     return Part(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def checked(whole: Part, making: Making, classes: Sequence[str], seed: int = 0) -> dict[str, Any]:
-    """What a made set was found to be: sizes of the changes, labels reached as floats and in 8 bits, distances, histogram.
+def check_set(whole: Part, construction: Construction, classes: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """What a made set was found to be: sizes of the changes, labels reached as floats and in 8 bits, distances,
+    histogram.
 
     Raises:
         BrittleError: no image; or a change outside of the threat or of [0, 1], which must not be learned from.
     """
     if not len(whole.labels):
         raise BrittleError("the set came out empty: the model made no mistake on these images")
-    bound = making.threat.radius * (1 + ROUNDING) + 1e-6 if making.threat else torch.inf
+    bound = construction.threat.radius * (1 + ROUNDING) + 1e-6 if construction.threat else torch.inf
     outside = int((~whole.inside | (whole.size > bound)).sum())
     if outside:
-        raise BrittleError(f"{outside} of {len(whole.labels)} made images lie outside of the threat or of [0, 1]; nothing is kept")
+        raise BrittleError(
+            f"{outside} of {len(whole.labels)} made images lie outside of the threat or of [0, 1]; nothing is kept"
+        )
 
     def share(said: Tensor) -> dict[str, Any]:
         return Proportion(int((said == whole.labels).sum()), len(said)).record()
 
-    matched = isinstance(making, Matched)
+    matched = isinstance(construction, Matched)
     return {
         "n": len(whole.labels),
         "size": {"mean": float(whole.size.mean()), "largest": float(whole.size.max())},
@@ -137,8 +144,9 @@ def checked(whole: Part, making: Making, classes: Sequence[str], seed: int = 0) 
     }
 
 
-def source_checked(name: str, model: nn.Module, split: Split, threat: Threat) -> dict[str, Any]:
-    """Clean and robust accuracy (PGD-10) of a source model on a few images, and a warning where it is not what the set needs.
+def check_source(name: str, model: nn.Module, split: Split, threat: Threat) -> dict[str, Any]:
+    """Clean and robust accuracy (PGD-10) of a source model on a few images, and a warning where it is not what the set
+    needs.
 
     Args:
         name: of the set; D_R needs a robust model, D_NR, D_rand and D_det one that learned non-robust features too.
@@ -167,7 +175,7 @@ def disentangle(
     standard: nn.Module,
     split: Split,
     *,
-    makings: Mapping[str, Making] | None = None,
+    constructions: Mapping[str, Construction] | None = None,
     threat: Threat = EPS,
     seed: int = 0,
 ) -> dict[str, MadeSet]:
@@ -179,7 +187,8 @@ def disentangle(
     Args:
         robust, standard: modules that take images in [0, 1], on the device of `split`.
         makings: the constructions by name; default: the paper's settings for CIFAR-10, of the four names.
-        threat: in which the source models are tested first; what does not fit is in each record's `source`, and warned of.
+        threat: in which the source models are tested first; what does not fit is in each record's `source`, and warned
+            of.
     Returns:
         Each set by its name; images rounded to 8 bits.
     Raises:
@@ -187,15 +196,22 @@ def disentangle(
     Cost: 2,200 gradients of one example each, at the paper's settings. Random: a function of `seed`.
     Source: Ilyas et al. 2019, section 3, appendix C.4 and C.5.
     """
-    wanted = makings or {name: MAKES[name] for name in ("D_R", "D_NR", "D_rand", "D_det")}
+    wanted = constructions or {name: CONSTRUCTIONS[name] for name in ("D_R", "D_NR", "D_rand", "D_det")}
     sources = {name: robust if name == "D_R" else standard for name in wanted}
-    return {name: _whole(name, sources[name], split, making, threat, seed) for name, making in wanted.items()}
+    return {
+        name: _whole(name, sources[name], split, construction, threat, seed) for name, construction in wanted.items()
+    }
 
 
-def _whole(name: str, model: nn.Module, split: Split, making: Making, threat: Threat, seed: int) -> MadeSet:
-    source, place = source_checked(name, model, split, threat), split.images.device
+def _whole(name: str, model: nn.Module, split: Split, construction: Construction, threat: Threat, seed: int) -> MadeSet:
+    source, place = check_source(name, model, split, threat), split.images.device
     if source["warning"]:
         warnings.warn(f"{name}: {source['warning']}", stacklevel=3)
-    whole = joined([make_part(model, split, making, which, seed=seed, device=place) for which in parts_of(len(split), place)])
+    whole = join_parts(
+        [
+            make_part(model, split, construction, which, seed=seed, device=place)
+            for which in part_slices(len(split), place)
+        ]
+    )
     made = Split(whole.images, whole.labels, split.classes, f"{split.name} {name}")
-    return MadeSet(made, checked(whole, making, split.classes, seed) | {"source": source})
+    return MadeSet(made, check_set(whole, construction, split.classes, seed) | {"source": source})

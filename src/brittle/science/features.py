@@ -1,4 +1,5 @@
-"""Features: functions of an image to a number, and how useful and how robustly useful each is. Ilyas et al. 2019, section 2."""
+"""Features: functions of an image to a number, and how useful and how robustly useful each is. Ilyas et al. 2019,
+section 2."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import Threat, logits_of, pgd
 from brittle.audits import Interval, mean_interval
-from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, frozen, full_float32
+from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, full_float32, functional_model
 from brittle.learning import Split
 
 from .representation import representation_of
@@ -42,7 +43,8 @@ class Features:
 
 
 def units(model: Any, x: Images, layer: str | None = None) -> Features:
-    """The units of a layer: what the last linear layer reads, or what the named layer says (as in `representation_of`)."""
+    """The units of a layer: what the last linear layer reads, or what the named layer says (as in
+    `representation_of`)."""
     g = representation_of(model, x, layer)
     count = g(x[:1]).shape[1]
     return Features(tuple(f"unit {k}" for k in range(count)), g.session)
@@ -54,7 +56,7 @@ def logits(model: Any, classes: Sequence[str]) -> Features:
     @contextmanager
     def session() -> Iterator[Callable[[Images], Values]]:
         with eval_mode(model), full_float32():
-            held = frozen(model)
+            held = functional_model(model)
             yield lambda x: logits_of(held(x)).float()
 
     return Features(tuple(f"logit of {name}" for name in classes), session)
@@ -70,7 +72,9 @@ def linear(weights: Float[Tensor, "F *S"], names: Sequence[str] | None = None) -
 def random_projections(shape: Sequence[int], count: int, seed: int = 0) -> Features:
     """`count` linear features with directions drawn uniformly from the unit sphere of images [*shape]."""
     drawn = torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
-    return linear(drawn / drawn.flatten(1).norm(dim=1).view(-1, *[1] * len(shape)), [f"random {k}" for k in range(count)])
+    return linear(
+        drawn / drawn.flatten(1).norm(dim=1).view(-1, *[1] * len(shape)), [f"random {k}" for k in range(count)]
+    )
 
 
 def principal_components(x: Images, count: int) -> Features:
@@ -125,21 +129,23 @@ def usefulness(
 ) -> list[Usefulness]:
     """rho and gamma of every feature, the most useful first.
 
-    Mean, variance, class and sign of each feature are taken from the first half of `split`, the figures from the second, so
-    that choosing the class that fits best does not flatter it. gamma is exact for linear features (over ball and box), else PGD's.
+    Mean, variance, class and sign of each feature are taken from the first half of `split`, the figures from the
+    second, so that choosing the class that fits best does not flatter it. gamma is exact for linear features (over ball
+    and box), else PGD's.
 
     Args:
         features: as `units`, `logits`, `linear`, ... give them; a model stands for the units before its last layer.
         split: at least 20 images, on the model's device.
         threat: what may be added.
-        attacked: of features that are not linear, at most how many useful ones are attacked, evenly from the most useful to the
-            least; 0 for all. The others' gamma stays unknown, their verdict undecided.
+        attacked: of features that are not linear, at most how many useful ones are attacked, evenly from the most
+            useful to the least; 0 for all. The others' gamma stays unknown, their verdict undecided.
         steps, images: of PGD, and on how many images of the second half it is tried.
     Raises:
         BrittleError: too few images, or a model without a usable representation.
-    Cost: a forward pass per image; `attacked` x `images` x `steps` gradients. Random: the starts of PGD and the bootstrap.
-    Source: Ilyas et al. 2019, section 2, definitions 2.1 to 2.3. Differs: with more than two classes y is one against the
-    rest, where rho is at most 2 sqrt(p (1 - p)) for a class of frequency p (0.6 for one in ten).
+    Cost: a forward pass per image; `attacked` x `images` x `steps` gradients. Random: the starts of PGD and the
+    bootstrap.
+    Source: Ilyas et al. 2019, section 2, definitions 2.1 to 2.3. Differs: with more than two classes y is one against
+    the rest, where rho is at most 2 sqrt(p (1 - p)) for a class of frequency p (0.6 for one in ten).
     """
     if isinstance(features, nn.Module):
         features = units(features, split.take(1).x())
@@ -168,7 +174,8 @@ class _Worth:
     sign: Tensor
 
     def signed(self, values: Tensor, y: Labels, k: int | slice = slice(None)) -> Tensor:
-        """y f(x) of each example, for all features [B, F] or for the feature `k` [B], standardised, with the sign in use."""
+        """y f(x) of each example, for all features [B, F] or for the feature `k` [B], standardised, with the sign in
+        use."""
         std = self.std[k]
         f = (values.double() - self.mean[k]) / torch.where(std > 0, std, torch.ones_like(std))
         f = torch.where(std > 0, f, torch.zeros_like(f))
@@ -180,7 +187,9 @@ def _chosen(values: Values, y: Labels, classes: int) -> _Worth:
     values = values.double()
     mean, std = values.mean(0), values.std(0, correction=0)
     std = torch.where(std > 1e-6 * (1 + mean.abs()), std, torch.zeros_like(std))
-    f = torch.where(std > 0, (values - mean) / torch.where(std > 0, std, torch.ones_like(std)), torch.zeros_like(values))
+    f = torch.where(
+        std > 0, (values - mean) / torch.where(std > 0, std, torch.ones_like(std)), torch.zeros_like(values)
+    )
     signs = 2.0 * nn.functional.one_hot(y, classes).double() - 1
     scores = signs.T @ f / len(y)
     target = scores.abs().argmax(0)
@@ -206,7 +215,14 @@ def _useful(features: Features, asked: Split, worth: _Worth, classes: Sequence[s
 
 
 def _worst(
-    features: Features, asked: Split, worth: _Worth, one: Usefulness, threat: Threat, steps: int, seed: int, classes: Sequence[str]
+    features: Features,
+    asked: Split,
+    worth: _Worth,
+    one: Usefulness,
+    threat: Threat,
+    steps: int,
+    seed: int,
+    classes: Sequence[str],
 ) -> Interval:
     """E[inf y f(x + delta)] of one feature."""
     x, y, k = asked.x(), asked.labels.cpu(), one.index
@@ -214,7 +230,7 @@ def _worst(
     if features.weights is not None:
         x, weight = x.cpu().double(), features.weights[k].cpu().double()
         slope = weight * torch.where(own == 1, 1.0, -1.0).view(-1, *[1] * weight.dim()) * one.sign
-        values = ((x + threat.lowest(x, slope)) * weight).flatten(1).sum(1)
+        values = ((x + threat.linear_minimum(x, slope)) * weight).flatten(1).sum(1)
         return mean_interval(worth.signed(values, y, k).numpy(), seed)
     with features.session() as f:
 

@@ -1,7 +1,8 @@
 """The two Gaussians of Ilyas et al. 2019 (section 4, appendix E) in closed form: x ~ N(y mu, Sigma), y = +1 or -1.
 
-`eps` is a budget: it bounds the mean *square*, E||delta||^2 <= eps, in squared units of x. The paper calls eps the size of delta,
-but its bounds on the multiplier, (1 + eps^1/2) / (eps^1/2 + eps^3/2) <= lam <= (1 + eps^1/2) / eps^1/2 up to constants, hold for
+`eps` is a budget: it bounds the mean *square*, E||delta||^2 <= eps, in squared units of x. The paper calls eps the size
+of delta, but its bounds on the multiplier, (1 + eps^1/2) / (eps^1/2 + eps^3/2) <= lam <= (1 + eps^1/2) / eps^1/2 up to
+constants, hold for
 the square (lam ~ eps^-1/2 as eps -> 0, ~ d / eps as eps -> inf) and not for the length (lam ~ 1 / eps as eps -> 0).
 Everything is float64 and exact up to rounding; `gaussian_training.py` arrives at the same by adversarial training.
 """
@@ -36,7 +37,8 @@ class Gaussians:
         mu: mean of class +1 [d], not 0.
         sigma: covariance of both classes [d, d], positive definite.
     Raises:
-        BrittleError: shapes that do not fit, NaN, a mean of zeros, a covariance that is not symmetric or not positive definite.
+        BrittleError: shapes that do not fit, NaN, a mean of zeros, a covariance that is not symmetric or not positive
+            definite.
     """
 
     mu: Numbers
@@ -48,7 +50,9 @@ class Gaussians:
         except (TypeError, ValueError) as error:
             raise BrittleError(f"mu and sigma are arrays of numbers ({error})") from error
         if mu.ndim != 1 or not mu.size or sigma.shape != (mu.size, mu.size):
-            raise BrittleError(f"mu is a vector [d] and sigma a matrix [d, d], not {list(mu.shape)} and {list(sigma.shape)}")
+            raise BrittleError(
+                f"mu is a vector [d] and sigma a matrix [d, d], not {list(mu.shape)} and {list(sigma.shape)}"
+            )
         if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
             raise BrittleError("mu or sigma has an entry that is NaN or infinite; give finite numbers")
         if not mu.any():
@@ -62,7 +66,8 @@ class Gaussians:
         if self.values[0] <= mu.size * EXACT * self.values[-1]:
             low = float(self.values[0])
             raise BrittleError(
-                f"sigma is not positive definite (smallest eigenvalue {low:.3g}); drop features that others determine, or add c I"
+                f"sigma is not positive definite (smallest eigenvalue {low:.3g}); drop features that others "
+                "determine, or add c I"
             )
 
     @cached_property
@@ -97,7 +102,8 @@ class Gaussians:
 
     @property
     def worst_alignment(self) -> float:
-        """min over mu of cos(mu, sigma^-1 mu) = 2 sqrt(k) / (1 + k), k = `condition` (Kantorovich); `worst_mean` attains it.
+        """min over mu of cos(mu, sigma^-1 mu) = 2 sqrt(k) / (1 + k), k = `condition` (Kantorovich); `worst_mean`
+        attains it.
 
         Source: theorem 3, which says that this minimum is larger after robust training. The value itself is ours.
         """
@@ -106,7 +112,8 @@ class Gaussians:
 
     @property
     def worst_mean(self) -> Vector:
-        """A mean that attains `worst_alignment` [d]: sqrt(s) along the eigenvectors of the largest and of the smallest s."""
+        """A mean that attains `worst_alignment` [d]: sqrt(s) along the eigenvectors of the largest and of the smallest
+        s."""
         if len(self.values) == 1:
             return np.sqrt(self.values)
         ends = [0, -1]
@@ -119,8 +126,8 @@ class Gaussians:
 
         Args:
             w: the rule [d], not 0.
-            radius: length of each single delta, in units of x; 0 gives clean accuracy. A budget `eps` is a mean square: its
-                root is comparable to a radius.
+            radius: length of each single delta, in units of x; 0 gives clean accuracy. A budget `eps` is a mean square:
+                its root is comparable to a radius.
         Raises:
             BrittleError: a negative radius, or weights that make no rule.
         """
@@ -140,7 +147,8 @@ class Gaussians:
 
 
 def example() -> Gaussians:
-    """Two long, tilted Gaussians beside each other, mu = (5, 0), sigma = [[14, 5.5], [5.5, 3]]: the gradient is 61 degrees off mu.
+    """Two long, tilted Gaussians beside each other, mu = (5, 0), sigma = [[14, 5.5], [5.5, 3]]: the gradient is 61
+    degrees off mu.
 
     Source: in the manner of figure 4, whose mean and covariance are not printed; these are ours.
     """
@@ -153,7 +161,8 @@ def folded(x: Points, y: PerPoint) -> Points:
 
 
 def maximum_likelihood(samples: Points) -> Gaussians:
-    """The Gaussians under which the folded samples [n, d] are likeliest: their mean, and their covariance (divided by n).
+    """The Gaussians under which the folded samples [n, d] are likeliest: their mean, and their covariance (divided by
+    n).
 
     Raises:
         BrittleError: too few samples for a positive definite covariance (at least d + 1 are needed).
@@ -181,10 +190,11 @@ class Robust:
     learned: Gaussians
 
     def perturbation(self, samples: Points) -> Points:
-        """delta*(x) = (lam Sigma_r - I)^-1 (x - mu) for folded samples [n, d]: what the adversary adds; E||delta*||^2 = eps.
+        """delta*(x) = (lam Sigma_r - I)^-1 (x - mu) for folded samples [n, d]: what the adversary adds; E||delta*||^2 =
+        eps.
 
-        The matrix is that of the *learned* covariance, the mean square is over the true one: it equals eps at Theta_r only, where
-        it is tr(Sigma_r^-1) / lam^2.
+        The matrix is that of the *learned* covariance, the mean square is over the true one: it equals eps at Theta_r
+        only, where it is tr(Sigma_r^-1) / lam^2.
 
         Source: appendix E.3.2; the paper writes Sigma for any parameters.
         """
@@ -194,7 +204,8 @@ class Robust:
         return (samples - self.truth.mu) @ v / np.expm1(_log_growth(self.truth.values, math.log(self.lam))) @ v.T
 
     def record(self) -> dict[str, Any]:
-        """The figures as JSON: accuracies of the learned rule, and of the rule of eps 0, on the truth; the radius is sqrt(eps)."""
+        """The figures as JSON: accuracies of the learned rule, and of the rule of eps 0, on the truth; the radius is
+        sqrt(eps)."""
         learned, w = self.learned, self.learned.weights
         return {
             "eps": self.eps,
@@ -218,14 +229,16 @@ def robust_likelihood(truth: Gaussians, eps: float) -> Robust:
 
     mu_r = mu,  Sigma_r = Sigma/2 + I/lam + sqrt(Sigma/lam + Sigma^2/4),  lam the root of tr(Sigma_r^-1) / lam^2 = eps.
 
-    With lam s = 4 sinh(u)^2 for an eigenvalue s of Sigma, that of Sigma_r is s_r = exp(2u) / lam: no cancellation at any eps.
+    With lam s = 4 sinh(u)^2 for an eigenvalue s of Sigma, that of Sigma_r is s_r = exp(2u) / lam: no cancellation at
+    any eps.
 
     Args:
         truth: what the data are.
         eps: the budget, the mean square of delta (see the module), in squared units of x; at least 0.
     Raises:
         BrittleError: eps is negative, NaN or infinite.
-    Source: theorem 2, appendix E.3.3. The paper bounds lam and says that it depends on eps; the equation for it is ours.
+    Source: theorem 2, appendix E.3.3. The paper bounds lam and says that it depends on eps; the equation for it is
+    ours.
     """
     checked_budget(eps)
     if eps == 0:
@@ -233,10 +246,12 @@ def robust_likelihood(truth: Gaussians, eps: float) -> Robust:
     s = truth.values
 
     def excess(log_lam: float) -> float:
-        return float(logsumexp(-log_lam - _log_growth(s, log_lam))) - math.log(eps)  # tr(Sigma_r^-1) / lam^2 as logarithms
+        return float(logsumexp(-log_lam - _log_growth(s, log_lam))) - math.log(
+            eps
+        )  # tr(Sigma_r^-1) / lam^2 as logarithms
 
-    # max(lam, lam^2 s) <= lam^2 s_r <= 3/2 (lam + lam^2 s) brackets the root, since the sum of 1 / (lam^2 s_r) falls in lam:
-    # above by d / lam and tr(Sigma^-1) / lam^2, below by the root of lam + lam^2 s_max = q := 2d / (3 eps).
+    # max(lam, lam^2 s) <= lam^2 s_r <= 3/2 (lam + lam^2 s) brackets the root, since the sum of 1 / (lam^2 s_r) falls in
+    # lam: above by d / lam and tr(Sigma^-1) / lam^2, below by the root of lam + lam^2 s_max = q := 2d / (3 eps).
     q = math.log(2 * len(s) / 3) - math.log(eps)
     low = math.log(2) + q - np.logaddexp(0, 0.5 * np.logaddexp(0, math.log(4 * s[-1]) + q))
     high = min(math.log(len(s)) - math.log(eps), (math.log((1 / s).sum()) - math.log(eps)) / 2)
@@ -254,9 +269,10 @@ def _log_growth(s: Vector, log_lam: float) -> Vector:
 def adversarial_gap(truth: Gaussians, penalty: float) -> float:
     """L_adv - L of the true parameters, tr[(I + (C Sigma - I)^-1)^2] - d: how much an adversary harms the likelihood.
 
-    L is the mean of l = (x - mu)' Sigma^-1 (x - mu) + logdet Sigma (no factor 1/2), L_adv that of l at x + delta, where delta
-    maximises l - C ||delta||^2; the penalty chooses delta and is not counted in L_adv. With l/2 the gap is half of this and the
-    penalty (C/2) ||delta||^2. For a fixed trace k of Sigma it is smallest at (k/d) I, by convexity of (C s / (C s - 1))^2.
+    L is the mean of l = (x - mu)' Sigma^-1 (x - mu) + logdet Sigma (no factor 1/2), L_adv that of l at x + delta, where
+    delta maximises l - C ||delta||^2; the penalty chooses delta and is not counted in L_adv. With l/2 the gap is half
+    of this and the penalty (C/2) ||delta||^2. For a fixed trace k of Sigma it is smallest at (k/d) I, by convexity of
+    (C s / (C s - 1))^2.
 
     Args:
         penalty: C, in 1 / squared units of x; more than 1 / s_min(Sigma), or the maximum is infinite.
@@ -266,7 +282,9 @@ def adversarial_gap(truth: Gaussians, penalty: float) -> float:
     """
     least = 1 / float(truth.values[0])
     if not penalty > least:
-        raise BrittleError(f"the penalty C is {penalty}; below 1 / (smallest eigenvalue) = {least:.6g} the adversary has no bound")
+        raise BrittleError(
+            f"the penalty C is {penalty}; below 1 / (smallest eigenvalue) = {least:.6g} the adversary has no bound"
+        )
     r = 1 / (penalty * truth.values - 1)
     return float((r * (2 + r)).sum())
 

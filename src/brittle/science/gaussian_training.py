@@ -1,4 +1,5 @@
-"""The adversary of any Gaussian model, and training against it by gradient descent: it arrives at `robust_likelihood`."""
+"""The adversary of any Gaussian model, and training against it by gradient descent: it arrives at
+`robust_likelihood`."""
 
 import math
 from dataclasses import dataclass
@@ -79,14 +80,16 @@ class Trained:
 
 
 def adversarial_training(samples: Points, eps: float, *, steps: int = 1000, tolerance: float = 1e-6) -> Trained:
-    """The parameters at which descent on the loss of perturbed samples comes to rest: `robust_likelihood` of the samples' own.
+    """The parameters at which descent on the loss of perturbed samples comes to rest: `robust_likelihood` of the
+    samples' own.
 
-    min over (mu, Sigma) of  mean over x of max over delta of  1/2 (x + delta - mu)' Sigma^-1 (x + delta - mu) + 1/2 logdet Sigma,
-    mean ||delta||^2 <= eps. Each evaluation perturbs every sample to the exact maximiser of the current parameters,
-    (lam Sigma - I)^-1 (x - mu), holds the perturbations still and differentiates the loss by the parameters, which is the
-    gradient of the maximum (Danskin). The parameters are the mean and a triangular factor A of the precision, Sigma^-1 = A A', from
-    0 and a multiple of I. LBFGS with a line search descends, in coordinates relative to where it is (mu + A'^-1 m, A B), renewed
-    every 20 steps, so that a condition number of 10^4 costs tens of steps and not thousands.
+    min over (mu, Sigma) of  mean over x of max over delta of  1/2 (x + delta - mu)' Sigma^-1 (x + delta - mu) + 1/2
+    logdet Sigma, mean ||delta||^2 <= eps. Each evaluation perturbs every sample to the exact maximiser of the current
+    parameters, (lam Sigma - I)^-1 (x - mu), holds the perturbations still and differentiates the loss by the
+    parameters, which is the gradient of the maximum (Danskin). The parameters are the mean and a triangular factor A of
+    the precision, Sigma^-1 = A A', from 0 and a multiple of I. LBFGS with a line search descends, in coordinates
+    relative to where it is (mu + A'^-1 m, A B), renewed every 20 steps, so that a condition number of 10^4 costs tens
+    of steps and not thousands.
 
     Args:
         samples: folded samples y x [n, d] (see `folded`).
@@ -96,8 +99,8 @@ def adversarial_training(samples: Points, eps: float, *, steps: int = 1000, tole
     Raises:
         BrittleError: eps is negative or NaN; samples with NaN or without a positive definite covariance.
     Cost: one eigendecomposition [d, d] and one gradient over all samples for each evaluation. Random: nothing.
-    Source: section 4.1 and appendix E.3.4, with one multiplier for all samples (E.3.3), on all samples at once, with LBFGS
-    in place of plain gradient descent.
+    Source: section 4.1 and appendix E.3.4, with one multiplier for all samples (E.3.3), on all samples at once, with
+    LBFGS in place of plain gradient descent.
     """
     maximum_likelihood(samples)  # refuses what cannot be learned from
     if steps < 1 or not tolerance >= 0:
@@ -119,7 +122,8 @@ def adversarial_training(samples: Points, eps: float, *, steps: int = 1000, tole
 def _descent(
     x: Tensor, eps: float, mean: Tensor, factor: Tensor, steps: int, tolerance: float, losses: list[float]
 ) -> tuple[Tensor, Tensor, float, int]:
-    """`steps` of LBFGS from (mean, factor), the coordinates relative to them: where it ended, the gradient, the steps taken."""
+    """`steps` of LBFGS from (mean, factor), the coordinates relative to them: where it ended, the gradient, the steps
+    taken."""
     shift, below, diagonal = parameters = [torch.zeros_like(part).requires_grad_() for part in (mean, factor, mean)]
     back = torch.linalg.inv(factor).T
 
@@ -160,7 +164,8 @@ def _maximisers(away: Tensor, factor: Tensor, eps: float) -> tuple[Tensor, float
 
 
 def gap_of_samples(truth: Gaussians, samples: Points, penalty: float) -> tuple[float, float]:
-    """L_adv - L of the true parameters as samples show it, and its standard error: what `adversarial_gap` gives in closed form.
+    """L_adv - L of the true parameters as samples show it, and its standard error: what `adversarial_gap` gives in
+    closed form.
 
     The mean of l(x + delta) - l(x), l = (x - mu)' Sigma^-1 (x - mu), where delta = (C Sigma - I)^-1 (x - mu) maximises
     l - C ||delta||^2.

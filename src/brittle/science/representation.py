@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError, Images, eval_mode, fast_dtype, frozen, full_float32
+from brittle.ground import BrittleError, Images, eval_mode, fast_dtype, full_float32, functional_model
 
 Vectors = Float[Tensor, "B D"]
 Represent = Callable[[Images], Vectors]
@@ -36,7 +36,8 @@ class Representation:
 
     @contextmanager
     def session(self, precision: str = "float32") -> Iterator[Represent]:
-        """The representation as a function that gradients go through, while the model is in eval mode and held still."""
+        """The representation as a function that gradients go through, while the model is in eval mode and held
+        still."""
         caught: list[Tensor] = []
 
         def catch(module: nn.Module, given: Any, said: Any) -> None:
@@ -49,7 +50,7 @@ class Representation:
             kind = x.device.type
             if kind not in held:
                 fast = precision == "fast" and x.dtype == torch.float32
-                held[kind] = frozen(self.model, fast_dtype(kind) if fast else torch.float32)
+                held[kind] = functional_model(self.model, fast_dtype(kind) if fast else torch.float32)
             caught.clear()
             held[kind](x)
             return caught[-1].flatten(1).to(x.dtype)
@@ -69,11 +70,14 @@ def representation_of(model: Any, x: Images, layer: str | None = None) -> Repres
         x: an example or more [B, *S], on the model's device, to see which layers speak.
         layer: dotted name, such as "1.4"; None finds the last `nn.Linear` that is called and that gives the logits.
     Raises:
-        BrittleError: no module, no such layer, no linear layer at the end, or a layer that does not give one row for each image.
+        BrittleError: no module, no such layer, no linear layer at the end, or a layer that does not give one row for
+            each image.
     Source: Ilyas et al. 2019, appendix C.2: g(x) is the vector before the last, linear layer.
     """
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
-        raise BrittleError("a representation is read from the layers of a torch.nn.Module; a function or a program shows none")
+        raise BrittleError(
+            "a representation is read from the layers of a torch.nn.Module; a function or a program shows none"
+        )
     names = {module: name for name, module in model.named_modules()}
     called: list[tuple[str, nn.Module, Any]] = []
     handles = [
@@ -96,7 +100,9 @@ def representation_of(model: Any, x: Images, layer: str | None = None) -> Repres
         return Representation(model, layer, reads=False)
     linear = [(name, module) for name, module, said in called if isinstance(module, nn.Linear) and said.dim() == 2]
     if not linear:
-        raise BrittleError("the model ends in no linear layer whose input could be its representation; name a layer (--layer)")
+        raise BrittleError(
+            "the model ends in no linear layer whose input could be its representation; name a layer (--layer)"
+        )
     return Representation(model, linear[-1][0], reads=True)
 
 

@@ -1,4 +1,5 @@
-"""What passes from one model, or one set, to another: Goh's leakage test, and how transfer goes with what a model learns."""
+"""What passes from one model, or one set, to another: Goh's leakage test, and how transfer goes with what a model
+learns."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,8 +18,8 @@ from brittle.learning import Split
 def leak(model: nn.Module, learned: Split, test: Split, *, device: torch.device | str = "cpu") -> Proportion:
     """Test accuracy of a linear classifier that learns the labels of a made set from a model's outputs alone.
 
-    If the outputs are robustly useful features, and the set's labels go with non-robust ones only, nothing can be learned:
-    accuracy above chance on the real `test` means that robust features leak into the set.
+    If the outputs are robustly useful features, and the set's labels go with non-robust ones only, nothing can be
+    learned: accuracy above chance on the real `test` means that robust features leak into the set.
 
     Args:
         model: such as a linear classifier trained to be robust, whose logits are the features.
@@ -44,7 +45,7 @@ def _outputs(model: nn.Module, split: Split, device: torch.device | str, batch: 
         return torch.cat([logits_of(model(part.x())).float().cpu() for part in parts])
 
 
-class Line(NamedTuple):
+class FittedLine(NamedTuple):
     """A least-squares line y = intercept + slope x, its r, and Spearman's rank correlation with its one-sided p-value.
 
     For up to seven points the p-value is exact, over all orders; beyond, over 9,999 random ones.
@@ -57,10 +58,13 @@ class Line(NamedTuple):
     p: float
 
 
-def fitted(x: Sequence[float], y: Sequence[float]) -> Line | None:
-    """The line through some points, and how their ranks agree; none for fewer than three points, or where one does not vary."""
+def fit_line(x: Sequence[float], y: Sequence[float]) -> FittedLine | None:
+    """The line through some points, and how their ranks agree; none for fewer than three points, or where one does not
+    vary."""
     if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
         return None
     orders = PermutationMethod(n_resamples=9999, rng=np.random.default_rng(0))
     line, ranks = linregress(x, y), pearsonr(rankdata(x), rankdata(y), alternative="greater", method=orders)
-    return Line(*(float(value) for value in (line.slope, line.intercept, line.rvalue, ranks.statistic, ranks.pvalue)))
+    return FittedLine(
+        *(float(value) for value in (line.slope, line.intercept, line.rvalue, ranks.statistic, ranks.pvalue))
+    )

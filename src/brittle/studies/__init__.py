@@ -1,29 +1,29 @@
 """Floor 6. Work as data: frozen declarations, a content-addressed store, one runner."""
 
 from .declare import declaration_of, hash_of
-from .graph import Moved, every, plan, recompute, run_graph
+from .graph import GraphProgress, all_nodes, plan, recompute, run_graph
 from .nodes import (
     Answer,
     Attack,
     Audit,
     Curve,
+    DataSource,
     Directions,
     File,
     Leak,
     Make,
     Node,
     Score,
-    Source,
     Train,
     Transfer,
     Walk,
-    asked,
-    beside,
-    examples_of,
-    placed,
+    contact_rows,
+    examples_from,
+    on_device,
+    test_examples,
 )
 from .planned import Planned
-from .runner import Event, running
+from .runner import NodeEvent, run_node
 from .store import Store
 
 __all__ = [
@@ -31,29 +31,29 @@ __all__ = [
     "Attack",
     "Audit",
     "Curve",
+    "DataSource",
     "Directions",
-    "Event",
     "File",
+    "GraphProgress",
     "Leak",
     "Make",
-    "Moved",
     "Node",
+    "NodeEvent",
     "Planned",
     "Score",
-    "Source",
     "Store",
     "Train",
     "Transfer",
     "Walk",
-    "asked",
-    "beside",
+    "all_nodes",
+    "contact_rows",
     "declaration_of",
-    "every",
-    "examples_of",
+    "examples_from",
     "hash_of",
-    "placed",
+    "on_device",
     "plan",
     "recompute",
     "run_graph",
-    "running",
+    "run_node",
+    "test_examples",
 ]

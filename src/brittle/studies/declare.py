@@ -11,7 +11,11 @@ VERSION = 2  # raised when the same declaration would give other results
 def declaration_of(node: Any) -> Any:
     """The declaration as plain JSON: dataclasses with their kind and fields, the rest as it is."""
     if is_dataclass(node) and not isinstance(node, type):
-        held = {one.name: declaration_of(getattr(node, one.name)) for one in fields(node) if one.compare and not _unused(node, one)}
+        held = {
+            one.name: declaration_of(getattr(node, one.name))
+            for one in fields(node)
+            if one.compare and not _unused(node, one)
+        }
         return {"kind": type(node).__name__, **held}
     if isinstance(node, (tuple, list)):
         return [declaration_of(part) for part in node]

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import torch
 
-from brittle.attacks import against, at_point, session
+from brittle.attacks import against, plain_gradient, session
 from brittle.ground import BrittleError, keep_freed_memory, pick_device
 from brittle.learning import build_net
 
 from .declare import hash_of
 from .nodes import File, Node, Train
 from .planned import Planned
-from .runner import running
+from .runner import run_node
 from .side_by_side import side_by_side
 from .store import Store
 
 
 @dataclass(frozen=True)
-class Moved:
+class GraphProgress:
     """Progress of a graph: seconds of planned work done and in all, nodes done and in all, what is being done."""
 
     seconds: float
@@ -38,7 +38,7 @@ def plan(nodes: Iterable[Node], store: Store, device: str = "auto") -> list[Plan
     Seconds are gradients times the time of one, measured here and now on each net (about a tenth of a second per net).
     """
     rows = []
-    for node in every(nodes):
+    for node in all_nodes(nodes):
         key = hash_of(node)
         folder, warning = store.read(key)
         seconds = node.gradients * _pace(*_net_of(node), device) if node.gradients and not folder else 0.0
@@ -46,7 +46,7 @@ def plan(nodes: Iterable[Node], store: Store, device: str = "auto") -> list[Plan
     return rows
 
 
-def recompute(node: Node, store: Store, folder: Path, device: str = "auto") -> Iterator[Moved]:
+def recompute(node: Node, store: Store, folder: Path, device: str = "auto") -> Iterator[GraphProgress]:
     """Compute a node once more into `folder`, from the stored results of what it needs, whatever is stored of it."""
     inputs = []
     for need in node.needs:
@@ -55,11 +55,11 @@ def recompute(node: Node, store: Store, folder: Path, device: str = "auto") -> I
             raise BrittleError(f"{node.title} needs {need.title}, which is not stored; run the whole first")
         inputs.append(found)
     for step in node.compute(folder, tuple(inputs), device):
-        yield Moved(step.done, step.total, 0, 1, f"{node.title}: {step.text}")
-    yield Moved(1, 1, 1, 1, "done")
+        yield GraphProgress(step.done, step.total, 0, 1, f"{node.title}: {step.text}")
+    yield GraphProgress(1, 1, 1, 1, "done")
 
 
-def every(nodes: Iterable[Node]) -> list[Node]:
+def all_nodes(nodes: Iterable[Node]) -> list[Node]:
     """The nodes and all that they need, each once, what is needed before what needs it."""
     ordered: dict[str, Node] = {}
 
@@ -92,17 +92,17 @@ def _pace(net: str, shape: tuple[int, ...], classes: int, device: str) -> float:
     model = build_net(net, shape, classes).to(place).eval()  # type: ignore[arg-type]
     x, y = torch.rand(128, *shape, device=place), torch.zeros(128, dtype=torch.int64, device=place)
     times = []
-    with session(against(model, precision="fast")) as see:
+    with session(against(model, precision="fast")) as evaluate:
         for _ in range(3):
             started = time.perf_counter()
-            float(at_point(see, x, y, 0)[1].sum())
+            float(plain_gradient(evaluate, x, y, 0)[1].sum())
             times.append(time.perf_counter() - started)
     return min(times[1:]) / len(x)
 
 
-def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", jobs: int = 1) -> Iterator[Moved]:
-    """Compute what is not stored yet. Interrupted, it goes on: finished nodes stay, a training loses at most 20 seconds, an audit
-    the piece at hand, an attack and a made set the batch at hand, a walk begins again.
+def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", jobs: int = 1) -> Iterator[GraphProgress]:
+    """Compute what is not stored yet. Interrupted, it goes on: finished nodes stay, a training loses at most 20
+    seconds, an audit the piece at hand, an attack and a made set the batch at hand, a walk begins again.
 
     Args:
         planned: as `plan` gives it.
@@ -114,20 +114,20 @@ def run_graph(planned: list[Planned], store: Store, *, device: str = "auto", job
     done = count - len(left)
     for row in planned:
         if row.warning:
-            yield Moved(0.0, of_seconds, done, count, row.node.title, row.warning)
+            yield GraphProgress(0.0, of_seconds, done, count, row.node.title, row.warning)
     if jobs > 1:
         for seconds, finished, text, warning in side_by_side(planned, store, device, jobs):
-            yield Moved(seconds, of_seconds, done + finished, count, text, warning)
-        yield Moved(of_seconds, of_seconds, count, count, "done")
+            yield GraphProgress(seconds, of_seconds, done + finished, count, text, warning)
+        yield GraphProgress(of_seconds, of_seconds, count, count, "done")
         return
     past = 0.0
     for row in left:
-        for event in running(row.node, store, device=device):
+        for event in run_node(row.node, store, device=device):
             if event.stored:  # one that this node needs
                 continue
             share = event.done / max(event.total, 1)
             text = f"{row.node.title}: {event.text}"
-            yield Moved(past + share * row.seconds, of_seconds, done, count, text, event.warning)
+            yield GraphProgress(past + share * row.seconds, of_seconds, done, count, text, event.warning)
         past += row.seconds
         done += 1
-    yield Moved(of_seconds, of_seconds, count, count, "done")
+    yield GraphProgress(of_seconds, of_seconds, count, count, "done")

@@ -7,7 +7,8 @@ from .nodes import Node
 
 @dataclass(frozen=True)
 class Planned:
-    """A node of a graph: its key in the store, whether it is there, what it costs if not, and whether it was damaged there."""
+    """A node of a graph: its key in the store, whether it is there, what it costs if not, and whether it was damaged
+    there."""
 
     node: Node
     key: str

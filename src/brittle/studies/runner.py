@@ -10,7 +10,7 @@ from .store import Store
 
 
 @dataclass(frozen=True)
-class Event:
+class NodeEvent:
     """Progress: which node, how far, a line.
 
     `folder` comes at the end of a node, `stored` if it was there already, `warning` if an entry was damaged.
@@ -25,14 +25,15 @@ class Event:
     warning: str | None = None
 
 
-def running(node: Node, store: Store, *, device: str = "auto", fresh: bool = False) -> Iterator[Event]:
+def run_node(node: Node, store: Store, *, device: str = "auto", fresh: bool = False) -> Iterator[NodeEvent]:
     """Compute `node`, or find it in the store; the last event carries its folder.
 
-    Interrupted work goes on where it stopped. `fresh` forgets this node's result (not those it needs) and computes it again.
+    Interrupted work goes on where it stopped. `fresh` forgets this node's result (not those it needs) and computes it
+    again.
     """
     inputs = []
     for need in node.needs:
-        for event in running(need, store, device=device):
+        for event in run_node(need, store, device=device):
             yield event
         assert event.folder is not None
         inputs.append(event.folder)
@@ -42,19 +43,19 @@ def running(node: Node, store: Store, *, device: str = "auto", fresh: bool = Fal
             store.forget(key)
         folder, warning = store.read(key)
         if folder is not None:
-            yield Event(node.title, 1, 1, "stored", folder, stored=True)
+            yield NodeEvent(node.title, 1, 1, "stored", folder, stored=True)
             return
-        yield Event(node.title, 0, 1, "starting", warning=warning)
+        yield NodeEvent(node.title, 0, 1, "starting", warning=warning)
         complete = yield from _told(node, node.compute(store.work(key), tuple(inputs), device))
         # what a budget cut short is shown, and goes on from its journal when it is asked for again
         folder = store.finish(key, declaration_of(node), node.results) if complete else store.work(key)
-        yield Event(node.title, 1, 1, "done" if complete else "cut short", folder)
+        yield NodeEvent(node.title, 1, 1, "done" if complete else "cut short", folder)
 
 
-def _told(node: Node, work: Work) -> Generator[Event, None, bool]:
+def _told(node: Node, work: Work) -> Generator[NodeEvent, None, bool]:
     while True:
         try:
             step = next(work)
         except StopIteration as ended:
             return bool(ended.value)
-        yield Event(node.title, step.done, step.total, step.text)
+        yield NodeEvent(node.title, step.done, step.total, step.text)

@@ -16,13 +16,15 @@ from brittle.ground import BrittleError
 from .declare import hash_of
 from .nodes import Node
 from .planned import Planned
-from .runner import running
+from .runner import run_node
 from .store import Store
 
 Told = tuple[float, float, str | None]  # how far, of how much, a warning
 
 
-def side_by_side(planned: list[Planned], store: Store, device: str, jobs: int) -> Iterator[tuple[float, int, str, str | None]]:
+def side_by_side(
+    planned: list[Planned], store: Store, device: str, jobs: int
+) -> Iterator[tuple[float, int, str, str | None]]:
     """Compute what is not stored; gives planned seconds done, nodes done, what is being done, a warning."""
     chains = _chains(planned)
     waiting = sorted((row for row in planned if not row.stored), key=lambda row: chains[row.key], reverse=True)
@@ -117,7 +119,7 @@ def _serve(pipe: Connection, root: Path, device: str, threads: int, parent: int)
 
 def _compute(node: Node, pipe: Connection, store: Store, device: str, parent: int) -> None:
     told = time.monotonic()
-    for event in running(node, store, device=device):
+    for event in run_node(node, store, device=device):
         if os.getppid() != parent:
             raise EOFError
         if event.warning or (not event.stored and time.monotonic() - told > 1):

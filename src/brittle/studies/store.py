@@ -24,7 +24,8 @@ class Store:
         self.root = Path(root or os.environ.get("BRITTLE_STORE") or cache / "brittle" / "store")
 
     def read(self, key: str) -> tuple[Path | None, str | None]:
-        """The folder of a finished result, or none; and, where an entry was damaged, a line that says so (it is removed)."""
+        """The folder of a finished result, or none; and, where an entry was damaged, a line that says so (it is
+        removed)."""
         folder = self.root / key
         if not folder.is_dir():
             return None, None
@@ -45,7 +46,8 @@ class Store:
         return folder
 
     def finish(self, key: str, declaration: Any, results: tuple[str, ...]) -> Path:
-        """Make the work folder the result: digests of the files that stay, one rename, and only then the rest is removed."""
+        """Make the work folder the result: digests of the files that stay, one rename, and only then the rest is
+        removed."""
         work, folder = self.work(key), self.root / key
         files = {name: _digest(work / name) for name in results}
         write_bytes(work / "entry.json", json.dumps({"declaration": declaration, "files": files}, indent=1).encode())

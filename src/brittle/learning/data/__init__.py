@@ -3,7 +3,7 @@
 from .augment import AUGMENTATIONS, Augment, default_augment
 from .catalogue import Row, available, load
 from .cifar10_1 import read_cifar10_1
-from .fetch import Progress
+from .fetch import DownloadProgress
 from .made import write_made
 from .own import write_folder
 from .released import read_released, write_released
@@ -13,7 +13,7 @@ __all__ = [
     "AUGMENTATIONS",
     "Augment",
     "DataSet",
-    "Progress",
+    "DownloadProgress",
     "Row",
     "Split",
     "available",

@@ -12,7 +12,7 @@ import torch
 from brittle.ground import BrittleError
 
 from .cifar10_1 import read_cifar10_1
-from .fetch import Progress
+from .fetch import DownloadProgress
 from .imagenet import RANGES, read_restricted
 from .made import read_made
 from .named import read_named
@@ -41,12 +41,19 @@ def available() -> tuple[Row, ...]:
         Row("cifar10.1", "new test images for the classes of cifar10; nothing to learn from", (3, 32, 32), 10),
         Row("folder:PATH", "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS", None, None),
         Row("made:PATH", "a set that brittle disentangle made, or the tensors that Ilyas et al. released", None, None),
-        Row("restricted:PATH", "nine super-classes of ImageNet in PATH/train and PATH/val; PATH@64: 64 pixels", None, len(RANGES)),
+        Row(
+            "restricted:PATH",
+            "nine super-classes of ImageNet in PATH/train and PATH/val; PATH@64: 64 pixels",
+            None,
+            len(RANGES),
+        ),
         Row("tensors:PATH", "a safetensors file with images and labels", None, None),
     )
 
 
-def load(name: str, data_dir: Path | str | None = None, *, download: bool = True, progress: Progress | None = None) -> DataSet:
+def load(
+    name: str, data_dir: Path | str | None = None, *, download: bool = True, progress: DownloadProgress | None = None
+) -> DataSet:
     """The data set of this name, in host memory.
 
     Args:

@@ -21,10 +21,12 @@ HOME = "https://github.com/modestyachts/CIFAR-10.1"
 
 
 def read_cifar10_1(data_dir: Path | str | None = None, version: str = "v6") -> Split:
-    """The test images of CIFAR-10.1, [2000, 3, 32, 32] in version v6 and [2021, 3, 32, 32] in v4; nothing is downloaded.
+    """The test images of CIFAR-10.1, [2000, 3, 32, 32] in version v6 and [2021, 3, 32, 32] in v4; nothing is
+    downloaded.
 
     Args:
-        data_dir: looked in first, and in its folder cifar10.1; then each folder of $BRITTLE_DATA; then the user's cache.
+        data_dir: looked in first, and in its folder cifar10.1; then each folder of $BRITTLE_DATA; then the user's
+            cache.
         version: "v6", whose classes are balanced, or "v4".
     Raises:
         BrittleError: an unknown version; files not found; damaged or unfit files.
@@ -44,7 +46,9 @@ def read_cifar10_1(data_dir: Path | str | None = None, version: str = "v6") -> S
     images = _read(where / names[0], (count, 32, 32, 3), np.uint8)
     labels = _read(where / names[1], (count,), np.integer)
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
-    return Split(pixels, torch.from_numpy(labels.astype(np.int64)), SOURCES["cifar10"].classes, f"cifar10.1-{version}/test")
+    return Split(
+        pixels, torch.from_numpy(labels.astype(np.int64)), SOURCES["cifar10"].classes, f"cifar10.1-{version}/test"
+    )
 
 
 def _read(file: Path, shape: tuple[int, ...], kind: type) -> npt.NDArray[np.generic]:
@@ -55,5 +59,7 @@ def _read(file: Path, shape: tuple[int, ...], kind: type) -> npt.NDArray[np.gene
         reason = str(error).partition("\n")[0]
         raise BrittleError(f"{file}: not a whole .npy file of numbers ({reason}); {AGAIN}") from None
     if array.shape != shape or not issubclass(array.dtype.type, kind):
-        raise BrittleError(f"{file}: holds {array.dtype} {list(array.shape)}, not {kind.__name__} {list(shape)}; {AGAIN}")
+        raise BrittleError(
+            f"{file}: holds {array.dtype} {list(array.shape)}, not {kind.__name__} {list(shape)}; {AGAIN}"
+        )
     return array

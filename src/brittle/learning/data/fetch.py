@@ -14,13 +14,13 @@ from filelock import FileLock
 
 from brittle.ground import BrittleError
 
-Progress = Callable[[str, int, int | None], None]  # (file name, bytes so far, bytes in all if known)
+DownloadProgress = Callable[[str, int, int | None], None]  # (file name, bytes so far, bytes in all if known)
 
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 18
 
 
-def fetch(urls: Sequence[str], path: Path, md5: str, progress: Progress | None = None) -> None:
+def fetch(urls: Sequence[str], path: Path, md5: str, progress: DownloadProgress | None = None) -> None:
     """Put at `path` the file with this MD5, from the first of these mirrors that has it.
 
     Bytes go to `path.part`, from which a later call goes on (HTTP Range); only a complete file with the right
@@ -50,7 +50,7 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _from_mirror(url: str, path: Path, md5: str, progress: Progress | None) -> str | None:
+def _from_mirror(url: str, path: Path, md5: str, progress: DownloadProgress | None) -> str | None:
     """Fetch from one mirror, going on as long as bytes arrive; None, or the reason why there is no file."""
     part = path.with_name(f"{path.name}.part")
     stale = part.exists()  # its bytes may be of another file: begin anew, once, if the digest is wrong
@@ -71,7 +71,7 @@ def _from_mirror(url: str, path: Path, md5: str, progress: Progress | None) -> s
         stale = False
 
 
-def _stream(url: str, part: Path, progress: Progress | None) -> None:
+def _stream(url: str, part: Path, progress: DownloadProgress | None) -> None:
     """Append to `part` what it still lacks; begin anew where the server does not know ranges."""
     have = _size(part)
     request = Request(url, headers={"User-Agent": "brittle"} | ({"Range": f"bytes={have}-"} if have else {}))

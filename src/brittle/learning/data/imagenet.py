@@ -38,11 +38,12 @@ Listed = list[tuple[Path, int]]
 
 
 def read_restricted(name: str, path: Path) -> DataSet:
-    """Restricted ImageNet from PATH or PATH@SIDE, images [N, 3, SIDE, SIDE] (224): train from PATH/train, test from PATH/val.
+    """Restricted ImageNet from PATH or PATH@SIDE, images [N, 3, SIDE, SIDE] (224): train from PATH/train, test from
+    PATH/val.
 
-    Both hold one folder of pictures for each of ImageNet's 1,000 classes, named by its WordNet id, in whose sorted order the
-    classes are counted. Where folders are missing, PATH/classes.txt must list the 1,000 ids in that order, one a line.
-    Every picture is resized (bilinear) until its shorter side is SIDE * 256 / 224, and its centre cut out.
+    Both hold one folder of pictures for each of ImageNet's 1,000 classes, named by its WordNet id, in whose sorted
+    order the classes are counted. Where folders are missing, PATH/classes.txt must list the 1,000 ids in that order,
+    one a line. Every picture is resized (bilinear) until its shorter side is SIDE * 256 / 224, and its centre cut out.
 
     Raises:
         BrittleError: no such folders, no such list, an unreadable picture, or more pixels than memory.
@@ -51,7 +52,9 @@ def read_restricted(name: str, path: Path) -> DataSet:
     root, side = _parsed(path)
     for part in (root / "train", root / "val"):
         if not part.is_dir():
-            raise BrittleError(f"{name}: there is no folder {part}; give ImageNet's folder, which holds train/ and val/")
+            raise BrittleError(
+                f"{name}: there is no folder {part}; give ImageNet's folder, which holds train/ and val/"
+            )
     ids = _ids(root)
     listed = [_list(root / part, ids) for part in ("train", "val")]
     _check_memory(root, sum(map(len, listed)), side)
@@ -66,7 +69,9 @@ def _parsed(path: Path) -> tuple[Path, int]:
     if not before or not side.isdecimal():
         return path, SIDE
     if int(side) < 1:
-        raise BrittleError(f"{path}: pictures of {side} pixels cannot be; give a side such as {path.with_name(before)}@64")
+        raise BrittleError(
+            f"{path}: pictures of {side} pixels cannot be; give a side such as {path.with_name(before)}@64"
+        )
     return path.with_name(before), int(side)
 
 
@@ -86,11 +91,15 @@ def _ids(root: Path) -> list[str]:
             raise BrittleError(f"{root / LIST}: not a text file; list one WordNet id a line") from None
         ids = [line.split()[0] for line in lines if line.strip()]  # what follows an id is its name
         if len(ids) != COUNT or len(set(ids)) != COUNT:
-            raise BrittleError(f"{root / LIST}: {len(set(ids))} different ids in {len(ids)} lines; it must list all {COUNT:,}")
+            raise BrittleError(
+                f"{root / LIST}: {len(set(ids))} different ids in {len(ids)} lines; it must list all {COUNT:,}"
+            )
     for part, found in folders.items():
         if strange := sorted(set(found) - set(ids)):
             where = root / LIST if (root / LIST).is_file() else root / "train"
-            raise BrittleError(f"{root / part}: {strange[0]!r} is none of the classes in {where}; name folders by WordNet id")
+            raise BrittleError(
+                f"{root / part}: {strange[0]!r} is none of the classes in {where}; name folders by WordNet id"
+            )
     return ids
 
 
@@ -120,7 +129,8 @@ def _check_memory(root: Path, count: int, side: int) -> None:
 
 
 def _free_memory() -> int:
-    """Bytes that may be taken. The pages that sysconf calls available leave out the file cache, which gives way at once."""
+    """Bytes that may be taken. The pages that sysconf calls available leave out the file cache, which gives way at
+    once."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -139,7 +149,8 @@ def _numbered(listed: Listed) -> tuple[Tensor, Tensor]:
 
 
 def _filled(part: Split, listed: Listed, side: int) -> Split:
-    """The part with its pictures read, many at once: decoding is most of the work, and Pillow does it without Python's lock."""
+    """The part with its pictures read, many at once: decoding is most of the work, and Pillow does it without Python's
+    lock."""
     numbers = part.images.flatten().view(torch.int64).tolist()
     images = torch.empty(len(numbers), 3, side, side, dtype=torch.uint8)
 

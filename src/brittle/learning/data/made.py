@@ -33,9 +33,9 @@ def write_made(folder: Path, tensors: dict[str, Tensor], test: Split, header: di
 def read_made(name: str, path: Path) -> DataSet:
     """The made set in a folder: learned from made images, tested on the real ones.
 
-    It is named after its source, as in "cifar10 (D_R)", whose statistics and augmentation it takes over. A folder with tensors
-    as the authors released them is tested on CIFAR-10's test images if they are called `CIFAR_ims` and `CIFAR_lab`, else on a
-    fifth of its own, which its name then says.
+    It is named after its source, as in "cifar10 (D_R)", whose statistics and augmentation it takes over. A folder with
+    tensors as the authors released them is tested on CIFAR-10's test images if they are called `CIFAR_ims` and
+    `CIFAR_lab`, else on a fifth of its own, which its name then says.
 
     Raises:
         BrittleError: no made set there, or a damaged one.

@@ -11,7 +11,7 @@ import torch
 
 from brittle.ground import BrittleError
 
-from .fetch import Progress, fetch
+from .fetch import DownloadProgress, fetch
 from .formats import parse_cifar, parse_idx, read_bytes, read_members
 from .sources import SOURCES, Source
 from .splits import DataSet, Pair, assemble
@@ -19,7 +19,7 @@ from .splits import DataSet, Pair, assemble
 LARGEST_MEMBER = 10_000 * 3073  # bytes of one file of CIFAR-10
 
 
-def read_named(name: str, data_dir: Path | None, *, download: bool, progress: Progress | None) -> DataSet:
+def read_named(name: str, data_dir: Path | None, *, download: bool, progress: DownloadProgress | None) -> DataSet:
     """The data set of `SOURCES` with this name; "NAME (not the original pixels)" if its files are not the publisher's.
 
     Raises:
@@ -83,7 +83,9 @@ def _parse(contents: Mapping[str, bytes], names: tuple[str, ...], where: Path) -
     return x[:, None], parse_idx(contents[labels], f"{where / labels}", ndim=1).to(torch.int64)
 
 
-def _download(name: str, source: Source, where: Path, places: list[Path], *, allowed: bool, progress: Progress | None) -> None:
+def _download(
+    name: str, source: Source, where: Path, places: list[Path], *, allowed: bool, progress: DownloadProgress | None
+) -> None:
     """Fetch every file into `where`, or say in one line which is missing, where it was looked for, how to get it."""
     here_or_there = {file: any(_file(place, file.removesuffix(".gz")) for place in places) for file in source.downloads}
     for file in sorted(source.downloads, key=here_or_there.__getitem__):  # what is nowhere comes first

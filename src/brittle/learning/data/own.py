@@ -47,10 +47,11 @@ def read_folder(name: str, path: Path) -> DataSet:
 
 
 def write_folder(path: Path, data: DataSet) -> None:
-    """Write a data set as PATH/train/CLASS/*.png and PATH/test/CLASS/*.png, which `read_folder` reads back to the same pixels.
+    """Write a data set as PATH/train/CLASS/*.png and PATH/test/CLASS/*.png, which `read_folder` reads back to the same
+    pixels.
 
-    What is learned from and what is chosen by (train and validation) stand together under train/. The folder gets its name
-    when it is whole; one that is there already is replaced.
+    What is learned from and what is chosen by (train and validation) stand together under train/. The folder gets its
+    name when it is whole; one that is there already is replaced.
 
     Raises:
         BrittleError: images that are neither grey nor RGB, or a place that cannot be written.
@@ -58,7 +59,9 @@ def write_folder(path: Path, data: DataSet) -> None:
     from PIL import Image  # here, because only folders need it
 
     if data.shape[0] not in (1, 3):
-        raise BrittleError(f"{path}: images of {data.shape[0]} channels are no pictures; only grey and RGB ones are written")
+        raise BrittleError(
+            f"{path}: images of {data.shape[0]} channels are no pictures; only grey and RGB ones are written"
+        )
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -68,7 +71,9 @@ def write_folder(path: Path, data: DataSet) -> None:
                 place.mkdir(parents=True)
                 chosen = torch.cat([split.images[split.labels == k] for split in splits]).numpy()
                 for row, image in enumerate(chosen):
-                    Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(place / f"{row:06}.png")
+                    Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(
+                        place / f"{row:06}.png"
+                    )
         shutil.rmtree(path, ignore_errors=True)
         part.replace(path)
     except OSError as error:
@@ -109,7 +114,9 @@ def _classes(root: Path) -> tuple[str, ...]:
 def _list(root: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
     """(picture, label) of every file in the class folders, in a fixed order."""
     if strange := sorted(set(_classes(root)) - set(classes)):
-        raise BrittleError(f"{root}: class {strange[0]!r} has no folder in {root.parent / 'train'}; add it, or remove it")
+        raise BrittleError(
+            f"{root}: class {strange[0]!r} has no folder in {root.parent / 'train'}; add it, or remove it"
+        )
     pictures = []
     for label, name in enumerate(classes):
         inside = sorted((root / name).iterdir()) if (root / name).is_dir() else []

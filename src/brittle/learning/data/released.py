@@ -19,32 +19,41 @@ IMAGES, LABELS = "_ims", "_lab"
 def read_released(name: str, path: Path) -> Pair:
     """Images uint8 [N, C, H, W] and labels int64 [N] of the one pair of files NAME_ims and NAME_lab in a folder.
 
-    Each file holds a tensor or a list of them, one behind the other: images float in [0, 1] (rounded to 8 bits) or uint8,
-    labels of whole numbers. No pickled code is ever run.
+    Each file holds a tensor or a list of them, one behind the other: images float in [0, 1] (rounded to 8 bits) or
+    uint8, labels of whole numbers. No pickled code is ever run.
 
     Args:
         name: what the data set is called in errors.
         path: the folder, for example robust_CIFAR of the release.
     Raises:
-        BrittleError: not one such pair there, a file of something else, values outside of [0, 1] or NaN, counts that differ.
+        BrittleError: not one such pair there, a file of something else, values outside of [0, 1] or NaN, counts that
+            differ.
     Source: github.com/MadryLab/constructed-datasets.
     """
     if not path.is_dir():
-        raise BrittleError(f"{name}: there is no folder {path}; give the one with the files CIFAR{IMAGES} and CIFAR{LABELS}")
+        raise BrittleError(
+            f"{name}: there is no folder {path}; give the one with the files CIFAR{IMAGES} and CIFAR{LABELS}"
+        )
     found = sorted(file for file in path.glob(f"?*{IMAGES}") if file.is_file())
     if len(found) != 1:
         what = f"{len(found)} files are" if found else "no file is"
-        raise BrittleError(f"{name}: {what} called NAME{IMAGES} in {path}; give a folder with one pair NAME{IMAGES}, NAME{LABELS}")
+        raise BrittleError(
+            f"{name}: {what} called NAME{IMAGES} in {path}; give a folder with one pair NAME{IMAGES}, NAME{LABELS}"
+        )
     beside = path / f"{found[0].name.removesuffix(IMAGES)}{LABELS}"
     if not beside.is_file():
         raise BrittleError(f"{name}: {found[0].name} has no {beside.name} beside it in {path}; get both")
     images, labels = _to_bytes(found[0], "images", _read(found[0])), _read(beside)
     if images.dtype != torch.uint8 or images.ndim != 4:
-        raise BrittleError(f"{found[0]}: images must be float or uint8 [N, C, H, W], not {images.dtype} {list(images.shape)}")
+        raise BrittleError(
+            f"{found[0]}: images must be float or uint8 [N, C, H, W], not {images.dtype} {list(images.shape)}"
+        )
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or labels.ndim != 1:
         raise BrittleError(f"{beside}: labels must be whole numbers [N], not {labels.dtype} {list(labels.shape)}")
     if len(images) != len(labels):
-        raise BrittleError(f"{path}: {len(images)} images but {len(labels)} labels; the two do not belong together, get both again")
+        raise BrittleError(
+            f"{path}: {len(images)} images but {len(labels)} labels; the two do not belong together, get both again"
+        )
     return images, labels.to(torch.int64)
 
 
@@ -59,7 +68,12 @@ def write_released(path: Path, images: Tensor, labels: Tensor, prefix: str = "CI
     Raises:
         BrittleError: unfit tensors, or a prefix that makes no file name.
     """
-    if images.dtype != torch.uint8 or images.ndim != 4 or labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+    if (
+        images.dtype != torch.uint8
+        or images.ndim != 4
+        or labels.dtype != torch.int64
+        or labels.shape != images.shape[:1]
+    ):
         given = f"{images.dtype} {list(images.shape)} and {labels.dtype} {list(labels.shape)}"
         raise BrittleError(f"{path}: images must be uint8 [N, C, H, W] and labels int64 [N], not {given}")
     if not prefix or Path(prefix).name != prefix:

@@ -1,4 +1,5 @@
-"""Goals: what training makes small. A goal is data; `losses(learner, x, y, at, memory)` gives the loss of each example [B]."""
+"""Goals: what training makes small. A goal is data; `losses(learner, x, y, at, memory)` gives the loss of each example
+[B]."""
 
 from typing import Any, NamedTuple
 
@@ -6,12 +7,12 @@ from brittle.attacks import Threat
 from brittle.ground import BrittleError
 
 from .adversarial import Adversarial, Ensemble, Standard
-from .common import Goal, Inner, Learner, Memory, Moment
+from .common import Goal, InnerAttack, Learner, Memory, Moment
 from .regularised import Atda, Trades
 from .several import Average, Eat, Maximum, Msd
 
 
-class Kind(NamedTuple):
+class GoalEntry(NamedTuple):
     """A goal by its name: what it is, its class, and which of its fields `--weight` sets."""
 
     what: str
@@ -20,20 +21,30 @@ class Kind(NamedTuple):
 
 
 GOALS = {
-    "standard": Kind("cross-entropy on clean images", Standard),
-    "adversarial": Kind("cross-entropy on attacked images; several norms alternate (Mix)", Adversarial),
-    "trades": Kind("TRADES: cross-entropy, and beta (the weight) times KL towards attacked images", Trades, "beta"),
-    "ensemble": Kind("attacked through static nets (--static) and the net itself; weight of clean images", Ensemble, "clean"),
-    "atda": Kind("ATDA: clean and attacked logits distributed alike; weight of CORAL + MMD + margin", Atda, "weight"),
-    "avg": Kind("AVG: mean over threats", Average),
-    "max": Kind("MAX: the worst threat per example", Maximum),
-    "msd": Kind("MSD: the steepest threat per step", Msd),
-    "eat": Kind("E-AT: one threat per batch, the weaker the likelier", Eat),
+    "standard": GoalEntry("cross-entropy on clean images", Standard),
+    "adversarial": GoalEntry("cross-entropy on attacked images; several norms alternate (Mix)", Adversarial),
+    "trades": GoalEntry(
+        "TRADES: cross-entropy, and beta (the weight) times KL towards attacked images", Trades, "beta"
+    ),
+    "ensemble": GoalEntry(
+        "attacked through static nets (--static) and the net itself; weight of clean images", Ensemble, "clean"
+    ),
+    "atda": GoalEntry(
+        "ATDA: clean and attacked logits distributed alike; weight of CORAL + MMD + margin", Atda, "weight"
+    ),
+    "avg": GoalEntry("AVG: mean over threats", Average),
+    "max": GoalEntry("MAX: the worst threat per example", Maximum),
+    "msd": GoalEntry("MSD: the steepest threat per step", Msd),
+    "eat": GoalEntry("E-AT: one threat per batch, the weaker the likelier", Eat),
 }
 
 
 def goal_named(
-    name: str, threats: tuple[Threat, ...], inner: Inner | None = None, ramp: float | None = None, weight: float | None = None
+    name: str,
+    threats: tuple[Threat, ...],
+    inner: InnerAttack | None = None,
+    ramp: float | None = None,
+    weight: float | None = None,
 ) -> Goal:
     """The goal called `name`, with its own defaults where nothing is given.
 
@@ -54,9 +65,9 @@ def goal_named(
     return goal
 
 
-def usual_of(name: str) -> Inner:
+def default_inner(name: str) -> InnerAttack:
     """The inner attack that the goal called `name` has by default."""
-    inner: Inner = getattr(GOALS[name].goal, "inner", Inner()) if name in GOALS else Inner()
+    inner: InnerAttack = getattr(GOALS[name].goal, "inner", InnerAttack()) if name in GOALS else InnerAttack()
     return inner
 
 
@@ -68,8 +79,8 @@ __all__ = [
     "Eat",
     "Ensemble",
     "Goal",
-    "Inner",
-    "Kind",
+    "GoalEntry",
+    "InnerAttack",
     "Learner",
     "Maximum",
     "Memory",
@@ -77,6 +88,6 @@ __all__ = [
     "Msd",
     "Standard",
     "Trades",
+    "default_inner",
     "goal_named",
-    "usual_of",
 ]

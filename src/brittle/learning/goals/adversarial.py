@@ -1,4 +1,5 @@
-"""The goals that learn from cross-entropy alone: on images as they are, on attacked ones, on ones attacked through other nets."""
+"""The goals that learn from cross-entropy alone: on images as they are, on attacked ones, on ones attacked through
+other nets."""
 
 import random
 from dataclasses import dataclass
@@ -6,7 +7,17 @@ from dataclasses import dataclass
 from brittle.attacks import Threat, cross_entropy
 from brittle.ground import BrittleError, Images, Labels, PerExample
 
-from .common import LEARN, LOOK, Inner, Learner, Memory, Moment, answers, attacked, some_threat
+from .common import (
+    FORWARD_PASS,
+    PARAMETER_GRADIENT,
+    InnerAttack,
+    Learner,
+    Memory,
+    Moment,
+    attack_batch,
+    eval_logits,
+    require_threats,
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,7 @@ class Standard:
 
     @property
     def cost(self) -> float:
-        return LEARN
+        return PARAMETER_GRADIENT
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         return cross_entropy(learner.forward(x), y), memory
@@ -37,18 +48,18 @@ class Adversarial:
     """
 
     threats: tuple[Threat, ...]
-    inner: Inner = Inner()
+    inner: InnerAttack = InnerAttack()
     ramp: float = 0.25
 
     def __post_init__(self) -> None:
-        some_threat(self.threats)
+        require_threats(self.threats)
 
     @property
     def cost(self) -> float:
-        return self.inner.cost + LEARN
+        return self.inner.cost + PARAMETER_GRADIENT
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
-        x_adv = attacked(self, learner.net, x, y, at)
+        x_adv = attack_batch(self, learner.net, x, y, at)
         return cross_entropy(learner.forward(x_adv), y), memory
 
 
@@ -62,28 +73,29 @@ class Ensemble:
         clean: weight of the examples as they are.
         predicted: attack away from the class that the source answers, not from the label, so that labels cannot leak.
     Cost: the inner attack's gradients, two gradients for the parameters.
-    Source: Tramer et al. 2018. Differs: any inner attack, several norms (Mix), the ramp. Static nets come with the learner.
+    Source: Tramer et al. 2018. Differs: any inner attack, several norms (Mix), the ramp. Static nets come with the
+    learner.
     """
 
     threats: tuple[Threat, ...]
-    inner: Inner = Inner("fgsm", start="clean")
+    inner: InnerAttack = InnerAttack("fgsm", start="clean")
     ramp: float = 0.25
     clean: float = 0.5
     predicted: bool = True
 
     def __post_init__(self) -> None:
-        some_threat(self.threats)
+        require_threats(self.threats)
         if not 0 <= self.clean <= 1:
             raise BrittleError(f"the weight of clean examples lies between 0 and 1, not {self.clean}")
 
     @property
     def cost(self) -> float:
-        return self.inner.cost + 2 * LEARN + LOOK
+        return self.inner.cost + 2 * PARAMETER_GRADIENT + FORWARD_PASS
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         source = random.Random(at.seed).choice((learner.net, *learner.static))
-        away = answers(source, x).argmax(1) if self.predicted else y
-        x_adv = attacked(self, source, x, away, at)
+        away = eval_logits(source, x).argmax(1) if self.predicted else y
+        x_adv = attack_batch(self, source, x, away, at)
         moved = cross_entropy(learner.forward(x_adv), y)
         if self.clean == 0:
             return moved, memory

@@ -24,14 +24,17 @@ from brittle.attacks import (
 )
 from brittle.ground import BrittleError, Images, Labels, Logits, PerExample, eval_mode
 
-LEARN, LOOK = 1.6, 0.4  # cost of a gradient for the parameters and of a forward pass, in gradients at the input
+PARAMETER_GRADIENT, FORWARD_PASS = (
+    1.6,
+    0.4,
+)  # cost of a gradient for the parameters and of a forward pass, in gradients at the input
 INNER = ("pgd", "fgsm", "mim", "second_order")
 Memory = Mapping[str, Tensor]  # what a goal carries from step to step, empty before the first; part of the saved state
 
 
 class Learner(NamedTuple):
-    """The net that is attacked; its forward pass whose gradients are learned from (spread over devices, in mixed precision);
-    nets trained before, which only lend adversarial images."""
+    """The net that is attacked; its forward pass whose gradients are learned from (spread over devices, in mixed
+    precision); nets trained before, which only lend adversarial images."""
 
     net: nn.Module
     forward: Callable[[Images], Logits]
@@ -57,11 +60,13 @@ class Goal(Protocol):
     def threats(self) -> tuple[Threat, ...]: ...
     @property
     def cost(self) -> float: ...
-    def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]: ...
+    def losses(
+        self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory
+    ) -> tuple[PerExample, Memory]: ...
 
 
 @dataclass(frozen=True)
-class Inner:
+class InnerAttack:
     """The attack inside a training step.
 
     Attributes:
@@ -106,37 +111,40 @@ class Attacking(Protocol):
     @property
     def threats(self) -> tuple[Threat, ...]: ...
     @property
-    def inner(self) -> Inner: ...
+    def inner(self) -> InnerAttack: ...
     @property
     def ramp(self) -> float: ...
 
 
-def attacked(goal: Attacking, net: nn.Module, x: Images, y: Labels, at: Moment, loss: Loss = cross_entropy) -> Images:
-    """Adversarial images [B, *S] in the threat whose turn it is: batches alternate (Mix). `net` is in eval mode meanwhile."""
-    return attacked_in(goal, goal.threats[at.step % len(goal.threats)], net, x, y, at, loss)
+def attack_batch(
+    goal: Attacking, net: nn.Module, x: Images, y: Labels, at: Moment, loss: Loss = cross_entropy
+) -> Images:
+    """Adversarial images [B, *S] in the threat whose turn it is: batches alternate (Mix). `net` is in eval mode
+    meanwhile."""
+    return attack_batch_in(goal, goal.threats[at.step % len(goal.threats)], net, x, y, at, loss)
 
 
-def attacked_in(
+def attack_batch_in(
     goal: Attacking, threat: Threat, net: nn.Module, x: Images, y: Labels, at: Moment, loss: Loss = cross_entropy
 ) -> Images:
     """Adversarial images [B, *S] in this threat: the last points of the inner attack."""
-    path = goal.inner.build(net, risen(threat, goal.ramp, at), loss).path
+    path = goal.inner.build(net, ramp_threat(threat, goal.ramp, at), loss).path
     assert path is not None, "inner attacks walk"
     return last_of(path(x, y, at.seed))
 
 
-def risen(threat: Threat, ramp: float, at: Moment) -> Threat:
+def ramp_threat(threat: Threat, ramp: float, at: Moment) -> Threat:
     """The threat, smaller during the first `ramp` of training: eps rises linearly from 0."""
     return threat.scaled(at.done / ramp) if at.done < ramp else threat
 
 
-def some_threat(threats: tuple[Threat, ...]) -> None:
+def require_threats(threats: tuple[Threat, ...]) -> None:
     """Raise `BrittleError` if there is nothing to withstand."""
     if not threats:
         raise BrittleError("a goal that withstands attack needs at least one threat, such as --threat Linf:0.3")
 
 
-def answers(net: nn.Module, x: Images) -> Logits:
+def eval_logits(net: nn.Module, x: Images) -> Logits:
     """The net's logits in eval mode, without gradient."""
     with torch.no_grad(), eval_mode(net):
         return logits_of(net(x)).float()

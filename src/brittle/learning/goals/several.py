@@ -4,10 +4,21 @@ from dataclasses import dataclass
 
 import torch
 
-from brittle.attacks import Threat, against, cross_entropy, last_of, msd, pick
+from brittle.attacks import Threat, against, cross_entropy, last_of, msd, select
 from brittle.ground import BrittleError, Images, Labels, PerExample
 
-from .common import LEARN, LOOK, Inner, Learner, Memory, Moment, answers, attacked_in, risen, some_threat
+from .common import (
+    FORWARD_PASS,
+    PARAMETER_GRADIENT,
+    InnerAttack,
+    Learner,
+    Memory,
+    Moment,
+    attack_batch_in,
+    eval_logits,
+    ramp_threat,
+    require_threats,
+)
 
 
 @dataclass(frozen=True)
@@ -19,18 +30,18 @@ class Average:
     """
 
     threats: tuple[Threat, ...]
-    inner: Inner = Inner()
+    inner: InnerAttack = InnerAttack()
     ramp: float = 0.25
 
     def __post_init__(self) -> None:
-        some_threat(self.threats)
+        require_threats(self.threats)
 
     @property
     def cost(self) -> float:
-        return len(self.threats) * (self.inner.cost + LEARN)
+        return len(self.threats) * (self.inner.cost + PARAMETER_GRADIENT)
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
-        moved = [attacked_in(self, threat, learner.net, x, y, at) for threat in self.threats]
+        moved = [attack_batch_in(self, threat, learner.net, x, y, at) for threat in self.threats]
         losses = cross_entropy(learner.forward(torch.cat(moved)), y.repeat(len(moved)))
         return losses.view(len(moved), -1).mean(0), memory
 
@@ -44,22 +55,22 @@ class Maximum:
     """
 
     threats: tuple[Threat, ...]
-    inner: Inner = Inner()
+    inner: InnerAttack = InnerAttack()
     ramp: float = 0.25
 
     def __post_init__(self) -> None:
-        some_threat(self.threats)
+        require_threats(self.threats)
 
     @property
     def cost(self) -> float:
-        return len(self.threats) * (self.inner.cost + LOOK) + LEARN
+        return len(self.threats) * (self.inner.cost + FORWARD_PASS) + PARAMETER_GRADIENT
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         worst, largest = x, torch.full((len(x),), -torch.inf, device=x.device)
         for threat in self.threats:
-            moved = attacked_in(self, threat, learner.net, x, y, at)
-            loss = cross_entropy(answers(learner.net, moved), y)
-            worst, largest = pick(loss > largest, moved, worst), torch.maximum(loss, largest)
+            moved = attack_batch_in(self, threat, learner.net, x, y, at)
+            loss = cross_entropy(eval_logits(learner.net, moved), y)
+            worst, largest = select(loss > largest, moved, worst), torch.maximum(loss, largest)
         return cross_entropy(learner.forward(worst), y), memory
 
 
@@ -67,25 +78,26 @@ class Maximum:
 class Msd:
     """MSD: cross-entropy on the end of a walk that at each step takes the threat whose step raises the loss most.
 
-    Cost: per inner step one gradient, and with several threats a forward pass for each; one gradient for the parameters.
+    Cost: per inner step one gradient, and with several threats a forward pass for each; one gradient for the
+    parameters.
     Source: Maini et al. 2020, algorithm 1. Differs: the ramp.
     """
 
     threats: tuple[Threat, ...]
-    inner: Inner = Inner()
+    inner: InnerAttack = InnerAttack()
     ramp: float = 0.25
 
     def __post_init__(self) -> None:
-        some_threat(self.threats)
+        require_threats(self.threats)
         if self.inner.attack != "pgd":
             raise BrittleError(f"MSD walks by projected gradients; its inner attack is pgd, not {self.inner.attack}")
 
     @property
     def cost(self) -> float:
-        return self.inner.cost * (1 + LOOK * len(self.threats)) + LEARN
+        return self.inner.cost * (1 + FORWARD_PASS * len(self.threats)) + PARAMETER_GRADIENT
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
-        threats = tuple(risen(threat, self.ramp, at) for threat in self.threats)
+        threats = tuple(ramp_threat(threat, self.ramp, at) for threat in self.threats)
         objective = against(learner.net, precision="fast")
         attack = msd(objective, threats, steps=self.inner.steps, share=self.inner.step, start=self.inner.start)
         assert attack.path is not None
@@ -104,22 +116,22 @@ class Eat:
     """
 
     threats: tuple[Threat, ...]
-    inner: Inner = Inner()
+    inner: InnerAttack = InnerAttack()
     ramp: float = 0.25
     decay: float = 0.95
 
     def __post_init__(self) -> None:
-        some_threat(self.threats)
+        require_threats(self.threats)
 
     @property
     def cost(self) -> float:
-        return self.inner.cost + LEARN
+        return self.inner.cost + PARAMETER_GRADIENT
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         robust = memory["robust"] if memory else x.new_zeros(len(self.threats))
         generator = torch.Generator().manual_seed(at.seed)
         drawn = int(torch.multinomial((1 - robust).cpu().clamp(min=1e-3), 1, generator=generator))
-        logits = learner.forward(attacked_in(self, self.threats[drawn], learner.net, x, y, at))
+        logits = learner.forward(attack_batch_in(self, self.threats[drawn], learner.net, x, y, at))
         right = (logits.detach().argmax(1) == y).float().mean()
         held = robust.clone()
         held[drawn] = self.decay * robust[drawn] + (1 - self.decay) * right.to(robust)

@@ -1,4 +1,5 @@
-"""Networks by name. Each is built for an image shape and a number of classes, behind a `Normalize` module of its own."""
+"""Networks by name. Each is built for an image shape and a number of classes, behind a `Normalize` module of its
+own."""
 
 from collections.abc import Sequence
 
@@ -7,23 +8,31 @@ from torch import nn
 from brittle.ground import BrittleError
 
 from . import branching, plain, residual
-from .common import Kind, Normalize, Shape, too_small
+from .common import NetEntry, Normalize, Shape, too_small
 
-__all__ = ["NETS", "STATISTICS", "Kind", "Normalize", "build_net", "statistics_of"]
+__all__ = ["NETS", "STATISTICS", "NetEntry", "Normalize", "build_net", "statistics_of"]
 
 NETS = {
-    "linear": Kind("one linear layer", plain.linear, "1.0"),
-    "mlp": Kind("two hidden layers of 256", plain.mlp, "1.4"),
-    "small": Kind("four 3x3 convolutions, batch norm: quick on a CPU, 8x8 to 32x32", plain.small, "1.2"),
-    "quick": Kind("a strided and three 3x3 convolutions, batch norm: about half of small's cost", plain.quick, "1.0", smallest=4),
-    "madry": Kind("Madry et al. 2018, MNIST: conv 32-64 5x5, dense 1024", plain.madry, "1.2"),
-    "trades": Kind("SmallCNN of TRADES (Zhang et al. 2019), MNIST: 4 conv, 3 dense, dropout", plain.trades, "1.1.4"),
-    "resnet9": Kind("ResNet-9 (Page 2018), CIFAR: the quickest good one", residual.resnet9, "1.0", smallest=8),
-    "resnet18": Kind("ResNet-18, CIFAR form (3x3 stem, no max-pool)", residual.resnet18, "1.11"),
-    "resnet50": Kind("ResNet-50, CIFAR form (bottlenecks 3-4-6-3)", residual.resnet50, "1.0"),
-    "vgg16": Kind("VGG-16, CIFAR form (batch norm, one linear layer)", plain.vgg16, "1.0"),
-    "densenet121": Kind("DenseNet-121, CIFAR form (growth 32, blocks 6-12-24-16)", branching.densenet121, "1.0", smallest=8),
-    "inceptionv3": Kind("Inception-v3, CIFAR form (stem without strides)", branching.inceptionv3, "1.0", smallest=9),
+    "linear": NetEntry("one linear layer", plain.linear, "1.0"),
+    "mlp": NetEntry("two hidden layers of 256", plain.mlp, "1.4"),
+    "small": NetEntry("four 3x3 convolutions, batch norm: quick on a CPU, 8x8 to 32x32", plain.small, "1.2"),
+    "quick": NetEntry(
+        "a strided and three 3x3 convolutions, batch norm: about half of small's cost", plain.quick, "1.0", smallest=4
+    ),
+    "madry": NetEntry("Madry et al. 2018, MNIST: conv 32-64 5x5, dense 1024", plain.madry, "1.2"),
+    "trades": NetEntry(
+        "SmallCNN of TRADES (Zhang et al. 2019), MNIST: 4 conv, 3 dense, dropout", plain.trades, "1.1.4"
+    ),
+    "resnet9": NetEntry("ResNet-9 (Page 2018), CIFAR: the quickest good one", residual.resnet9, "1.0", smallest=8),
+    "resnet18": NetEntry("ResNet-18, CIFAR form (3x3 stem, no max-pool)", residual.resnet18, "1.11"),
+    "resnet50": NetEntry("ResNet-50, CIFAR form (bottlenecks 3-4-6-3)", residual.resnet50, "1.0"),
+    "vgg16": NetEntry("VGG-16, CIFAR form (batch norm, one linear layer)", plain.vgg16, "1.0"),
+    "densenet121": NetEntry(
+        "DenseNet-121, CIFAR form (growth 32, blocks 6-12-24-16)", branching.densenet121, "1.0", smallest=8
+    ),
+    "inceptionv3": NetEntry(
+        "Inception-v3, CIFAR form (stem without strides)", branching.inceptionv3, "1.0", smallest=9
+    ),
 }
 
 STATISTICS = {

@@ -30,7 +30,9 @@ def densenet121(shape: Shape, classes: int) -> nn.Module:
             layers += [*_before(width, width // 2, 1), nn.AvgPool2d(2)]
             width //= 2
         for _ in range(depth):
-            layers.append(Join(nn.Identity(), nn.Sequential(*_before(width, 4 * GROWTH, 1), *_before(4 * GROWTH, GROWTH, 3))))
+            layers.append(
+                Join(nn.Identity(), nn.Sequential(*_before(width, 4 * GROWTH, 1), *_before(4 * GROWTH, GROWTH, 3)))
+            )
             width += GROWTH
     layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return with_head(nn.Sequential(*layers), width, classes)
@@ -42,8 +44,8 @@ def _before(inside: int, outside: int, size: int) -> list[nn.Module]:
 
 
 def inceptionv3(shape: Shape, classes: int) -> nn.Module:
-    """Source: Szegedy et al. 2016; the stem without strides and pools (32 x 32 pixels go on as 30 x 30), no auxiliary head,
-    no dropout before the last layer.
+    """Source: Szegedy et al. 2016; the stem without strides and pools (32 x 32 pixels go on as 30 x 30), no auxiliary
+    head, no dropout before the last layer.
     """
     body = nn.Sequential(
         _chain(shape[0], (32, (3, 3)), (32, (3, 3)), (64, (3, 3)), (80, (1, 1))),

@@ -24,14 +24,14 @@ class Normalize(nn.Module):
 
 
 @dataclass(frozen=True)
-class Kind:
+class NetEntry:
     """A net by its name: what it is, how it is built, and where its representation is.
 
     Args:
         what: a few words on it.
         build: its builder `(shape, classes) -> module`.
-        representation: the dotted name, inside the net that `build_net` returns, of the module whose output [B, D] is the
-            input of the last linear layer (`net.get_submodule(name)`); for `linear` that is the flattened image.
+        representation: the dotted name, inside the net that `build_net` returns, of the module whose output [B, D] is
+            the input of the last linear layer (`net.get_submodule(name)`); for `linear` that is the flattened image.
         smallest: height and width, in pixels, that an image must have at least.
     """
 

@@ -29,7 +29,9 @@ def small(shape: Shape, classes: int) -> nn.Module:
     def block(inside: int, outside: int) -> list[nn.Module]:
         return [*conv_norm(inside, outside), nn.MaxPool2d(2), nn.ReLU()]
 
-    body = nn.Sequential(*conv_norm(shape[0], 32), nn.ReLU(), *block(32, 64), *block(64, 128), *conv_norm(128, 128), nn.ReLU())
+    body = nn.Sequential(
+        *conv_norm(shape[0], 32), nn.ReLU(), *block(32, 64), *block(64, 128), *conv_norm(128, 128), nn.ReLU()
+    )
     return nn.Sequential(body, nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(512, classes))
 
 
@@ -40,12 +42,15 @@ def quick(shape: Shape, classes: int) -> nn.Module:
         return [*conv_norm(inside, outside), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU()]
 
     first = [nn.Conv2d(shape[0], 32, 4, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()]
-    body = nn.Sequential(*first, *block(32, 64), *block(64, 128), *conv_norm(128, 128), nn.ReLU(), nn.AdaptiveMaxPool2d(2))
+    body = nn.Sequential(
+        *first, *block(32, 64), *block(64, 128), *conv_norm(128, 128), nn.ReLU(), nn.AdaptiveMaxPool2d(2)
+    )
     return with_head(nn.Sequential(*body, nn.Flatten()), 512, classes)
 
 
 def madry(shape: Shape, classes: int) -> nn.Module:
-    """Two 5x5 convolutions of 32 and 64 channels, max-pooled, and 1024 units. Source: Madry et al. 2018, their code for MNIST."""
+    """Two 5x5 convolutions of 32 and 64 channels, max-pooled, and 1024 units. Source: Madry et al. 2018, their code for
+    MNIST."""
     body = nn.Sequential(
         nn.Conv2d(shape[0], 32, 5, padding=2),
         nn.MaxPool2d(2),  # before the ReLU: the same function, at a quarter of its cost
@@ -85,7 +90,8 @@ def trades(shape: Shape, classes: int) -> nn.Module:
 
 
 def vgg16(shape: Shape, classes: int) -> nn.Module:
-    """Configuration D of Simonyan & Zisserman 2015, with batch norm and, as usual for CIFAR, one linear layer for three."""
+    """Configuration D of Simonyan & Zisserman 2015, with batch norm and, as usual for CIFAR, one linear layer for
+    three."""
     layers: list[nn.Module] = []
     inside = shape[0]
     for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):

@@ -19,7 +19,9 @@ class Residual(nn.Module):
         )
         same = stride == 1 and inside == outside
         self.shortcut = (
-            nn.Identity() if same else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,7 +73,10 @@ def resnet50(shape: Shape, classes: int) -> nn.Module:
 def _bottleneck(inside: int, width: int, stride: int) -> list[nn.Module]:
     body = [
         *(*conv_norm(inside, width, size=1), nn.ReLU()),
-        *(*conv_norm(width, width, stride), nn.ReLU()),  # the stride is here, as in everyone's code, not at the first 1x1
+        *(
+            *conv_norm(width, width, stride),
+            nn.ReLU(),
+        ),  # the stride is here, as in everyone's code, not at the first 1x1
         *conv_norm(width, 4 * width, size=1),
     ]
     fits = stride == 1 and inside == 4 * width
@@ -79,7 +84,8 @@ def _bottleneck(inside: int, width: int, stride: int) -> list[nn.Module]:
 
 
 def resnet9(shape: Shape, classes: int) -> nn.Module:
-    """Source: Page 2018, "How to train your ResNet"; without its constant factor on the logits, and with a bias there."""
+    """Source: Page 2018, "How to train your ResNet"; without its constant factor on the logits, and with a bias
+    there."""
     body = nn.Sequential(
         *(*_block(shape[0], 64), *_block(64, 128, pool=True)),
         Sum(nn.Sequential(*_block(128, 128), *_block(128, 128))),

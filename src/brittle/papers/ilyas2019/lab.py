@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from brittle.attacks import Named, Threat
-from brittle.learning import Adversarial, Goal, Inner, Recipe, Standard
-from brittle.science import Making, Matched, Mislabelled, Targeted, Unchanged
-from brittle.studies import Answer, Attack, Leak, Make, Score, Source, Train, Transfer
+from brittle.attacks import AttackSpec, Threat
+from brittle.learning import Adversarial, Goal, InnerAttack, Recipe, Standard
+from brittle.science import Construction, Matched, Mislabelled, Targeted, Unchanged
+from brittle.studies import Answer, Attack, DataSource, Leak, Make, Score, Train, Transfer
 
 from ..paper import at_hand
 from .scales import Scale
@@ -24,12 +24,12 @@ class Lab:
     seed: int
 
     @cached_property
-    def data(self) -> Source:
+    def data(self) -> DataSource:
         """The data set."""
-        return Source.of(self.scale.data, self.folder)
+        return DataSource.of(self.scale.data, self.folder)
 
     @cached_property
-    def new_tests(self) -> Source | None:
+    def new_tests(self) -> DataSource | None:
         """CIFAR-10.1, if the data are CIFAR-10 and it is at hand."""
         return at_hand("cifar10.1", self.folder) if self.data.name.startswith("cifar10") else None
 
@@ -43,7 +43,9 @@ class Lab:
         """The larger size of appendix D.1."""
         return Threat("L2", self.scale.larger)
 
-    def train(self, data: Source | Make, recipe: Recipe, net: str | None = None, goal: Goal | None = None, seed: int = 0) -> Train:
+    def train(
+        self, data: DataSource | Make, recipe: Recipe, net: str | None = None, goal: Goal | None = None, seed: int = 0
+    ) -> Train:
         return Train(data, net or self.scale.net, goal or Standard(), recipe, self.seed + seed)
 
     @cached_property
@@ -54,15 +56,23 @@ class Lab:
     @cached_property
     def robust(self) -> Train:
         """The adversarially trained net. Appendix C.3: L2 PGD from the image itself, 7 steps of eps / 5."""
-        inner = Inner(steps=self.scale.inner, step=1.4 / self.scale.inner, start="clean")
+        inner = InnerAttack(steps=self.scale.inner, step=1.4 / self.scale.inner, start="clean")
         return self.train(self.data, self.scale.robust, goal=Adversarial((Threat("L2", self.scale.trained),), inner))
 
     def other(self, net: str, seed: int = 0) -> Train:
         """A net that learned the data as they are, only to be asked what transfers to it."""
         return self.train(self.data, self.scale.other, net, seed=seed)
 
-    def make(self, label: str, model: Train, making: Making, n: int, part: str = "train", others: tuple[Train, ...] = ()) -> Make:
-        return Make(label, model, self.data, making, self.tested, n, self.seed, part, others)
+    def make(
+        self,
+        label: str,
+        model: Train,
+        construction: Construction,
+        n: int,
+        part: str = "train",
+        others: tuple[Train, ...] = (),
+    ) -> Make:
+        return Make(label, model, self.data, construction, self.tested, n, self.seed, part, others)
 
     def matched(self, label: str, start: str = "image", part: str = "train", n: int | None = None) -> Make:
         """D_R of the robust net or D_NR of the standard one."""
@@ -85,14 +95,16 @@ class Lab:
     def shifted_tests(self) -> Make:
         """Test images moved towards the class after theirs, as D_det: what targeted transfer is asked of."""
         _, steps, step = self.scale.targeted
-        making = Targeted(D_DET, Threat("L2", self.scale.eps), steps, step)
-        return self.make("D_det", self.standard, making, self.scale.n, "test")
+        construction = Targeted(D_DET, Threat("L2", self.scale.eps), steps, step)
+        return self.make("D_det", self.standard, construction, self.scale.n, "test")
 
     def bugs(self, transfers: bool) -> Make:
         """Perturbations towards the class after, as PGD makes them or kept from transferring."""
         eps, n, steps, step, count = self.scale.bugs
         others = () if transfers else tuple(self.other(self.scale.net, 10 + k) for k in range(count))
-        return self.make("D_det", self.standard, Targeted(D_DET, Threat("L2", eps), steps, step, 1, transfers), n, others=others)
+        return self.make(
+            "D_det", self.standard, Targeted(D_DET, Threat("L2", eps), steps, step, 1, transfers), n, others=others
+        )
 
     def mislabelled(self) -> Make:
         """The mistakes of a net that learned for a short while."""
@@ -100,32 +112,42 @@ class Lab:
         return self.make("D_mis", self.train(self.data, recipe, seed=20), Mislabelled(), 0)
 
     def learned(self, data: Make, net: str | None = None) -> Train:
-        """A net that learned a made set; mistakes, which are real images and many, as the data themselves are learned."""
-        mistakes = isinstance(data.making, Mislabelled)
+        """A net that learned a made set; mistakes, which are real images and many, as the data themselves are
+        learned."""
+        mistakes = isinstance(data.construction, Mislabelled)
         return self.train(data, self.scale.natural if mistakes else self.scale.learned, net)
 
     def judged(
-        self, model: Train, threat: Threat | None = None, attack: Named | None = None, data: Source | Make | None = None
+        self,
+        model: Train,
+        threat: Threat | None = None,
+        attack: AttackSpec | None = None,
+        data: DataSource | Make | None = None,
     ) -> Attack:
         """Clean and robust accuracy under PGD."""
-        n, wanted = self.scale.n, attack or Named("pgd", self.scale.steps)
+        n, wanted = self.scale.n, attack or AttackSpec("pgd", self.scale.steps)
         return Attack(model, data or self.data, threat or self.tested, wanted, n, self.seed)
 
-    def answered(self, model: Train, data: Source | Make | None = None) -> Answer:
+    def answered(self, model: Train, data: DataSource | Make | None = None) -> Answer:
         """What a model answers on all test images."""
         return Answer(model, data or self.data)
 
     def transfer(self, net: str) -> Transfer:
         """What untargeted adversarial images of the standard net, in the threat of D_det, do to another net."""
         attack = Attack(
-            self.standard, self.data, Threat("L2", self.scale.eps), Named("pgd", self.scale.steps), self.scale.n, self.seed
+            self.standard,
+            self.data,
+            Threat("L2", self.scale.eps),
+            AttackSpec("pgd", self.scale.steps),
+            self.scale.n,
+            self.seed,
         )
         return Transfer(attack, self.other(net, 30))
 
     @cached_property
     def linear(self) -> Train:
         """A linear net trained to be robust: Goh's source of robust features."""
-        goal = Adversarial((self.tested,), Inner(steps=self.scale.inner, start="clean"))
+        goal = Adversarial((self.tested,), InnerAttack(steps=self.scale.inner, start="clean"))
         return self.train(self.data, self.scale.linear, "linear", goal)
 
     def leak(self, wanted: str) -> Leak:

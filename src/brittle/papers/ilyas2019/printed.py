@@ -2,9 +2,8 @@
 
 BIBTEX = """@inproceedings{ilyas2019adversarial,
   title  = {Adversarial Examples Are Not Bugs, They Are Features},
-  author = {Ilyas, Andrew and Santurkar, Shibani and Tsipras, Dimitris and Engstrom, Logan and Tran, Brandon and Madry, Aleksander},
-  booktitle = {Advances in Neural Information Processing Systems},
-  year   = {2019}
+  author = {Ilyas, Andrew and Santurkar, Shibani and Tsipras, Dimitris and Engstrom, Logan and Tran, Brandon and Madry,
+  Aleksander}, booktitle = {Advances in Neural Information Processing Systems}, year   = {2019}
 }"""
 
 
@@ -19,7 +18,7 @@ NOT_PRINTED = "not printed, or not known"
 
 TABLE_1 = {"D": 95.3, "D_rand": 63.3, "D_det": 43.7}  # test accuracy of standard training
 TABLE_1_RESTRICTED = {"D": 96.6, "D_rand": 87.9, "D_det": 64.4}  # on Restricted ImageNet
-FIGURE_2 = {  # trained how on what: standard accuracy, accuracy in L2 0.25; the figure prints bars, these are of table 7
+FIGURE_2 = {  # trained how on what: standard accuracy, accuracy in L2 0.25; the figure prints bars, these are Table 7's
     "standard on D": (95.25, 4.49),
     "adversarial on D": (90.83, 82.48),
     "standard on D_R": (85.40, 48.20),

@@ -11,8 +11,8 @@ class Scale:
 
     Attributes:
         data, net: data set and architecture; nets: those that transfer is asked of.
-        natural, robust, learned, other, linear: recipes of training on the data, adversarially, on made sets, of nets that only
-            serve, and of the robust linear net.
+        natural, robust, learned, other, linear: recipes of training on the data, adversarially, on made sets, of nets
+            that only serve, and of the robust linear net.
         trained, tested, larger: L2 threats of adversarial training, of the tables, and the larger one of appendix D.1.
         inner: steps of adversarial training.
         matched: images, steps and step of D_R and D_NR; noised: images of their versions from noise.
@@ -22,7 +22,8 @@ class Scale:
         n, steps: images and PGD steps of all evaluations; long: steps of the strongest PGD.
         scored: test images, attacked units, steps of the feature plane.
         slack: points of disagreement that shorter trainings excuse; none: no verdict on printed figures.
-        carries: whether a verdict on a sentence means anything; compared: whether the data are the paper's (or stand for them).
+        carries: whether a verdict on a sentence means anything; compared: whether the data are the paper's (or stand
+            for them).
         beside: a scale of another data set, of which Figure 2 and Table 1 are measured too.
     """
 
@@ -57,7 +58,8 @@ class Scale:
     def on(self, data: str) -> "Scale":
         """The same on another data set; on Restricted ImageNet with the paper's sizes for it (appendix C).
 
-        Those are L2 3, and for D_R twice as many steps, ten times as long, as on CIFAR-10; in which size it tests is not known.
+        Those are L2 3, and for D_R twice as many steps, ten times as long, as on CIFAR-10; in which size it tests is
+        not known.
         """
         if not data.startswith("restricted:"):
             return replace(self, data=data, beside=None, compared=data == self.data)
@@ -73,7 +75,8 @@ def _sgd(epochs: float, lr: float = 0.1) -> Recipe:
 
 SMOKE = Scale(
     "smoke", "digits", "mlp", ("mlp", "small", "linear"),
-    Recipe(6, 64), Recipe(4, 64), Recipe(6, 64), Recipe(3, 64), Recipe(6, 64), trained="0.6", tested="0.3", larger="0.6", inner=3,
+    Recipe(6, 64), Recipe(4, 64), Recipe(6, 64), Recipe(3, 64), Recipe(6, 64),
+    trained="0.6", tested="0.3", larger="0.6", inner=3,
     matched=(200, 15, 0.1), noised=100, eps="1", targeted=(300, 8, 0.25), bugs=("1", 100, 8, 0.25, 1), weak=0.5,
     n=60, steps=5, long=20, scored=(120, 6, 5), slack=None, carries=False,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from brittle.attacks import Named
+from brittle.attacks import AttackSpec
 from brittle.studies import Make, Node, Train
 
 from ..paper import Figure
@@ -11,7 +11,12 @@ from . import printed
 from .lab import D_DET, D_RAND, Lab
 
 CONTROL = "standard on as much of D"
-QUOTED_CELLS = {"standard on D": 1, "adversarial on D": 1, "D_R from noise": 2, "D_NR from images": 2}  # of D.1: the first ones
+QUOTED_CELLS = {
+    "standard on D": 1,
+    "adversarial on D": 1,
+    "D_R from noise": 2,
+    "D_NR from images": 2,
+}  # of D.1: the first ones
 
 
 def figures(lab: Lab) -> list[Figure]:
@@ -20,10 +25,17 @@ def figures(lab: Lab) -> list[Figure]:
     rows += [*new_tests(lab), *transfers(lab), *leakage(lab), *bugs(lab), *mislabelled(lab)]
     if not lab.scale.compared:
         kept = ("Table 1",) if _restricted(lab) else ()
-        rows = [row if row.table in kept else replace(row, printed=None, certainty=printed.NOT_PRINTED, slack=None) for row in rows]
+        rows = [
+            row if row.table in kept else replace(row, printed=None, certainty=printed.NOT_PRINTED, slack=None)
+            for row in rows
+        ]
     if lab.scale.beside:
         beside = Lab(lab.scale.beside, lab.folder, lab.seed)
-        rows += [*figure_2(beside, "Figure 2 on MNIST"), *table_1(beside, "Table 1 on MNIST"), *sets(beside, "Made sets on MNIST")]
+        rows += [
+            *figure_2(beside, "Figure 2 on MNIST"),
+            *table_1(beside, "Table 1 on MNIST"),
+            *sets(beside, "Made sets on MNIST"),
+        ]
     return rows
 
 
@@ -56,7 +68,8 @@ def figure_2(lab: Lab, table: str = "Figure 2") -> Iterator[Figure]:
 
 
 def table_1(lab: Lab, table: str = "Table 1") -> Iterator[Figure]:
-    """Test accuracy of the three trainings; under another `table` nothing is printed, and the share of y + 1 stands beside it."""
+    """Test accuracy of the three trainings; under another `table` nothing is printed, and the share of y + 1 stands
+    beside it."""
     ours, values = table == "Table 1", printed.TABLE_1_RESTRICTED if _restricted(lab) else printed.TABLE_1
     for name, model in three(lab).items():
         value, certainty = (values[name], printed.QUOTED) if ours else (None, printed.NOT_PRINTED)
@@ -99,14 +112,14 @@ def noise(lab: Lab) -> Iterator[Figure]:
             yield Figure("D.1", name, column, values[k], said, (lab.judged(model, threat),), read, lab.scale.slack)
 
 
-def strongest(lab: Lab) -> dict[str, Named]:
+def strongest(lab: Lab) -> dict[str, AttackSpec]:
     """The attacks of appendix D.2."""
     steps, long = lab.scale.steps, lab.scale.long
     return {
-        f"PGD-{steps}": Named("pgd", steps),
-        f"PGD-{long}": Named("pgd", long),
-        f"PGD-{long} on the margin (CW)": Named("pgd", long, loss="margin"),
-        f"APGD-{long}": Named("apgd", long),
+        f"PGD-{steps}": AttackSpec("pgd", steps),
+        f"PGD-{long}": AttackSpec("pgd", long),
+        f"PGD-{long} on the margin (CW)": AttackSpec("pgd", long, loss="margin"),
+        f"APGD-{long}": AttackSpec("apgd", long),
     }
 
 
@@ -117,7 +130,9 @@ def attacked(lab: Lab) -> Iterator[Figure]:
         of_paper = attack.steps == lab.scale.long and attack.name == "pgd"  # long PGD on either loss
         value, certainty = (48.27, said) if of_paper else (None, printed.NOT_PRINTED)
         nodes = (lab.judged(model, attack=attack),)
-        yield Figure("D.2", name, f"standard on D_R in {lab.tested}", value, certainty, nodes, "robust", lab.scale.slack)
+        yield Figure(
+            "D.2", name, f"standard on D_R in {lab.tested}", value, certainty, nodes, "robust", lab.scale.slack
+        )
 
 
 def robustified(lab: Lab) -> Iterator[Figure]:
@@ -146,7 +161,9 @@ def new_tests(lab: Lab) -> Iterator[Figure]:
     for name, model in three(lab).items() if lab.new_tests else ():
         node = lab.answered(model, lab.new_tests)
         said = printed.NOT_PRINTED if name == "D" else "appendix D.7; 85 % certain, not verified against the print"
-        yield Figure("D.7", name, "accuracy on CIFAR-10.1", printed.NEW_TESTS.get(name), said, (node,), "clean", lab.scale.slack)
+        yield Figure(
+            "D.7", name, "accuracy on CIFAR-10.1", printed.NEW_TESTS.get(name), said, (node,), "clean", lab.scale.slack
+        )
 
 
 def transfers(lab: Lab) -> Iterator[Figure]:
@@ -163,7 +180,8 @@ def transfers(lab: Lab) -> Iterator[Figure]:
 
 
 def leakage(lab: Lab) -> Iterator[Figure]:
-    """Goh's test: what robust linear features alone tell about the labels of D_rand and D_det, beside what all features tell."""
+    """Goh's test: what robust linear features alone tell about the labels of D_rand and D_det, beside what all features
+    tell."""
     columns = ("through robust linear features", "in all")
     for name, wanted in (("D_rand", D_RAND), ("D_det", D_DET)):
         nodes: tuple[Node, ...] = (lab.leak(wanted), lab.answered(three(lab)[name]))
@@ -193,7 +211,10 @@ def mislabelled(lab: Lab) -> Iterator[Figure]:
     """Wallace: learning from a net's mistakes alone."""
     made = lab.mislabelled()
     assert isinstance(made.model, Train)
-    rows = {"the first net": (made.model, 63.1), "learned from its mistakes alone": (lab.learned(made), printed.MISLABELLED)}
+    rows = {
+        "the first net": (made.model, 63.1),
+        "learned from its mistakes alone": (lab.learned(made), printed.MISLABELLED),
+    }
     for name, (model, value) in rows.items():
         node = lab.answered(model)
         yield Figure("Mislabelled", name, "test accuracy", value, printed.DISTILL, (node,), "clean", lab.scale.slack)

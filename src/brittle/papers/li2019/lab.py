@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from brittle.attacks import Named, Threat, usual_sigma
+from brittle.attacks import AttackSpec, Threat, usual_sigma
 from brittle.learning import (
     Adversarial,
     Atda,
@@ -10,14 +10,14 @@ from brittle.learning import (
     Eat,
     Ensemble,
     Goal,
-    Inner,
+    InnerAttack,
     Maximum,
     Msd,
     Recipe,
     Standard,
     Trades,
 )
-from brittle.studies import Attack, Audit, Curve, Source, Train, Walk
+from brittle.studies import Attack, Audit, Curve, DataSource, Train, Walk
 
 from ..paper import Figure, at_hand
 from .printed import DEFENCES, HEADS, LATER, LATER_SAID, NORMS, ROWS, TABLE_1
@@ -32,7 +32,7 @@ class Lab:
     def __init__(self, scale: Scale, data_dir: str | None, seed: int) -> None:
         self.scale, self.seed = scale, seed
         folder = Path(data_dir) if data_dir else None
-        self.data, self.other = Source.of(scale.data, folder), at_hand(scale.remark.data, folder)
+        self.data, self.other = DataSource.of(scale.data, folder), at_hand(scale.remark.data, folder)
         self.linf, self.l2 = Threat("Linf", scale.linf), Threat("L2", scale.l2)
         self.small, self.l1 = Threat("L2", scale.small_l2), Threat("L1", scale.l1)
         self.recipe = Recipe(scale.epochs, scale.batch, lr=scale.lr)
@@ -41,24 +41,26 @@ class Lab:
         self.defended = {(name, norm): self.defence(name, norm) for name in DEFENCES for norm in NORMS}
         self.several = self.modern()
 
-    def train(self, net: str, goal: Goal, epochs: float | None = None, seed: int | None = None, static: bool = False) -> Train:
+    def train(
+        self, net: str, goal: Goal, epochs: float | None = None, seed: int | None = None, static: bool = False
+    ) -> Train:
         recipe = self.recipe if epochs is None else Recipe(epochs, self.scale.batch, lr=self.scale.lr)
         return Train(self.data, net, goal, recipe, self.seed if seed is None else seed, self.static if static else ())
 
     def defence(self, name: str, norm: str) -> Train:
         threats = {"L2": (self.l2,), "Linf": (self.linf,), "Mix": (self.linf, self.l2)}[norm]
         madry, trades = self.scale.nets
-        inner = Inner(steps=self.scale.steps)
+        inner = InnerAttack(steps=self.scale.steps)
         if name == "Madry":
             return self.train(madry, Adversarial(threats, inner))
         if name == "TRADES":
-            return self.train(trades, Trades(threats, Inner(steps=self.scale.steps, start="noise")))
+            return self.train(trades, Trades(threats, InnerAttack(steps=self.scale.steps, start="noise")))
         if name == "Ensemble":
             return self.train(madry, Ensemble(threats), static=True)
         return self.train(madry, Atda(threats))
 
     def modern(self) -> dict[str, Train]:
-        threats, inner = (self.linf, self.small, self.l1), Inner(steps=self.scale.steps)
+        threats, inner = (self.linf, self.small, self.l1), InnerAttack(steps=self.scale.steps)
         goals: dict[str, Goal] = {
             "AVG": Average(threats, inner),
             "MAX": Maximum(threats, inner),
@@ -76,16 +78,16 @@ class Lab:
         count = self.scale.n if kind == "pgd" else self.scale.averaged
         return Attack(model, self.data, threat, self.named(kind, threat), count, self.seed)
 
-    def named(self, kind: str, threat: Threat) -> Named:
+    def named(self, kind: str, threat: Threat) -> AttackSpec:
         """The authors' settings: 40 steps from the image itself, of 0.01 in Linf and 2.5 eps / steps in L2."""
         steps = self.scale.attack_steps
         step = threat.radius / 30 if threat.norm == "Linf" else 2.5 * threat.radius / steps
         step = step * 40 / steps if threat.norm == "Linf" else step
         if kind == "second_order_apgd":
-            return Named(kind, steps, None, "random", self.scale.draws, usual_sigma(threat))
+            return AttackSpec(kind, steps, None, "random", self.scale.draws, usual_sigma(threat))
         if kind == "second_order":
-            return Named(kind, steps, step, "clean", self.scale.draws, usual_sigma(threat))
-        return Named(kind, steps, step, "clean")
+            return AttackSpec(kind, steps, step, "clean", self.scale.draws, usual_sigma(threat))
+        return AttackSpec(kind, steps, step, "clean")
 
     def table_1(self) -> list[Figure]:
         return [
@@ -109,10 +111,13 @@ class Lab:
         return Audit(model, self.data, threats, self.scale.effort, self.scale.audited, self.seed)
 
     def audit_of_three(self, model: Train) -> Audit:
-        return Audit(model, self.data, (self.linf, self.small, self.l1), self.scale.effort, self.scale.audited, self.seed)
+        return Audit(
+            model, self.data, (self.linf, self.small, self.l1), self.scale.effort, self.scale.audited, self.seed
+        )
 
     def beyond(self) -> list[Figure]:
-        """What the strongest attacks leave of each defence, in each threat and in all at once; nothing of it was printed."""
+        """What the strongest attacks leave of each defence, in each threat and in all at once; nothing of it was
+        printed."""
         threats = [str(threat) for threat in (self.linf, self.small, self.l2, self.l1)]
         return [
             Figure("What is left", f"{name} {norm}", read, None, "not in the paper", (self.audit(model),), read, None)
@@ -142,8 +147,13 @@ class Lab:
         """The reduced size, and which part of the second-order attack carries its effect there."""
         certainty = "size (first commit of the authors' code) inferred; accuracy not found"
         return [
-            Figure("Reduced size", title, name, None, certainty, (self.attack_in(model, kind, self.small),), "robust", None)
-            for name, model in (("TRADES Linf", self.defended["TRADES", "Linf"]), ("Madry Linf", self.defended["Madry", "Linf"]))
+            Figure(
+                "Reduced size", title, name, None, certainty, (self.attack_in(model, kind, self.small),), "robust", None
+            )
+            for name, model in (
+                ("TRADES Linf", self.defended["TRADES", "Linf"]),
+                ("Madry Linf", self.defended["Madry", "Linf"]),
+            )
             for title, kind in KINDS.items()
         ]
 
@@ -153,7 +163,13 @@ class Lab:
         said, (kind, _, norm) = self.scale.remark, row.partition(" ")
         linf, l2 = Threat("Linf", said.linf), Threat("L2", said.l2)
         recipe = Recipe(said.epochs, self.scale.batch, lr=self.scale.lr)
-        net = Train(self.other, said.net, Trades((linf,), Inner(steps=said.steps, start="noise"), beta=6.0), recipe, self.seed)
+        net = Train(
+            self.other,
+            said.net,
+            Trades((linf,), InnerAttack(steps=said.steps, start="noise"), beta=6.0),
+            recipe,
+            self.seed,
+        )
         threat = linf if norm == "Linf" else l2
         return Attack(net, self.other, threat, self.named(KINDS[kind], threat), said.n, self.seed)
 

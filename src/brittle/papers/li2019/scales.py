@@ -22,7 +22,9 @@ class Remark:
     @property
     def said(self) -> str:
         """As a clause."""
-        return f"{self.net} on {self.data}, TRADES (Linf {self.linf}), {self.epochs:g} epochs, attacks on {self.n} images"
+        return (
+            f"{self.net} on {self.data}, TRADES (Linf {self.linf}), {self.epochs:g} epochs, attacks on {self.n} images"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""The kinds of work: train a net, attack a model, audit it. Each is a declaration and knows how to be computed in a folder."""
+"""The kinds of work: train a net, attack a model, audit it. Each is a declaration and knows how to be computed in a
+folder."""
 
-from .asking import Answer, Leak, Transfer
 from .attacking import Attack, Walk
 from .auditing import Audit, Curve
-from .common import File, Model, Node, Source, Step, Work, examples_of, placed
-from .making import Make, asked, beside
+from .common import DataSource, File, Model, Node, NodeProgress, Work, on_device, test_examples
+from .evaluation import Answer, Leak, Transfer
+from .made_sets import Make, contact_rows, examples_from
 from .scoring import Directions, Score
 from .training import Train
 
@@ -13,21 +14,21 @@ __all__ = [
     "Attack",
     "Audit",
     "Curve",
+    "DataSource",
     "Directions",
     "File",
     "Leak",
     "Make",
     "Model",
     "Node",
+    "NodeProgress",
     "Score",
-    "Source",
-    "Step",
     "Train",
     "Transfer",
     "Walk",
     "Work",
-    "asked",
-    "beside",
-    "examples_of",
-    "placed",
+    "contact_rows",
+    "examples_from",
+    "on_device",
+    "test_examples",
 ]

@@ -10,38 +10,39 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Attack as Search
-from brittle.attacks import Named, Threat, against, classes_of, session
+from brittle.attacks import AttackSpec, Threat, against, classes_of, session
 from brittle.audits import Proportion, mean_interval, verify
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import Split, save_tensors
 
 from .common import (
+    DataSource,
     Model,
     Node,
-    Source,
-    Step,
+    NodeProgress,
     Work,
-    about,
-    bits_of,
-    examples_of,
-    made,
+    bit_key,
+    cached_part,
     model_of,
-    needed,
-    part_of,
-    placed,
+    nodes_of_model,
+    on_device,
+    run_record,
+    subject_record,
+    test_examples,
     write_json,
 )
-from .making import Data, asked, asked_of, needed_for
+from .made_sets import Data, example_count, examples_from, nodes_of_data
 
 
 @dataclass(frozen=True)
 class Attack:
-    """One named attack on the first `n` test images (0: all), every example tried. Result: `attack.json`, `attack.safetensors`."""
+    """One named attack on the first `n` test images (0: all), every example tried. Result: `attack.json`,
+    `attack.safetensors`."""
 
     model: Model
     data: Data
     threat: Threat
-    attack: Named = Named("pgd", steps=40)
+    attack: AttackSpec = AttackSpec("pgd", steps=40)
     n: int = 0
     seed: int = 0
     batch: int = field(default=500, compare=False)
@@ -52,29 +53,29 @@ class Attack:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return (*needed(self.model), *needed_for(self.data))
+        return (*nodes_of_model(self.model), *nodes_of_data(self.data))
 
     @property
     def title(self) -> str:
-        on = f" with {self.data.name}" if needed_for(self.data) else ""
+        on = f" with {self.data.name}" if nodes_of_data(self.data) else ""
         return f"{self.attack.title} {self.threat} on {self.model.title}{on}"
 
     @property
     def gradients(self) -> float:
-        return asked_of(self.data, self.n) * self.attack.gradients
+        return example_count(self.data, self.n) * self.attack.gradients
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split = model_of(self.model, inputs), asked(self.data, inputs[-1] if inputs else folder, self.n)
+        loaded, split = model_of(self.model, inputs), examples_from(self.data, inputs[-1] if inputs else folder, self.n)
         place, started = pick_device(device), time.monotonic()
-        model = placed(loaded, device)
+        model = on_device(loaded, device)
         attack = self.attack.build(self.attack.objective(model), self.threat, self.seed)
         parts: list[dict[str, Tensor]] = []
         for start in range(0, len(split), self.batch):
             which = slice(start, min(start + self.batch, len(split)))
             tried = partial(self.tried, attack, model, split.take(which).to(place))
-            parts.append(part_of(folder, f"{bits_of(place)}-{which.start}-{which.stop}", tried))
+            parts.append(cached_part(folder, f"{bit_key(place)}-{which.start}-{which.stop}", tried))
             left = Proportion(sum(int((~part["broken"]).sum()) for part in parts), which.stop)
-            yield Step(which.stop, len(split), f"{left} withstand")
+            yield NodeProgress(which.stop, len(split), f"{left} withstand")
         whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         save_tensors(folder / "attack.safetensors", whole, {})
         right = int((~whole["wrong"]).sum())
@@ -84,27 +85,31 @@ class Attack:
             "clean": Proportion(right, len(split)).record(),
             "robust": left.record(),
         }
-        write_json(folder / "attack.json", record | about(loaded, split, self.data.source) | made(device, started, self.seed))
+        write_json(
+            folder / "attack.json",
+            record | subject_record(loaded, split, self.data.source) | run_record(device, started, self.seed),
+        )
         return True
 
     def tried(self, attack: Search, model: Any, part: Split) -> dict[str, Tensor]:
         """What the attack finds on some images, verified, and whether they were wrong when clean."""
         x, y = part.x(), part.labels
         x_adv = attack(x, y)
-        with session(against(model)) as see, torch.no_grad():
-            wrong = see(x, y).fooled
+        with session(against(model)) as evaluate, torch.no_grad():
+            wrong = evaluate(x, y).success
         broken = verify(model, self.threat, x, x_adv, y).broken | wrong
         return {"x_adv": x_adv, "broken": broken, "wrong": wrong, "answers": classes_of(model, x_adv)}
 
 
 @dataclass(frozen=True)
 class Walk:
-    """The length of the gradient that an attack follows, step by step, on the first `n` test images. Result: `walk.json`."""
+    """The length of the gradient that an attack follows, step by step, on the first `n` test images. Result:
+    `walk.json`."""
 
     model: Model
-    data: Source
+    data: DataSource
     threat: Threat
-    attack: Named
+    attack: AttackSpec
     n: int = 100
     seed: int = 0
 
@@ -114,7 +119,7 @@ class Walk:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return needed(self.model)
+        return nodes_of_model(self.model)
 
     @property
     def title(self) -> str:
@@ -125,9 +130,9 @@ class Walk:
         return self.n * self.attack.gradients
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, started = model_of(self.model, inputs), examples_of(self.data, self.n), time.monotonic()
+        loaded, split, started = model_of(self.model, inputs), test_examples(self.data, self.n), time.monotonic()
         part = split.to(pick_device(device))
-        attack = self.attack.build(against(placed(loaded, device)), self.threat, self.seed)
+        attack = self.attack.build(against(on_device(loaded, device)), self.threat, self.seed)
         if attack.path is None:
             raise BrittleError(f"the attack {self.attack.name!r} walks no path")
         points = []
@@ -135,8 +140,13 @@ class Walk:
             if step.grad is not None:
                 sizes = step.grad.flatten(1).norm(dim=1).double().cpu()
                 mean = mean_interval(sizes.numpy(), self.seed)
-                points.append({"mean": mean.mean, "interval": [mean.low, mean.high], "zero": float((sizes == 0).double().mean())})
-                yield Step(len(points), len(points) + 1, f"mean gradient length {mean.mean:.3g}")
+                points.append(
+                    {"mean": mean.mean, "interval": [mean.low, mean.high], "zero": float((sizes == 0).double().mean())}
+                )
+                yield NodeProgress(len(points), len(points) + 1, f"mean gradient length {mean.mean:.3g}")
         record = {"attack": attack.name, "threat": str(self.threat), "points": points}
-        write_json(folder / "walk.json", record | about(loaded, split, self.data) | made(device, started, self.seed))
+        write_json(
+            folder / "walk.json",
+            record | subject_record(loaded, split, self.data) | run_record(device, started, self.seed),
+        )
         return True

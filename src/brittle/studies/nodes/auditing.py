@@ -7,12 +7,25 @@ from pathlib import Path
 import torch
 
 from brittle.attacks import Threat
-from brittle.audits import Effort, Journal, Settings, auditing, effort_named
+from brittle.audits import AuditSettings, Effort, Journal, audit_events, effort_named
 from brittle.ground import pick_device
 from brittle.science import curvature
 
 from ..declare import hash_of
-from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
+from .common import (
+    DataSource,
+    Model,
+    Node,
+    NodeProgress,
+    Work,
+    model_of,
+    nodes_of_model,
+    on_device,
+    run_record,
+    subject_record,
+    test_examples,
+    write_json,
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,7 @@ class Audit:
     """An audit on the first `n` test images (0: all). Result: `audit.json`, `audit.safetensors`."""
 
     model: Model
-    data: Source
+    data: DataSource
     threats: tuple[Threat, ...]
     effort: str = "standard"
     n: int = 500
@@ -38,7 +51,7 @@ class Audit:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return needed(self.model)
+        return nodes_of_model(self.model)
 
     @property
     def title(self) -> str:
@@ -50,17 +63,17 @@ class Audit:
         return len(self.threats) * (n * self.tries.gradients + min(n, self.tries.probes) * self.tries.probe_gradients)
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, place = model_of(self.model, inputs), examples_of(self.data, self.n), pick_device(device)
-        model = placed(loaded, device)
+        loaded, split, place = model_of(self.model, inputs), test_examples(self.data, self.n), pick_device(device)
+        model = on_device(loaded, device)
         journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
         data = split.x().to(place), split.labels.to(place)
-        settings = Settings(self.effort, self.seed, self.budget, self.batch)
-        for event in auditing(model, data, self.threats, settings, journal):
-            yield Step(event.done, event.total, event.text)
+        settings = AuditSettings(self.effort, self.seed, self.budget, self.batch)
+        for event in audit_events(model, data, self.threats, settings, journal):
+            yield NodeProgress(event.done, event.total, event.text)
         report = event.report
         assert report is not None, "the last event carries the report"
         report.verdict["next"] = report.verdict["next"].replace("MODEL", loaded.source)
-        report.save(folder, about(loaded, split, self.data))
+        report.save(folder, subject_record(loaded, split, self.data))
         return not report.record["skipped"]
 
 
@@ -69,7 +82,7 @@ class Curve:
     """How the loss bends at the first `n` test images and on attack paths. Result: `curvature.json`."""
 
     model: Model
-    data: Source
+    data: DataSource
     threat: Threat
     n: int = 100
     seed: int = 0
@@ -80,7 +93,7 @@ class Curve:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return needed(self.model)
+        return nodes_of_model(self.model)
 
     @property
     def title(self) -> str:
@@ -91,10 +104,13 @@ class Curve:
         return self.n * 400
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, started = model_of(self.model, inputs), examples_of(self.data, self.n), time.monotonic()
-        yield Step(0, 1, "products with the Hessian")
+        loaded, split, started = model_of(self.model, inputs), test_examples(self.data, self.n), time.monotonic()
+        yield NodeProgress(0, 1, "products with the Hessian")
         part = split.to(pick_device(device))
-        points = curvature(placed(loaded, device), (part.x(), part.labels), self.threat, seed=self.seed)
+        points = curvature(on_device(loaded, device), (part.x(), part.labels), self.threat, seed=self.seed)
         record = {"threat": str(self.threat), "points": [point.record() for point in points]}
-        write_json(folder / "curvature.json", record | about(loaded, split, self.data) | made(device, started, self.seed))
+        write_json(
+            folder / "curvature.json",
+            record | subject_record(loaded, split, self.data) | run_record(device, started, self.seed),
+        )
         return True

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from brittle.audits import circumstances
+from brittle.audits import provenance
 from brittle.ground import fast_dtype, pick_device, write_bytes
 from brittle.learning import DataSet, Loaded, Split, load, load_model, load_tensors, save_tensors
 
 
-class Step(NamedTuple):
+class NodeProgress(NamedTuple):
     """Progress inside a node: done, total, and a line that says where it stands."""
 
     done: int
@@ -23,7 +23,7 @@ class Step(NamedTuple):
     text: str
 
 
-Work = Generator[Step, None, bool]
+Work = Generator[NodeProgress, None, bool]
 
 
 @runtime_checkable
@@ -47,7 +47,7 @@ class Node(Protocol):
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """A data set by its name and the SHA-256 of what is in it; where it was found does not matter."""
 
     name: str
@@ -56,7 +56,7 @@ class Source:
     given: str = field(default="", compare=False)
 
     @classmethod
-    def of(cls, name: str, data_dir: Path | None = None) -> "Source":
+    def of(cls, name: str, data_dir: Path | None = None) -> "DataSource":
         """The data set called `name`, loaded once to know its content."""
         data = _loaded(name, str(data_dir) if data_dir else None)
         return cls(data.name, data.train.digest[:32] + data.test.digest[:32], str(data_dir) if data_dir else None, name)
@@ -66,7 +66,7 @@ class Source:
         return _loaded(self.given or self.name, self.folder)
 
     @property
-    def source(self) -> "Source":
+    def source(self) -> "DataSource":
         """Itself; made data (`Make`) name what they were made of."""
         return self
 
@@ -114,7 +114,7 @@ class File:
 Model = Node | File
 
 
-def needed(model: Model) -> tuple[Node, ...]:
+def nodes_of_model(model: Model) -> tuple[Node, ...]:
     """The node that makes the model, if it is not a file."""
     return () if isinstance(model, File) else (model,)
 
@@ -126,18 +126,22 @@ def model_of(model: Model, inputs: tuple[Path, ...]) -> Loaded:
     return replace(load_model(str(inputs[0] / "model.safetensors")), name=model.title, source=model.title)
 
 
-def examples_of(source: Source, n: int) -> Split:
+def test_examples(source: DataSource, n: int) -> Split:
     """The first `n` test images, or all (0)."""
     test = source.load().test
     return test.take(min(n, len(test)) if n else len(test))
 
 
-def about(loaded: Loaded, split: Split, source: Source) -> dict[str, Any]:
+def subject_record(loaded: Loaded, split: Split, source: DataSource) -> dict[str, Any]:
     """Model and data of a record."""
     header = loaded.header or {}
-    parameters = sum(value.numel() for value in loaded.model.parameters()) if isinstance(loaded.model, nn.Module) else None
+    parameters = (
+        sum(value.numel() for value in loaded.model.parameters()) if isinstance(loaded.model, nn.Module) else None
+    )
     keys = ("goal", "epochs", "net", "history")
-    training = {key: header.get(key) for key in keys} | {"threat": ", ".join(header.get("threats", ()))} if header else None
+    training = (
+        {key: header.get(key) for key in keys} | {"threat": ", ".join(header.get("threats", ()))} if header else None
+    )
     return {
         "model": {
             "name": loaded.name,
@@ -156,22 +160,22 @@ def about(loaded: Loaded, split: Split, source: Source) -> dict[str, Any]:
     }
 
 
-def placed(loaded: Loaded, device: str) -> Any:
+def on_device(loaded: Loaded, device: str) -> Any:
     """The model on its device."""
     return loaded.model.to(pick_device(device)) if isinstance(loaded.model, nn.Module) else loaded.model
 
 
-def made(device: str, started: float, seed: int) -> dict[str, Any]:
+def run_record(device: str, started: float, seed: int) -> dict[str, Any]:
     """How a record was made: hardware, versions, seed, command, and the seconds since `started` (monotonic)."""
-    return {"run": circumstances(pick_device(device), time.monotonic() - started, seed)}
+    return {"run": provenance(pick_device(device), time.monotonic() - started, seed)}
 
 
-def bits_of(place: torch.device) -> str:
+def bit_key(place: torch.device) -> str:
     """What decides the bits of a computation beside its declaration: work begun under another name is begun again."""
     return f"{torch.__version__}-{place.type}-{fast_dtype(place.type)}".replace("torch.", "")
 
 
-def part_of(folder: Path, name: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def cached_part(folder: Path, name: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """A part of a node's work: what an earlier run left of it in `folder`, or computed now and left there."""
     path = folder / "parts" / f"{name}.safetensors"
     if not path.exists():

@@ -16,7 +16,7 @@ from brittle.science import (
     containment,
     ensemble,
     logits,
-    placed_at,
+    place_directions,
     principal_components,
     random_projections,
     singular_directions,
@@ -25,7 +25,20 @@ from brittle.science import (
     usefulness,
 )
 
-from .common import Model, Node, Source, Step, Work, about, examples_of, made, model_of, needed, placed, write_json
+from .common import (
+    DataSource,
+    Model,
+    Node,
+    NodeProgress,
+    Work,
+    model_of,
+    nodes_of_model,
+    on_device,
+    run_record,
+    subject_record,
+    test_examples,
+    write_json,
+)
 
 KINDS = ("units", "logits", "random", "components")
 SHOWN, IMAGES = 12, 6  # of each verdict, features whose most telling images are named; and how many images
@@ -42,7 +55,7 @@ class Score:
     """
 
     model: Model
-    data: Source
+    data: DataSource
     threat: Threat
     kind: str = "units"
     layer: str | None = None
@@ -64,7 +77,7 @@ class Score:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return needed(self.model)
+        return nodes_of_model(self.model)
 
     @property
     def title(self) -> str:
@@ -75,10 +88,10 @@ class Score:
         return float((self.attacked or 512) * self.steps * min(500, (self.n or len(self.data.load().test)) // 2))
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        started, loaded, split = time.monotonic(), model_of(self.model, inputs), examples_of(self.data, self.n)
+        started, loaded, split = time.monotonic(), model_of(self.model, inputs), test_examples(self.data, self.n)
         part = split.to(pick_device(device))
-        features = self.features(placed(loaded, device), part)
-        yield Step(0, 1, f"{len(features.names)} features")
+        features = self.features(on_device(loaded, device), part)
+        yield NodeProgress(0, 1, f"{len(features.names)} features")
         found = usefulness(features, part, self.threat, attacked=self.attacked, steps=self.steps, seed=self.seed)
         record = {
             "kind": self.kind,
@@ -87,7 +100,10 @@ class Score:
             "features": [one.record() for one in found],
             "telling": telling(features, part, found),
         }
-        write_json(folder / "features.json", record | about(loaded, split, self.data) | made(device, started, self.seed))
+        write_json(
+            folder / "features.json",
+            record | subject_record(loaded, split, self.data) | run_record(device, started, self.seed),
+        )
         return True
 
     def features(self, model: Any, part: Split) -> Features:
@@ -106,19 +122,23 @@ def telling(features: Features, part: Split, found: list[Usefulness]) -> dict[st
     values = features(part.x())
     verdicts = dict.fromkeys(one.verdict for one in found)
     shown = [one for verdict in verdicts for one in [one for one in found if one.verdict == verdict][:SHOWN]]
-    return {str(one.index): torch.argsort(values[:, one.index], descending=True, stable=True)[:IMAGES].tolist() for one in shown}
+    return {
+        str(one.index): torch.argsort(values[:, one.index], descending=True, stable=True)[:IMAGES].tolist()
+        for one in shown
+    }
 
 
 @dataclass(frozen=True)
 class Directions:
     """Usefulness and robustness of the singular vectors of two classes' images, and of two features made of them.
 
-    Result: `directions.json`, with [log robustness, log usefulness] of each, natural, of pixels in [0, 1]. The ensemble takes the
-    more fragile half of all directions; the containment hides the most useful of the ten most robust directions, with nine tenths
+    Result: `directions.json`, with [log robustness, log usefulness] of each, natural, of pixels in [0, 1]. The ensemble
+    takes the more fragile half of all directions; the containment hides the most useful of the ten most robust
+    directions, with nine tenths
     of the variance, in the least useful one of the fragile half.
     """
 
-    data: Source
+    data: DataSource
     first: int
     second: int
 
@@ -140,22 +160,22 @@ class Directions:
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         started, data = time.monotonic(), self.data.load().train
-        yield Step(0, 1, "a singular value decomposition")
+        yield NodeProgress(0, 1, "a singular value decomposition")
         task = two_classes(data.x(), data.labels, self.first, self.second)
         lines = singular_directions(task)
-        placed = placed_at(lines, task)
+        places = place_directions(lines, task)
         half = len(lines) // 2
-        strong, weak = int(placed.usefulness[:10].argmax()), half + int(placed.usefulness[half:].argmin())
-        ratio = 3 * float((placed.robustness[weak] - placed.robustness[strong]).exp())
+        strong, weak = int(places.usefulness[:10].argmax()), half + int(places.usefulness[half:].argmin())
+        ratio = 3 * float((places.robustness[weak] - places.robustness[strong]).exp())
         made_of = {
-            "ensemble": ensemble(lines, task, float(placed.robustness[half])),
+            "ensemble": ensemble(lines, task, float(places.robustness[half])),
             "containment": containment(lines[strong], lines[weak], ratio / (1 + ratio)),
         }
-        stands = {name: placed_at(feature, task) for name, feature in made_of.items()}
+        stands = {name: place_directions(feature, task) for name, feature in made_of.items()}
         record = {
             "task": f"{data.classes[self.first]} against {data.classes[self.second]}, {len(task.y):,} images",
-            "points": torch.stack([placed.robustness, placed.usefulness], 1)[:: max(1, len(lines) // 400)].tolist(),
+            "points": torch.stack([places.robustness, places.usefulness], 1)[:: max(1, len(lines) // 400)].tolist(),
             "made": {name: [float(at.robustness), float(at.usefulness)] for name, at in stands.items()},
         }
-        write_json(folder / "directions.json", record | made(device, started, 0))
+        write_json(folder / "directions.json", record | run_record(device, started, 0))
         return True

@@ -12,8 +12,8 @@ from brittle.learning import Goal, Recipe, build_net, load, save_net, statistics
 from brittle.learning.training_state import history_of
 
 from ..declare import hash_of
-from .common import Model, Node, Source, Step, Work, bits_of, made, model_of, needed
-from .making import Make
+from .common import DataSource, Model, Node, NodeProgress, Work, bit_key, model_of, nodes_of_model, run_record
+from .made_sets import Make
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Train:
     On made data it is also tried, after each epoch, on real validation images (`real` in its history).
     """
 
-    data: Source | Make
+    data: DataSource | Make
     net: str
     goal: Goal
     recipe: Recipe
@@ -37,7 +37,7 @@ class Train:
     @property
     def needs(self) -> tuple[Node, ...]:
         data = (self.data,) if isinstance(self.data, Make) else ()
-        return (*data, *(node for model in self.static for node in needed(model)))
+        return (*data, *(node for model in self.static for node in nodes_of_model(model)))
 
     @property
     def title(self) -> str:
@@ -57,13 +57,25 @@ class Train:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             net = build_net(self.net, data.shape, len(data.classes), mean, std)  # type: ignore[arg-type]
-        models = [model_of(model, (next(folders),) if needed(model) else ()).model for model in self.static]
+        models = [model_of(model, (next(folders),) if nodes_of_model(model) else ()).model for model in self.static]
         static = [model for model in models if isinstance(model, nn.Module)]
         if len(static) < len(models):
             raise BrittleError("a static net must be a module, not a function or a compiled program")
-        state = folder / f"training-{bits_of(pick_device(device))}.safetensors"  # other bits elsewhere: begin again there
+        state = (
+            folder / f"training-{bit_key(pick_device(device))}.safetensors"
+        )  # other bits elsewhere: begin again there
         alarms, said, loss = [], "", ""
-        work = train(net, data, self.goal, self.recipe, seed=self.seed, static=static, probe=probe, state_file=state, device=device)
+        work = train(
+            net,
+            data,
+            self.goal,
+            self.recipe,
+            seed=self.seed,
+            static=static,
+            probe=probe,
+            state_file=state,
+            device=device,
+        )
         for event in work:
             if event.clean is not None:
                 robust = "" if event.robust is None else f" robust {event.robust:.1%}"
@@ -71,7 +83,7 @@ class Train:
                 said = f"clean {event.clean:.1%}{robust}{real}"
                 alarms += [event.alarm] if event.alarm else []
             loss = loss if event.loss is None else f"loss {event.loss:.3f}"
-            yield Step(event.step, event.steps, f"{loss} {said} {alarms[-1] if alarms else ''}".strip())
+            yield NodeProgress(event.step, event.steps, f"{loss} {said} {alarms[-1] if alarms else ''}".strip())
         header = {
             "name": self.title,
             "net": self.net,
@@ -86,5 +98,5 @@ class Train:
             "epochs": self.recipe.epochs,
             "history": history_of(state),
         }
-        save_net(folder / "model.safetensors", net, header | made(device, started, self.seed))
+        save_net(folder / "model.safetensors", net, header | run_record(device, started, self.seed))
         return True

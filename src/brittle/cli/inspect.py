@@ -24,8 +24,8 @@ def quickstart(
 ) -> None:
     """Train two nets, audit both in three norms, write a page."""
     from .quickstart import quick
-    from .show import as_json, audit_table
-    from .show import out as terminal
+    from .terminal import as_json, audit_table
+    from .terminal import out as terminal
 
     page, records = quick(data, data_dir, out or Path("runs") / f"quickstart-{data}", seed, device)
     if json:
@@ -33,7 +33,9 @@ def quickstart(
         return
     terminal.print(audit_table(records))
     for record in records:
-        terminal.print(f"{record['model']['name']}: [bold]{record['verdict']['level']}[/]. {record['verdict']['sentence']}")
+        terminal.print(
+            f"{record['model']['name']}: [bold]{record['verdict']['level']}[/]. {record['verdict']['sentence']}"
+        )
     terminal.print(f"The page: {page}")
 
 
@@ -49,8 +51,8 @@ def doctor(
     """Look whether a model is fit to be attacked (else status 1)."""
     from brittle.audits import doctor as look
 
-    from .show import as_json, findings_table
-    from .show import out as terminal
+    from .terminal import as_json, findings_table
+    from .terminal import out as terminal
 
     target, part, _ = _subject(model, weights, data, data_dir, 100, device)
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
@@ -67,10 +69,10 @@ def _subject(
 ) -> tuple[Any, "Split", str]:
     """The model and the first `n` test images (all: 0), both on the device, and the name of the data set."""
     from brittle.ground import pick_device
-    from brittle.studies import examples_of, placed
+    from brittle.studies import on_device, test_examples
 
     file, source = subject(model, weights, data, data_dir)
-    return placed(file.load(), device), examples_of(source, n).to(pick_device(device)), source.name
+    return on_device(file.load(), device), test_examples(source, n).to(pick_device(device)), source.name
 
 
 @app.command()
@@ -88,8 +90,8 @@ def curvature(
     """Measure how the loss bends at the data and on attack paths."""
     from brittle.science import curvature as measure
 
-    from .show import as_json, curvature_table
-    from .show import out as terminal
+    from .terminal import as_json, curvature_table
+    from .terminal import out as terminal
 
     target, part, name = _subject(model, weights, data, data_dir, count_of(n), device)
     asked = threats_of([threat] if threat else None, name)[0]
@@ -102,14 +104,16 @@ def curvature(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders with audit.json, or one with paper.json")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="folders with audit.json, or one with paper.json")
+    ],
     out: Out = None,
     title: Annotated[str, typer.Option("--title")] = "brittle audit",
 ) -> None:
     """Write one page from one or several audits, or a paper's."""
     from brittle.report import read_paper, read_run, write_page, write_paper
 
-    from .show import out as terminal
+    from .terminal import out as terminal
 
     if (runs[0] / "paper.json").exists():
         page = write_paper(*read_paper(runs[0]), out or runs[0])
@@ -127,15 +131,18 @@ def data(
     """List the data sets, or look one up."""
     from brittle.learning import available, load
 
-    from .show import as_json
-    from .show import out as terminal
+    from .terminal import as_json
+    from .terminal import out as terminal
 
     if name is None:
         rows = [row._asdict() for row in available()]
     else:
         found = load(name, data_dir)
         parts = (found.train, found.validation, found.test)
-        rows = [{"name": part.name, "what": f"{len(part)} images {list(found.shape)}, sha256 {part.digest[:12]}"} for part in parts]
+        rows = [
+            {"name": part.name, "what": f"{len(part)} images {list(found.shape)}, sha256 {part.digest[:12]}"}
+            for part in parts
+        ]
     if json:
         as_json(rows)
         return
@@ -148,7 +155,9 @@ def nets(json: Json = False) -> None:
     """List the networks."""
     from brittle.learning import NETS
 
-    _listed({name: f"{kind.what}; its representation: --layer {kind.representation}" for name, kind in NETS.items()}, json)
+    _listed(
+        {name: f"{kind.what}; its representation: --layer {kind.representation}" for name, kind in NETS.items()}, json
+    )
 
 
 @app.command()
@@ -160,8 +169,8 @@ def goals(json: Json = False) -> None:
 
 
 def _listed(rows: dict[str, str], json: bool) -> None:
-    from .show import as_json
-    from .show import out as terminal
+    from .terminal import as_json
+    from .terminal import out as terminal
 
     if json:
         as_json(rows)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from brittle.science import Curvature
-    from brittle.studies import Event, Moved, Planned
+    from brittle.studies import GraphProgress, NodeEvent, Planned
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False, soft_wrap=True)
@@ -22,8 +22,9 @@ VERDICTS = {"agrees": "[green]=[/]", "differs": "[red]≠[/]", "open": " "}
 SIGNS = {"fine": "[green]ok  [/]", "warn": "[yellow]warn[/]", "bad": "[red]BAD [/]", "skipped": "[dim]----[/]"}
 
 
-def follow(events: Iterator["Event"]) -> Path:
-    """Show progress with the time left on stderr (as a line now and then where that is no terminal); the last event's folder."""
+def follow(events: Iterator["NodeEvent"]) -> Path:
+    """Show progress with the time left on stderr (as a line now and then where that is no terminal); the last event's
+    folder."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -51,19 +52,25 @@ def follow(events: Iterator["Event"]) -> Path:
     return folder
 
 
-def follow_graph(moves: Iterator["Moved"]) -> None:
-    """One bar over all nodes with the time left, and what is being done; a line now and then where there is no terminal."""
+def follow_graph(moves: Iterator["GraphProgress"]) -> None:
+    """One bar over all nodes with the time left, and what is being done; a line now and then where there is no
+    terminal."""
     columns = (TextColumn("{task.fields[nodes]}"), BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("left"))
     told, began = time.monotonic(), time.monotonic()
     with Progress(
-        *columns, TextColumn("{task.fields[left]}  {task.description}"), console=console, disable=not console.is_terminal
+        *columns,
+        TextColumn("{task.fields[left]}  {task.description}"),
+        console=console,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task("", total=1.0, nodes="", left="")
         for move in moves:
             if move.warning:
                 bar.console.print(f"[yellow]note:[/] {move.warning}")
             share, spent = move.seconds / max(move.of_seconds, 1e-9), time.monotonic() - began
-            pace = spent / move.seconds if move.seconds > 5 else 1.0  # planned seconds against true ones, once there are some
+            pace = (
+                spent / move.seconds if move.seconds > 5 else 1.0
+            )  # planned seconds against true ones, once there are some
             left = _clock((move.of_seconds - move.seconds) * pace)
             nodes = f"{move.nodes} of {move.of_nodes} nodes"
             bar.update(task, completed=share, description=move.text[:100], nodes=nodes, left=left)
@@ -81,9 +88,8 @@ def _clock(seconds: float) -> str:
 def plan_table(rows: list["Planned"]) -> Table:
     """Every node with its cost, and the sum of what is left to do."""
     left = [row for row in rows if not row.stored]
-    total = (
-        f"{len(left)} of {len(rows)} nodes left, about {_clock(sum(row.seconds for row in left))} on this machine, node after node"
-    )
+    clock = _clock(sum(row.seconds for row in left))
+    total = f"{len(left)} of {len(rows)} nodes left, about {clock} on this machine, node after node"
     table = Table(title=total, title_justify="left")
     for name, justify in (("node", "left"), ("gradients", "right"), ("seconds", "right"), ("", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -93,7 +99,8 @@ def plan_table(rows: list["Planned"]) -> Table:
 
 
 def paper_tables(record: dict[str, Any]) -> list[Table]:
-    """Each table of a paper, ours with the printed figure in brackets and a sign for the verdict; then the sentences."""
+    """Each table of a paper, ours with the printed figure in brackets and a sign for the verdict; then the
+    sentences."""
     tables = []
     for name in dict.fromkeys(figure["table"] for figure in record["figures"]):
         figures = [figure for figure in record["figures"] if figure["table"] == name]
@@ -154,7 +161,9 @@ def curvature_table(figures: list["Curvature"], threat: str) -> Table:
 def features_table(record: dict[str, Any]) -> Table:
     """How many features bear each verdict, and the most useful ones of each."""
     verdicts = dict.fromkeys(one["verdict"] for one in record["features"])
-    table = Table(title=f"{len(record['features'])} features ({record['kind']}) in {record['threat']}", title_justify="left")
+    table = Table(
+        title=f"{len(record['features'])} features ({record['kind']}) in {record['threat']}", title_justify="left"
+    )
     for name in ("verdict", "how many", "most useful", "rho", "gamma"):
         table.add_column(name, justify="left" if name in ("verdict", "most useful") else "right")
     for verdict in verdicts:
@@ -162,7 +171,9 @@ def features_table(record: dict[str, Any]) -> Table:
         for row, one in enumerate(some[:3]):
             gamma = "" if one["gamma"] is None else f"{one['gamma']['mean']:.2f}"
             what = f"{one['name']} {'for' if one['sign'] > 0 else 'against'} {one['target']}"
-            table.add_row(*((verdict, str(len(some))) if row == 0 else ("", "")), what, f"{one['rho']['mean']:.2f}", gamma)
+            table.add_row(
+                *((verdict, str(len(some))) if row == 0 else ("", "")), what, f"{one['rho']['mean']:.2f}", gamma
+            )
     return table
 
 

@@ -15,13 +15,13 @@ from torch.overrides import TorchFunctionMode
 Model = Callable[[Tensor], Any]
 
 
-def frozen(model: Model, dtype: torch.dtype = torch.float32) -> Model:
+def functional_model(model: Model, dtype: torch.dtype = torch.float32) -> Model:
     """`model` as a function of the input alone: its parameters detached, its buffers copied, multiplied in `dtype`.
 
     Parameters and buffers are taken as they are now; the model itself is not changed. Models with a true attribute
-    `channels_last` (those of `build_net`) are laid out so, which convolutions prefer, and their batch norms in eval mode are
-    folded into the convolutions before them; others may rely on their own layout and modules.
-    What is no eager `nn.Module` (functions, TorchScript) is called as it is.
+    `channels_last` (those of `build_net`) are laid out so, which convolutions prefer, and their batch norms in eval
+    mode are folded into the convolutions before them; others may rely on their own layout and modules. What is no eager
+    `nn.Module` (functions, TorchScript) is called as it is.
     """
     forward = model
     if isinstance(model, nn.Module) and not isinstance(model, torch.jit.ScriptModule):
@@ -47,7 +47,8 @@ def frozen(model: Model, dtype: torch.dtype = torch.float32) -> Model:
 
 
 def _folded(model: nn.Module) -> nn.Module:
-    """The same function with each batch norm in eval mode folded into the convolution before it, where a `Sequential` pairs them.
+    """The same function with each batch norm in eval mode folded into the convolution before it, where a `Sequential`
+    pairs them.
 
     A batch norm costs a pass over all activations, forwards and backwards: a fifth of a gradient of a ResNet here.
     """
@@ -56,7 +57,10 @@ def _folded(model: nn.Module) -> nn.Module:
         for holder in model.modules()
         if isinstance(holder, nn.Sequential)
         for (before, conv), (after, norm) in pairwise(holder.named_children())
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and not norm.training and norm.track_running_stats
+        if isinstance(conv, nn.Conv2d)
+        and isinstance(norm, nn.BatchNorm2d)
+        and not norm.training
+        and norm.track_running_stats
         if not conv._forward_hooks and not norm._forward_hooks  # someone listens to what stands between them
     ]
     if not pairs:
@@ -74,7 +78,8 @@ def _folded(model: nn.Module) -> nn.Module:
 class _FewChannels(TorchFunctionMode):
     """Convolutions of images of one to four channels, by `_FewChannelsConv` instead of oneDNN's.
 
-    Training never asks for the gradient at a net's input, so nobody made that case fast; an attack asks for nothing else.
+    Training never asks for the gradient at a net's input, so nobody made that case fast; an attack asks for nothing
+    else.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -98,9 +103,9 @@ class _FewChannels(TorchFunctionMode):
 class _FewChannelsConv(torch.autograd.Function):
     """conv2d of stride 1, channels last behind it, whose gradient at the input fills the processor's vectors.
 
-    The gradient at one channel is a convolution to one channel, of which oneDNN computes 16 and drops 15. The same numbers
-    come from a convolution of stride r to r * r channels, the r * r pixels of a block, folded back by `pixel_shuffle`.
-    The parameters get no gradient.
+    The gradient at one channel is a convolution to one channel, of which oneDNN computes 16 and drops 15. The same
+    numbers come from a convolution of stride r to r * r channels, the r * r pixels of a block, folded back by
+    `pixel_shuffle`. The parameters get no gradient.
     """
 
     @staticmethod

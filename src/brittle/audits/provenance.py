@@ -14,7 +14,7 @@ import torch
 from brittle.ground import fast_dtype
 
 
-def circumstances(place: torch.device, seconds: float, seed: int) -> dict[str, Any]:
+def provenance(place: torch.device, seconds: float, seed: int) -> dict[str, Any]:
     """What a reader needs to repeat a run: versions, commit, hardware, precision, seconds, date."""
     names = ("brittle", "torch", "numpy", "scipy", "lightning-fabric", "safetensors")
     versions = {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
@@ -44,7 +44,8 @@ def command() -> str:
 
 
 def _commit(file: Path) -> str | None:
-    """The commit of the checkout that a package's `file` lies in, with a + where the package is not as committed; None outside."""
+    """The commit of the checkout that a package's `file` lies in, with a + where the package is not as committed; None
+    outside."""
 
     def git(*words: str) -> str:
         asked = ["git", "-C", str(file.parent), *words]

@@ -11,16 +11,29 @@ from brittle.attacks import classes_of
 from brittle.audits import Proportion
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import load_tensors
-from brittle.science import leak, parts_of
+from brittle.science import leak, part_slices
 
 from .attacking import Attack
-from .common import Model, Node, Step, Work, about, made, model_of, needed, placed, write_json
-from .making import Data, Make, asked, asked_of, needed_for
+from .common import (
+    Model,
+    Node,
+    NodeProgress,
+    Work,
+    model_of,
+    nodes_of_model,
+    on_device,
+    run_record,
+    subject_record,
+    write_json,
+)
+from .made_sets import Data, Make, example_count, examples_from, nodes_of_data
 
 
 def answer_record(answers: torch.Tensor, labels: torch.Tensor, classes: int) -> dict[str, Any]:
     """Shares of answers that are the label, and that are the class after it."""
-    right, shifted = (Proportion(int((answers == wanted).sum()), len(labels)) for wanted in (labels, (labels + 1) % classes))
+    right, shifted = (
+        Proportion(int((answers == wanted).sum()), len(labels)) for wanted in (labels, (labels + 1) % classes)
+    )
     return {"clean": right.record(), "shifted": shifted.record()}
 
 
@@ -41,7 +54,7 @@ class Answer:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return (*needed(self.model), *needed_for(self.data))
+        return (*nodes_of_model(self.model), *nodes_of_data(self.data))
 
     @property
     def title(self) -> str:
@@ -49,16 +62,18 @@ class Answer:
 
     @property
     def gradients(self) -> float:
-        return 0.4 * asked_of(self.data, self.n)
+        return 0.4 * example_count(self.data, self.n)
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         started, loaded, place = time.monotonic(), model_of(self.model, inputs), pick_device(device)
-        split, model = asked(self.data, inputs[-1] if inputs else folder, self.n), placed(loaded, device)
-        yield Step(0, 1, "forward passes")
-        said = torch.cat([classes_of(model, split.take(which).to(place).x()).cpu() for which in parts_of(len(split))])
+        split, model = examples_from(self.data, inputs[-1] if inputs else folder, self.n), on_device(loaded, device)
+        yield NodeProgress(0, 1, "forward passes")
+        said = torch.cat(
+            [classes_of(model, split.take(which).to(place).x()).cpu() for which in part_slices(len(split))]
+        )
         record = answer_record(said, split.labels, len(split.classes))
-        facts = about(loaded, split, self.data.source)
-        write_json(folder / "answers.json", record | facts | made(device, started, 0))
+        facts = subject_record(loaded, split, self.data.source)
+        write_json(folder / "answers.json", record | facts | run_record(device, started, 0))
         return True
 
 
@@ -73,7 +88,7 @@ class Transfer:
     model: Model
 
     def __post_init__(self) -> None:
-        if needed_for(self.attack.data):
+        if nodes_of_data(self.attack.data):
             raise BrittleError("transfer is asked of attacks on test images, not of those on made sets")
 
     @property
@@ -82,7 +97,7 @@ class Transfer:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return (self.attack, *needed(self.model))
+        return (self.attack, *nodes_of_model(self.model))
 
     @property
     def title(self) -> str:
@@ -90,19 +105,19 @@ class Transfer:
 
     @property
     def gradients(self) -> float:
-        return 0.8 * asked_of(self.attack.data, self.attack.n)
+        return 0.8 * example_count(self.attack.data, self.attack.n)
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         started, loaded, place = time.monotonic(), model_of(self.model, inputs[1:]), pick_device(device)
-        yield Step(0, 1, "forward passes")
+        yield NodeProgress(0, 1, "forward passes")
         found, _ = load_tensors(inputs[0] / "attack.safetensors")
-        split, model = self.attack.data.source.load().test.take(len(found["wrong"])), placed(loaded, device)
+        split, model = self.attack.data.source.load().test.take(len(found["wrong"])), on_device(loaded, device)
         clean, moved = (classes_of(model, x.to(place)).cpu() for x in (split.x(), found["x_adv"]))
-        asked = found["broken"] & ~found["wrong"] & (clean == split.labels)
-        fooled = Proportion(int((asked & (moved != split.labels)).sum()), int(asked.sum()))
-        record = {"fooled": fooled.record()}
-        facts = about(loaded, split, self.attack.data.source)
-        write_json(folder / "transfer.json", record | facts | made(device, started, self.attack.seed))
+        examples_from = found["broken"] & ~found["wrong"] & (clean == split.labels)
+        success = Proportion(int((examples_from & (moved != split.labels)).sum()), int(examples_from.sum()))
+        record = {"fooled": success.record()}
+        facts = subject_record(loaded, split, self.attack.data.source)
+        write_json(folder / "transfer.json", record | facts | run_record(device, started, self.attack.seed))
         return True
 
 
@@ -119,7 +134,7 @@ class Leak:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return (*needed(self.model), self.data)
+        return (*nodes_of_model(self.model), self.data)
 
     @property
     def title(self) -> str:
@@ -131,10 +146,11 @@ class Leak:
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         started, loaded, place = time.monotonic(), model_of(self.model, inputs), pick_device(device)
-        learned, test = asked(self.data, inputs[-1], 0), self.data.source.load().test
-        yield Step(0, 1, "a linear classifier")
-        right = leak(placed(loaded, device), learned, test, device=place)
+        learned, test = examples_from(self.data, inputs[-1], 0), self.data.source.load().test
+        yield NodeProgress(0, 1, "a linear classifier")
+        right = leak(on_device(loaded, device), learned, test, device=place)
         write_json(
-            folder / "leak.json", {"clean": right.record()} | about(loaded, test, self.data.source) | made(device, started, 0)
+            folder / "leak.json",
+            {"clean": right.record()} | subject_record(loaded, test, self.data.source) | run_record(device, started, 0),
         )
         return True

@@ -10,7 +10,22 @@ from brittle.errors import BrittleError
 
 from .app import app
 from .files import computed, copied, json_of, subject
-from .options import Batch, Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Threats, Weights, count_of, seconds_of, threats_of
+from .options import (
+    Batch,
+    Data,
+    DataDir,
+    Device,
+    Fresh,
+    Json,
+    Model,
+    Out,
+    Seed,
+    Threats,
+    Weights,
+    count_of,
+    seconds_of,
+    threats_of,
+)
 
 
 @app.command()
@@ -27,7 +42,9 @@ def train(
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
     inner: Annotated[str | None, typer.Option("--inner", help="inner attack: pgd, fgsm, mim, second_order")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="steps of the inner attack")] = None,
-    step: Annotated[float | None, typer.Option("--step", help="length of its steps as a share of eps; 2.5 / steps")] = None,
+    step: Annotated[
+        float | None, typer.Option("--step", help="length of its steps as a share of eps; 2.5 / steps")
+    ] = None,
     start: Annotated[str | None, typer.Option("--start", help="where it starts: random, clean or noise")] = None,
     weight: Annotated[float | None, typer.Option("--weight", help="beta of TRADES, lambda of ATDA, ...")] = None,
     static: Annotated[list[str] | None, typer.Option("--static", help="net to attack through; may be repeated")] = None,
@@ -42,20 +59,20 @@ def train(
 ) -> None:
     """Train a net into one file; resumes after a kill."""
     from brittle.ground import plain_name
-    from brittle.learning import Recipe, goal_named, load_net, usual_of
-    from brittle.studies import File, Source, Train
+    from brittle.learning import Recipe, default_inner, goal_named, load_net
+    from brittle.studies import DataSource, File, Train
 
-    from .show import as_json
-    from .show import out as terminal
+    from .terminal import as_json
+    from .terminal import out as terminal
 
     given = {"attack": inner, "steps": steps, "step": step, "start": start}
-    if (inner or usual_of(goal).attack) == "fgsm" and (steps or step):
+    if (inner or default_inner(goal).attack) == "fgsm" and (steps or step):
         raise BrittleError("fgsm takes one step of length eps; with --steps give --inner pgd")
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     threats = threats_of(threat, data) if threat else ()
-    aim = goal_named(goal, threats, replace(usual_of(goal), **changes) if changes else None, ramp, weight)
+    aim = goal_named(goal, threats, replace(default_inner(goal), **changes) if changes else None, ramp, weight)
     recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision)
-    node = Train(Source.of(data, data_dir), net, aim, recipe, seed, tuple(File.of(name) for name in static or ()))
+    node = Train(DataSource.of(data, data_dir), net, aim, recipe, seed, tuple(File.of(name) for name in static or ()))
     target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"
     copied(computed(node, None, device, fresh) / "model.safetensors", target)
     history = load_net(target)[1]["history"]
@@ -64,7 +81,9 @@ def train(
         return
     last = history[-1]
     robust = "" if last["robust"] is None else f", robust (PGD-10) {last['robust']:.1%}"
-    terminal.print(f"On validation images: clean {last['clean']:.1%}{robust}\nThe net: {target}\nNext: brittle audit {target}")
+    terminal.print(
+        f"On validation images: clean {last['clean']:.1%}{robust}\nThe net: {target}\nNext: brittle audit {target}"
+    )
 
 
 @app.command()
@@ -74,7 +93,9 @@ def audit(
     threat: Threats = None,
     effort: Annotated[str, typer.Option("--effort", help="quick, standard or thorough")] = "standard",
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "500",
-    budget: Annotated[str | None, typer.Option("--budget", help="time after which no new work begins: 90s, 2m, 1h")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="time after which no new work begins: 90s, 2m, 1h")
+    ] = None,
     batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -89,8 +110,8 @@ def audit(
     from brittle.report import read_run, write_page
     from brittle.studies import Audit
 
-    from .show import as_json, audit_table, findings_table
-    from .show import out as terminal
+    from .terminal import as_json, audit_table, findings_table
+    from .terminal import out as terminal
 
     count, limit = count_of(n), seconds_of(budget)
     file, source = subject(model, weights, data, data_dir)
@@ -104,7 +125,8 @@ def audit(
     terminal.print(audit_table([run.record]))
     terminal.print(findings_table([check for check in run.record["checks"] if check["level"] != "fine"]))
     terminal.print(
-        f"[bold]{run.record['verdict']['level']}[/]: {run.record['verdict']['sentence']}\nNext: {run.record['verdict']['next']}"
+        f"[bold]{run.record['verdict']['level']}[/]: {run.record['verdict']['sentence']}\nNext: "
+        f"{run.record['verdict']['next']}"
     )
     terminal.print(f"The page: {page}")
 
@@ -114,11 +136,15 @@ def attack(
     model: Model,
     data: Data = None,
     threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255")] = None,
-    name: Annotated[str, typer.Option("--attack", help="fgsm, pgd, mim, apgd, second_order, second_order_apgd or hessian")] = "pgd",
+    name: Annotated[
+        str, typer.Option("--attack", help="fgsm, pgd, mim, apgd, second_order, second_order_apgd or hessian")
+    ] = "pgd",
     steps: Annotated[int | None, typer.Option("--steps", help="number of steps")] = None,
     step: Annotated[float | None, typer.Option("--step", help="length of a step in pixel units")] = None,
     start: Annotated[str | None, typer.Option("--start", help="clean, random or noise")] = None,
-    draws: Annotated[int | None, typer.Option("--draws", help="noise draws per step of the second-order attacks")] = None,
+    draws: Annotated[
+        int | None, typer.Option("--draws", help="noise draws per step of the second-order attacks")
+    ] = None,
     sigma: Annotated[float | None, typer.Option("--sigma", help="scale of their noise")] = None,
     loss: Annotated[str, typer.Option("--loss", help="cross_entropy, margin or dlr")] = "cross_entropy",
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
@@ -132,20 +158,23 @@ def attack(
     fresh: Fresh = False,
 ) -> None:
     """Run one attack on every image, verified."""
-    from brittle.attacks import Named
+    from brittle.attacks import AttackSpec
     from brittle.studies import Attack
 
-    from .show import as_json
-    from .show import out as terminal
+    from .terminal import as_json
+    from .terminal import out as terminal
 
     file, source = subject(model, weights, data, data_dir)
-    asked = Named(name, steps, step, start, draws, sigma, loss)
-    node = Attack(file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch)
+    asked = AttackSpec(name, steps, step, start, draws, sigma, loss)
+    node = Attack(
+        file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch
+    )
     record = json_of(computed(node, out, device, fresh) / "attack.json")
     if json:
         as_json(record)
         return
     robust = record["robust"]
     terminal.print(
-        f"{record['attack']} in {record['threat']}: {robust['correct']} of {robust['n']} withstand ({robust['accuracy']:.2%})"
+        f"{record['attack']} in {record['threat']}: {robust['correct']} of {robust['n']} withstand "
+        f"({robust['accuracy']:.2%})"
     )

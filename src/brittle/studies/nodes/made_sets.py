@@ -13,23 +13,23 @@ from torch import Tensor
 from brittle.attacks import Threat
 from brittle.ground import pick_device
 from brittle.learning import Split, load_tensors, write_made
-from brittle.science import Making, Part, checked, joined, make_part, parts_of, source_checked
+from brittle.science import Construction, Part, check_set, check_source, join_parts, make_part, part_slices
 
 from ..declare import declaration_of, hash_of
 from .common import (
+    DataSource,
     Model,
     Node,
-    Source,
-    Step,
+    NodeProgress,
     Work,
-    about,
-    bits_of,
-    examples_of,
-    made,
+    bit_key,
+    cached_part,
     model_of,
-    needed,
-    part_of,
-    placed,
+    nodes_of_model,
+    on_device,
+    run_record,
+    subject_record,
+    test_examples,
     write_json,
 )
 
@@ -48,8 +48,8 @@ class Make:
 
     label: str
     model: Model
-    data: Source
-    making: Making
+    data: DataSource
+    construction: Construction
     threat: Threat
     n: int = 0
     seed: int = 0
@@ -62,7 +62,7 @@ class Make:
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return tuple(node for model in (self.model, *self.others) for node in needed(model))
+        return tuple(node for model in (self.model, *self.others) for node in nodes_of_model(model))
 
     @property
     def title(self) -> str:
@@ -74,7 +74,7 @@ class Make:
         return f"{self.label}{' (test)' if self.part == 'test' else ''} of {self.data.name}"
 
     @property
-    def source(self) -> Source:
+    def source(self) -> DataSource:
         """The data that it is made of."""
         return self.data
 
@@ -85,7 +85,7 @@ class Make:
 
     @property
     def gradients(self) -> float:
-        return len(self.split()) * self.making.cost * (1 + len(self.others))
+        return len(self.split()) * self.construction.cost * (1 + len(self.others))
 
     def split(self) -> Split:
         """The images it is made of."""
@@ -94,61 +94,67 @@ class Make:
 
     def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
         started, place, folders = time.monotonic(), pick_device(device), iter(inputs)
-        loaded, *rest = (model_of(model, (next(folders),) if needed(model) else ()) for model in (self.model, *self.others))
-        model, others, split = placed(loaded, device), [placed(other, device) for other in rest], self.split()
-        source = source_checked(self.label, model, split.take(slice(0, 200)).to(place), self.threat)
+        loaded, *rest = (
+            model_of(model, (next(folders),) if nodes_of_model(model) else ()) for model in (self.model, *self.others)
+        )
+        model, others, split = on_device(loaded, device), [on_device(other, device) for other in rest], self.split()
+        source = check_source(self.label, model, split.take(slice(0, 200)).to(place), self.threat)
         parts: list[Part] = []
-        for which in parts_of(len(split), place):
-            yield Step(which.start, len(split), source["warning"] or f"{self.label}: {which.start} images")
-            kept = part_of(
-                folder, f"{bits_of(place)}-{which.start}-{which.stop}", partial(self.made, model, split, which, others, place)
+        for which in part_slices(len(split), place):
+            yield NodeProgress(which.start, len(split), source["warning"] or f"{self.label}: {which.start} images")
+            kept = cached_part(
+                folder,
+                f"{bit_key(place)}-{which.start}-{which.stop}",
+                partial(self.construct_part, model, split, which, others, place),
             )
             parts.append(Part(**kept))
-        whole = joined(parts)
-        found = checked(whole, self.making, split.classes, self.seed)
+        whole = join_parts(parts)
+        found = check_set(whole, self.construction, split.classes, self.seed)
         told = {
             "set": self.label,
             "data": self.data.name,
             "part": self.part,
-            "making": declaration_of(self.making),
+            "making": declaration_of(self.construction),
             "seed": self.seed,
             "declaration": hash_of(self),
             "model": {"name": loaded.name, "digest": loaded.digest},
             "digest": split.digest,
         }
         write_made(folder, whole._asdict(), self.data.load().test, told)
-        record = told | found | {"source": source} | about(loaded, split, self.data)
-        write_json(folder / "set.json", record | made(device, started, self.seed))
+        record = told | found | {"source": source} | subject_record(loaded, split, self.data)
+        write_json(folder / "set.json", record | run_record(device, started, self.seed))
         return True
 
-    def made(self, model: Any, split: Split, which: slice, others: Sequence[Any], place: torch.device) -> dict[str, Tensor]:
+    def construct_part(
+        self, model: Any, split: Split, which: slice, others: Sequence[Any], place: torch.device
+    ) -> dict[str, Tensor]:
         """One part of the set."""
-        return make_part(model, split, self.making, which, seed=self.seed, others=others, device=place)._asdict()
+        return make_part(model, split, self.construction, which, seed=self.seed, others=others, device=place)._asdict()
 
 
-Data = Source | Make
+Data = DataSource | Make
 
 
-def needed_for(data: Data) -> tuple[Make, ...]:
+def nodes_of_data(data: Data) -> tuple[Make, ...]:
     """The node that makes the data, if one does."""
     return (data,) if isinstance(data, Make) else ()
 
 
-def asked(data: Data, folder: Path, n: int) -> Split:
+def examples_from(data: Data, folder: Path, n: int) -> Split:
     """The first `n` images (0: all) that a model is asked about: test images, or those of the set made in `folder`."""
-    if isinstance(data, Source):
-        return examples_of(data, n)
+    if isinstance(data, DataSource):
+        return test_examples(data, n)
     tensors, header = load_tensors(folder / "set.safetensors")
     whole = Split(tensors["images"], tensors["labels"], tuple(header["classes"]), data.name)
     return whole.take(min(n or len(whole), len(whole)))
 
 
-def asked_of(data: Data, n: int) -> int:
+def example_count(data: Data, n: int) -> int:
     """How many images those are, about, before anything is made."""
     return n or len(data.split() if isinstance(data, Make) else data.load().test)
 
 
-class Line(NamedTuple):
+class ContactRow(NamedTuple):
     """A row of images on a contact sheet: what they are, uint8 [k, C, H, W], the names of their labels."""
 
     what: str
@@ -156,16 +162,17 @@ class Line(NamedTuple):
     labels: list[str]
 
 
-def beside(node: Make, made: Mapping[str, Tensor], count: int) -> list[Line]:
+def contact_rows(node: Make, made: Mapping[str, Tensor], count: int) -> list[ContactRow]:
     """The first images of a made set below those that they were made of and, where they were matched, started from.
 
     Args:
-        made: the tensors of the set: `images`, `labels`, and for each image its `row` in the source and its `start` (or -1).
+        made: the tensors of the set: `images`, `labels`, and for each image its `row` in the source and its `start` (or
+            -1).
     """
     split, names = node.split(), node.split().classes
 
-    def line(what: str, images: Tensor, labels: Tensor) -> Line:
-        return Line(what, images, [names[label] for label in labels.tolist()])
+    def line(what: str, images: Tensor, labels: Tensor) -> ContactRow:
+        return ContactRow(what, images, [names[label] for label in labels.tolist()])
 
     rows, starts = made["row"][:count], made["start"][:count]
     lines = [line("made of", split.images[rows], split.labels[rows])]

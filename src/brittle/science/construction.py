@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import (
-    Seen,
+    Evaluation,
     Threat,
-    at_point,
-    augmented,
     best_of,
     chain,
     classes_of,
-    climbing,
     direction,
+    eot_gradient,
+    gradient_attack,
+    plain_gradient,
     scale,
     steepest,
     toward,
@@ -32,8 +32,8 @@ EPS = Threat("L2", "0.5")  # of the paper, on CIFAR-10
 
 
 class Task(NamedTuple):
-    """What one part is made from: images and labels [B], an unrelated image for each [B, *S], the label wanted [B]; and how images
-    of these data are usually augmented."""
+    """What one part is made from: images and labels [B], an unrelated image for each [B, *S], the label wanted [B]; and
+    how images of these data are usually augmented."""
 
     x: Images
     y: Labels
@@ -42,11 +42,11 @@ class Task(NamedTuple):
     augment: Augment
 
 
-class Moved(NamedTuple):
+class MadeImages(NamedTuple):
     """Images [B, *S] in [0, 1] with their new labels [B].
 
-    `rows` says which of the task's examples they are, `origin` where each set out from, `starts` whether that was an unrelated
-    image; `before` and `after` are distances of representations [B], NaN where none is matched.
+    `rows` says which of the task's examples they are, `origin` where each set out from, `starts` whether that was an
+    unrelated image; `before` and `after` are distances of representations [B], NaN where none is matched.
     """
 
     x: Images
@@ -59,11 +59,11 @@ class Moved(NamedTuple):
 
 
 @runtime_checkable
-class Making(Protocol):
+class Construction(Protocol):
     """A construction: frozen data.
 
-    `threat` bounds the change, if anything does; `cost` is in gradients of one example; `targets` are the labels wanted [N];
-    `moved` makes one part, a function of its arguments.
+    `threat` bounds the change, if anything does; `cost` is in gradients of one example; `targets` are the labels wanted
+    [N]; `moved` makes one part, a function of its arguments.
     """
 
     @property
@@ -71,22 +71,26 @@ class Making(Protocol):
     @property
     def cost(self) -> float: ...
     def targets(self, y: Labels, classes: int, seed: int) -> Labels: ...
-    def moved(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> Moved: ...
+    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages: ...
 
 
 @dataclass(frozen=True)
 class Matched:
-    """An unrelated image moved until the model represents it as x, with the label of x: D_R (robust model), D_NR (standard).
+    """An unrelated image moved until the model represents it as x, with the label of x: D_R (robust model), D_NR
+    (standard).
 
     min over x_r in [0, 1] of ||g(x_r) - g(x)||_2
 
     Attributes:
         steps, step: normalised gradient descent by steps of this L2 length; the closest point of the path is kept.
-        start: `image` (another training image) or `noise` (clamp(N(0, 1) / 20 + 1/2), as the authors' library draws it).
+        start: `image` (another training image) or `noise` (clamp(N(0, 1) / 20 + 1/2), as the authors' library draws
+            it).
         layer: the representation g; None: what the last linear layer reads.
     Cost: `steps` gradients, three forward passes.
-    Source: Ilyas et al. 2019, appendix C.4 and Figure 5 (step 0.1, 1,000 iterations on CIFAR-10); from noise: appendix D.1.
-    Differs: the closest point is kept, not the last; gradients are those of the model itself, also behind its last ReLU.
+    Source: Ilyas et al. 2019, appendix C.4 and Figure 5 (step 0.1, 1,000 iterations on CIFAR-10); from noise: appendix
+    D.1.
+    Differs: the closest point is kept, not the last; gradients are those of the model itself, also behind its last
+    ReLU.
     """
 
     steps: int = 1000
@@ -110,12 +114,12 @@ class Matched:
     def targets(self, y: Labels, classes: int, seed: int) -> Labels:
         return y
 
-    def moved(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> Moved:
+    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
         g = representation_of(model, task.x, self.layer)
         start = task.start if self.start == "image" else noise_like(task.x, seed)
         moved, goal = self.matched(g, task.x, start), g(task.x)
         before, after = distance(g(start), goal), distance(g(moved), goal)
-        return Moved(moved, task.y, torch.arange(len(moved)), start, self.start == "image", before, after)
+        return MadeImages(moved, task.y, torch.arange(len(moved)), start, self.start == "image", before, after)
 
     def matched(self, g: Representation, x: Images, start: Images) -> Images:
         """The image [B, *S] on the way down from each `start` whose representation is closest to that of its `x`."""
@@ -123,20 +127,25 @@ class Matched:
         none = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # no label is looked at
         with g.session("fast") as represent:
 
-            def see(at: Images, y: Labels) -> Seen:
+            def evaluate(at: Images, y: Labels) -> Evaluation:
                 near = -distance(represent(at), goal)
-                return Seen(near, near.detach(), torch.zeros_like(near, dtype=torch.bool))
+                return Evaluation(near, near.detach(), torch.zeros_like(near, dtype=torch.bool))
 
-            path = walk(see, start, none, start=start, rule=rule, allow=_pixels, estimate=at_point, steps=self.steps)
+            path = walk(
+                evaluate, start, none, start=start, rule=rule, allow=_pixels, estimate=plain_gradient, steps=self.steps
+            )
             found = best_of(path)
         if broken := int(found.margin.isnan().sum()):
-            raise BrittleError(f"the model's representation is NaN on {broken} of {len(x)} images; nothing can be matched to it")
+            raise BrittleError(
+                f"the model's representation is NaN on {broken} of {len(x)} images; nothing can be matched to it"
+            )
         return found.x
 
 
 @dataclass(frozen=True)
 class Targeted:
-    """x moved inside `threat` towards a class t, which is then its label: its robust features say y, its non-robust ones t.
+    """x moved inside `threat` towards a class t, which is then its label: its robust features say y, its non-robust
+    ones t.
 
     Attributes:
         wanted: `random` makes D_rand (t uniform over all classes), `shift` makes D_det (t = y + 1 mod C).
@@ -144,8 +153,8 @@ class Targeted:
         copies: gradients are averaged over so many copies, augmented as the data usually are; 1: the image as it is.
         transfers: if false, the perturbation is kept from meaning anything to the other models that are handed in.
     Cost: `steps` x `copies` gradients (`steps` of each other model), one forward pass.
-    Source: Ilyas et al. 2019, appendix C.5 and Figure 6 (L2 eps 0.5, step 0.1, 100 iterations on CIFAR-10); without transfer:
-    Nakkiran 2019 (Distill). Differs: the best point of the path is kept, not the last.
+    Source: Ilyas et al. 2019, appendix C.5 and Figure 6 (L2 eps 0.5, step 0.1, 100 iterations on CIFAR-10); without
+    transfer: Nakkiran 2019 (Distill). Differs: the best point of the path is kept, not the last.
     """
 
     wanted: str
@@ -162,7 +171,9 @@ class Targeted:
         if self.copies < 1:
             raise BrittleError(f"copies must be at least 1, not {self.copies}")
         if self.copies > 1 and not self.transfers:
-            raise BrittleError("perturbations that do not transfer are made without augmented copies; leave copies at 1")
+            raise BrittleError(
+                "perturbations that do not transfer are made without augmented copies; leave copies at 1"
+            )
 
     @property
     def cost(self) -> float:
@@ -173,23 +184,26 @@ class Targeted:
             return (y + 1) % classes
         return torch.randint(classes, y.shape, generator=torch.Generator().manual_seed(seed))
 
-    def moved(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> Moved:
+    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
         rule, none = chain(direction(self.threat), scale(self.step)), torch.full(task.y.shape, torch.nan)
         if self.transfers:
             if self.copies > 1 and task.augment == Augment():
                 raise BrittleError(
-                    "these data are not usually augmented, so copies of an image would all be the same; leave copies at 1"
+                    "these data are not usually augmented, so copies of an image would all be the same; leave copies "
+                    "at 1"
                 )
-            estimate = augmented(task.augment, self.copies, seed) if self.copies > 1 else at_point
+            estimate = eot_gradient(task.augment, self.copies, seed) if self.copies > 1 else plain_gradient
             objective, labels = toward(model, precision="fast"), task.target
-            attack = climbing(
+            attack = gradient_attack(
                 "targeted", objective, self.threat, rule, steps=self.steps, start="clean", seed=seed, estimate=estimate
             )
         else:
             alone, labels = without_transfer(model, others, precision="fast"), torch.stack([task.y, task.target], 1)
-            attack = climbing("without transfer", alone, self.threat, rule, steps=self.steps, start="clean", seed=seed)
+            attack = gradient_attack(
+                "without transfer", alone, self.threat, rule, steps=self.steps, start="clean", seed=seed
+            )
         moved = replace(attack, batch=len(task.x))(task.x, labels)
-        return Moved(moved, task.target, torch.arange(len(none)), task.x, False, none, none)
+        return MadeImages(moved, task.target, torch.arange(len(none)), task.x, False, none, none)
 
 
 @dataclass(frozen=True)
@@ -210,11 +224,11 @@ class Mislabelled:
     def targets(self, y: Labels, classes: int, seed: int) -> Labels:
         return y
 
-    def moved(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> Moved:
+    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
         answer = classes_of(model, task.x)
         (rows,) = (answer != task.y).nonzero(as_tuple=True)
         none = torch.full((len(rows),), torch.nan)
-        return Moved(task.x[rows], answer[rows], rows, task.x[rows], False, none, none)
+        return MadeImages(task.x[rows], answer[rows], rows, task.x[rows], False, none, none)
 
 
 @dataclass(frozen=True)
@@ -235,9 +249,9 @@ class Unchanged:
     def targets(self, y: Labels, classes: int, seed: int) -> Labels:
         return y
 
-    def moved(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> Moved:
+    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
         none = torch.full(task.y.shape, torch.nan)
-        return Moved(task.x, task.y, torch.arange(len(none)), task.x, False, none, none)
+        return MadeImages(task.x, task.y, torch.arange(len(none)), task.x, False, none, none)
 
 
 def noise_like(x: Images, seed: int) -> Images:
@@ -254,7 +268,7 @@ def _check(steps: int, step: float) -> None:
         raise BrittleError(f"making a set needs steps >= 1 and a step > 0, not {steps} and {step}")
 
 
-MAKES: dict[str, Making] = {
+CONSTRUCTIONS: dict[str, Construction] = {
     "D_R": Matched(),
     "D_NR": Matched(),
     "D_rand": Targeted("random"),

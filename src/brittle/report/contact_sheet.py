@@ -28,7 +28,9 @@ def sheet(title: str, rows: Sequence[Row]) -> bytes:
                 side.set_visible(False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, color=GREY)
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    figure.subplots_adjust(left=1.4 / figure.get_figwidth(), right=0.99, top=1 - 0.55 / figure.get_figheight(), bottom=0.01)
+    figure.subplots_adjust(
+        left=1.4 / figure.get_figwidth(), right=0.99, top=1 - 0.55 / figure.get_figheight(), bottom=0.01
+    )
     held = BytesIO()
     figure.savefig(held, format="png")
     return held.getvalue()

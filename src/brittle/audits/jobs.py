@@ -1,4 +1,5 @@
-"""The pieces of work of an audit: one attack on one batch of examples of one threat, verified and kept in the journal."""
+"""The pieces of work of an audit: one attack on one batch of examples of one threat, verified and kept in the
+journal."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,28 +13,28 @@ from brittle.ground import Images, Labels
 
 from .ensemble import Effort, ensemble
 from .journal import Journal
-from .standing import Standing
+from .threat_state import ThreatState
 from .verification import verify
 
 Kept = tuple[dict[str, Tensor], dict[str, Any]]
 
 
-class Piece(NamedTuple):
+class Job(NamedTuple):
     """One attack of one threat on the examples `rows`, of which it tries those still alive."""
 
-    standing: Standing
+    state: ThreatState
     name: str
     attack: Attack | Fmn
     rows: Tensor
 
     @property
     def key(self) -> str:
-        threat = self.standing.threat
+        threat = self.state.threat
         return f"{threat.norm}-{threat.eps}-{self.name}-{int(self.rows[0])}".replace("/", "of")
 
     @property
     def alive(self) -> Tensor:
-        return self.rows[self.standing.alive_8bit[self.rows]]
+        return self.rows[self.state.alive_8bit[self.rows]]
 
     def read(self, journal: Journal, alive: Tensor) -> Kept | None:
         """What the journal holds of this piece; a piece for other survivors is none."""
@@ -42,25 +43,26 @@ class Piece(NamedTuple):
 
     def run(self, model: Callable[[Tensor], Any], x: Images, y: Labels, alive: Tensor) -> Kept:
         """Attack the examples `alive`, and verify what is claimed."""
-        tensors, facts = _attacked(model, self.standing.threat, self.attack, x[alive], y[alive])
+        tensors, facts = _attacked(model, self.state.threat, self.attack, x[alive], y[alive])
         return {"rows": alive, **tensors}, facts
 
     def enter(self, kept: Kept) -> None:
         """Tell the threat's standing how the piece ended."""
         tensors = {name: value.to(self.rows.device) for name, value in kept[0].items()}
-        self.standing.note(self.name, tensors["rows"], tensors, kept[1])
+        self.state.note(self.name, tensors["rows"], tensors, kept[1])
 
 
-def pieces(
-    model: Callable[[Tensor], Any], standings: Sequence[Standing], effort: Effort, x: Images, seed: int, batch: int
-) -> list[Piece]:
-    """The work in its order: attack by attack, then threat by threat and batch by batch, so that a budget is spread evenly."""
-    ensembles = [ensemble(model, standing.threat, effort, images=x.dim() == 4, seed=seed) for standing in standings]
+def jobs(
+    model: Callable[[Tensor], Any], states: Sequence[ThreatState], effort: Effort, x: Images, seed: int, batch: int
+) -> list[Job]:
+    """The work in its order: attack by attack, then threat by threat and batch by batch, so that a budget is spread
+    evenly."""
+    ensembles = [ensemble(model, state.threat, effort, images=x.dim() == 4, seed=seed) for state in states]
     rows = torch.split(torch.arange(len(x), device=x.device), batch)
     return [
-        Piece(standing, *list(attacks.items())[stage], part)
+        Job(state, *list(attacks.items())[stage], part)
         for stage in range(max(len(attacks) for attacks in ensembles))
-        for standing, attacks in zip(standings, ensembles, strict=True)
+        for state, attacks in zip(states, ensembles, strict=True)
         if stage < len(attacks)
         for part in rows
     ]
