@@ -1,4 +1,4 @@
-"""The one table of laws that every attack joins."""
+"""The laws that every attack of the registry keeps, in every kind of threat that it works in."""
 
 from collections.abc import Callable
 
@@ -7,65 +7,56 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import (
+    EXAMPLES,
+    L0,
     L1,
     L2,
     Attack,
+    AttackEntry,
+    AttackSpec,
+    Ball,
     Linf,
     ModelObjective,
+    Spatial,
+    Targets,
     Threat,
     against,
     apgd,
-    apgd_targeted,
+    attack_entries,
+    attack_named,
     check_examples,
     dlr,
-    fgsm,
-    fmn,
-    hessian,
-    margin,
-    mim,
     msd,
+    parse_threat,
     pgd,
     restarts,
-    second_order,
-    second_order_apgd,
-    square,
     stages,
-    targeted_dlr,
     toward,
     worst_of,
 )
 from brittle.ground import BrittleError
 
-Build = Callable[[Callable[[Tensor], Tensor], Threat, int], Attack]
-
-
-def _minimum(model: Callable[[Tensor], Tensor], threat: Threat, seed: int) -> Attack:
-    return fmn(against(model, margin), threat.norm, steps=30).within(threat)
-
-
-TABLE: dict[str, Build] = {
-    "fgsm": lambda m, t, s: fgsm(against(m), t, start="random", seed=s),
-    "pgd": lambda m, t, s: pgd(against(m), t, steps=10, seed=s),
-    "pgd-clean": lambda m, t, s: pgd(against(m), t, steps=10, start="clean", seed=s),
-    "mim": lambda m, t, s: mim(against(m), t, steps=10, seed=s),
-    "apgd-ce": lambda m, t, s: apgd(against(m), t, steps=20, seed=s),
-    "apgd-dlr": lambda m, t, s: apgd(against(m, dlr), t, steps=20, seed=s),
-    "apgd-t": lambda m, t, s: apgd_targeted(against(m, targeted_dlr), t, steps=10, targets=3, seed=s),
-    "second-order": lambda m, t, s: second_order(against(m), t, steps=6, draws=3, seed=s),
-    "second-order-apgd": lambda m, t, s: second_order_apgd(against(m), t, steps=6, draws=3, seed=s),
-    "hessian": lambda m, t, s: hessian(against(m), t, steps=6, iterations=2, seed=s),
-    "msd": lambda m, t, s: msd(against(m), [t], steps=10, seed=s),
-    "fmn": _minimum,
-    "square": lambda m, t, s: square(against(m, margin), t, queries=30, seed=s),
-    "restarts": lambda m, t, s: restarts(pgd(against(m), t, steps=5, seed=s), 2),
-    "worst-of": lambda m, t, s: worst_of(
-        pgd(against(m), t, steps=5, seed=s), apgd(against(m, dlr), t, steps=5, seed=s)
-    ),
-    "stages": lambda m, t, s: stages(fgsm(against(m), t, seed=s), pgd(against(m), t, steps=5, seed=s)),
-}
-THREATS = (Linf(0.1), L2(0.5), L1(1.5))
-CASES = [(name, threat) for name in TABLE for threat in THREATS]
+THREATS = (Linf(0.1), L2(0.5), L1(1.5), L0(3), Spatial(20, 1))
+SHORT = {"steps": 12, "queries": 40, "draws": 3, "targets": 3, "iterations": 2}  # settings that make attacks quick
+CASES = [(name, threat) for name, entry in attack_entries().items() for threat in THREATS if entry.supports(threat)]
 every = pytest.mark.parametrize(("name", "threat"), CASES, ids=lambda value: str(value))
+Model = Callable[[Tensor], Tensor]
+
+
+def short(name: str) -> AttackSpec:
+    settings = attack_named(name).settings
+    steps = {"steps": 40} if name in ("ddn", "pdpgd") else {}  # their lengths begin far from these tiny images
+    return AttackSpec.of(name, **{key: value for key, value in (SHORT | steps).items() if key in settings})
+
+
+def build(name: str, model: Model, threat: Threat, seed: int = 0) -> Attack:
+    return short(name).build(model, threat, seed)
+
+
+def law(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The attacks that claim this law."""
+    cases = [(one, threat) for one, threat in CASES if name in attack_named(one).laws]
+    return pytest.mark.parametrize(("name", "threat"), cases, ids=lambda value: str(value))
 
 
 def net(
@@ -87,18 +78,25 @@ def examples(
         return x, model.eval()(x).argmax(1)
 
 
+def test_every_kind_of_threat_has_attacks_and_every_attack_a_threat() -> None:
+    entries = attack_entries()
+    assert len(entries) >= 20
+    for text in EXAMPLES:
+        able = [name for name, entry in entries.items() if entry.supports(parse_threat(text))]
+        assert len(able) >= 2, text
+    assert {name for name, _ in CASES} == set(entries)
+
+
 @every
-def test_result_is_allowed_and_says_truly_what_fools(name: str, threat: Threat) -> None:
+def test_result_is_allowed_and_says_truly_what_succeeds(name: str, threat: Threat) -> None:
     model = net()
     x, y = examples(model)
-    found = TABLE[name](model, threat, 0).run(x, y)
-    assert found.x.shape == x.shape
-    assert found.x.dtype == x.dtype
-    assert found.x.min() >= 0
-    assert found.x.max() <= 1
-    assert (threat.size(found.x - x) <= threat.radius * (1 + 1e-6)).all()
-    assert torch.equal(found.success, model(found.x).argmax(1) != y)
-    assert found.success.any(), "the examples are easy: an attack that fools none does nothing"
+    result = build(name, model, threat).run(x, y)
+    assert result.x.shape == x.shape
+    assert result.x.dtype == x.dtype
+    assert threat.contains(x, result.x).all()
+    assert torch.equal(result.success, model(result.x).argmax(1) != y)
+    assert result.success.any(), "the examples are easy: an attack that breaks none does nothing"
 
 
 @every
@@ -106,36 +104,36 @@ def test_same_seed_gives_same_bytes_and_no_global_state_moves(name: str, threat:
     model = net()
     x, y = examples(model)
     before, numbers = x.clone(), torch.random.get_rng_state()
-    first = TABLE[name](model, threat, 7)(x, y)
-    assert torch.equal(first, TABLE[name](model, threat, 7)(x, y))
+    first = build(name, model, threat, 7)(x, y)
+    assert torch.equal(first, build(name, model, threat, 7)(x, y))
     assert torch.equal(x, before)
     assert torch.equal(torch.random.get_rng_state(), numbers)
 
 
-@every
+@law("alone as in a batch")
 def test_an_image_alone_is_attacked_as_in_a_batch(name: str, threat: Threat) -> None:
     model = net()
     x, y = examples(model)
-    together = TABLE[name](model, threat, 0)(x, y)
+    together = build(name, model, threat)(x, y)
     for i in (0, 5, 11):
-        assert torch.allclose(TABLE[name](model, threat, 0)(x[i : i + 1], y[i : i + 1]), together[i : i + 1], atol=1e-9)
+        assert torch.allclose(build(name, model, threat)(x[i : i + 1], y[i : i + 1]), together[i : i + 1], atol=1e-9)
 
 
-@every
+@law("eps 0 is clean")
 def test_eps_zero_gives_the_clean_images(name: str, threat: Threat) -> None:
     model = net()
     x, y = examples(model)
     y = torch.where(torch.arange(len(y)) < 3, (y + 1) % 5, y)  # three clean errors
-    found = TABLE[name](model, Threat(threat.norm, "0"), 0).run(x, y)
-    assert torch.allclose(found.x, x, atol=1e-12)
-    assert torch.equal(found.success, torch.arange(len(y)) < 3)
+    result = build(name, model, threat.scaled(0)).run(x, y)
+    assert torch.allclose(result.x, x, atol=1e-12)
+    assert torch.equal(result.success, torch.arange(len(y)) < 3)
 
 
-@every
-def test_a_larger_ball_never_helps_the_model(name: str, threat: Threat) -> None:
+@law("larger eps never helps")
+def test_a_larger_threat_never_helps_the_model(name: str, threat: Threat) -> None:
     model = net()
     x, y = examples(model, 40)
-    small, large = (TABLE[name](model, threat.scaled(factor), 0).run(x, y).success.sum() for factor in (0.3, 2))
+    small, large = (build(name, model, threat.scaled(factor)).run(x, y).success.sum() for factor in (0.4, 2))
     assert small <= large
 
 
@@ -147,7 +145,7 @@ def test_the_model_is_left_as_it_was(name: str, threat: Threat) -> None:
     modes = [module.training for module in model.modules()]
     held = {key: value.clone() for key, value in model.state_dict().items()}
     model[1].weight.requires_grad_(False)
-    TABLE[name](model, threat, 0)(x, y)
+    build(name, model, threat)(x, y)
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(value, held[key]) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -155,25 +153,55 @@ def test_the_model_is_left_as_it_was(name: str, threat: Threat) -> None:
     assert model[0][0].weight.requires_grad
 
 
-@every
+@law("two classes")
 def test_two_classes_three_channels_and_non_square_images_work(name: str, threat: Threat) -> None:
     model = net(classes=2, channels=3, height=3, width=7)
     x, y = examples(model, channels=3, height=3, width=7)
-    found = TABLE[name](model, threat.scaled(4), 0).run(x, y)
-    assert found.success.any()
-    assert found.x.isfinite().all()
+    result = build(name, model, threat.scaled(4)).run(x, y)
+    assert result.success.any()
+    assert result.x.isfinite().all()
 
 
-@every
+@law("NaN is an error")
 def test_a_model_that_answers_nan_is_an_error(name: str, threat: Threat) -> None:
     model = net()
     x, y = examples(model)
     with pytest.raises(BrittleError, match="NaN"):
-        TABLE[name](lambda x: model(x) * float("nan"), threat, 0)(x, y)
+        build(name, lambda x: model(x) * float("nan"), threat)(x, y)
 
 
-@pytest.mark.parametrize("threat", THREATS, ids=str)
-def test_more_steps_of_the_same_length_never_weaken(threat: Threat) -> None:
+@every
+def test_the_cost_is_what_the_model_was_asked(name: str, threat: Threat) -> None:
+    """Of one image that withstands everything, so that nothing ends early."""
+    seen = {"forwards": 0, "backwards": 0}
+    model = net()
+
+    class Counted(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: object, grad: Tensor) -> Tensor:
+            seen["backwards"] += len(grad)
+            return grad
+
+    def counting(x: Tensor) -> Tensor:
+        seen["forwards"] += len(x)
+        logits = model(Counted.apply(x) if name != "hessian" else x)
+        return logits + torch.where(torch.arange(5) == 2, 1e4, 0.0)
+
+    x, _ = examples(model, 1)
+    spec = short(name)
+    assert not spec.build(counting, threat).run(x, torch.tensor([2])).success.any()
+    cost = spec.cost if name != "grid" else spec.cost._replace(forwards=threat.count(x))
+    assert seen["forwards"] == pytest.approx(cost.forwards if name != "hessian" else spec.settings["steps"] + 1, abs=2)
+    if name != "hessian":  # its products with the Hessian go through the graph once more, which no counter sees
+        assert seen["backwards"] == cost.backwards
+
+
+@pytest.mark.parametrize("threat", THREATS[:3], ids=str)
+def test_more_steps_of_the_same_length_never_weaken(threat: Ball) -> None:
     model = net()
     x, y = examples(model, 40)
     counts = [
@@ -183,25 +211,59 @@ def test_more_steps_of_the_same_length_never_weaken(threat: Threat) -> None:
     assert counts == sorted(counts)
 
 
-@pytest.mark.parametrize("threat", THREATS, ids=str)
-def test_restarts_keep_the_worst_of_each_example(threat: Threat) -> None:
+@pytest.mark.parametrize("threat", THREATS[:3], ids=str)
+def test_restarts_keep_the_worst_of_each_example(threat: Ball) -> None:
     model = net()
     x, y = examples(model, 60)
     single = [pgd(against(model), threat.scaled(0.4), steps=3, seed=seed).run(x, y).success for seed in range(6)]
     together = restarts(pgd(against(model), threat.scaled(0.4), steps=3), 6).run(x, y).success
     assert torch.equal(together, torch.stack(single).any(0))
-    if threat.norm != "L1":
+    if not threat.sparse_steps:
         assert together.sum() > min(flags.sum() for flags in single)
 
 
-@pytest.mark.parametrize("threat", THREATS, ids=str)
-def test_targeted_attacks_reach_their_targets(threat: Threat) -> None:
+def test_the_worst_of_attacks_is_no_weaker_than_each_and_stages_see_survivors_alone() -> None:
+    model = net()
+    x, y = examples(model, 60)
+    attacks = [pgd(against(model), Linf(0.04), steps=2, seed=1), apgd(against(model, dlr), Linf(0.04), steps=5)]
+    each = [attack.run(x, y) for attack in attacks]
+    worst, staged = worst_of(*attacks).run(x, y), stages(*attacks).run(x, y)
+    either = each[0].success | each[1].success
+    assert torch.equal(worst.success, either)
+    assert torch.equal(staged.success, either)
+    first = each[0].success
+    assert torch.equal(staged.x[first], each[0].x[first])
+    both_fail = ~either
+    margins = torch.maximum(each[0].margin, each[1].margin)
+    assert torch.allclose(worst.margin[both_fail], margins[both_fail])
+    seen: list[int] = []
+
+    def counting(x: Tensor) -> Tensor:
+        seen.append(len(x))
+        return model(x)
+
+    stages(pgd(against(counting), Linf(0.04), steps=2), pgd(against(counting), Linf(0.04), steps=2, seed=1)).run(x, y)
+    assert seen[0] == 60
+    assert seen[-1] == int((~pgd(against(model), Linf(0.04), steps=2).run(x, y).success).sum())
+
+
+@pytest.mark.parametrize("threat", THREATS[:3], ids=str)
+def test_targeted_attacks_reach_their_targets(threat: Ball) -> None:
     model = net()
     x, y = examples(model)
     target = (y + 1) % 5
-    found = pgd(toward(model), threat.scaled(8), steps=40).run(x, target)
-    assert torch.equal(found.success, model(found.x).argmax(1) == target)
-    assert found.success.all()
+    result = pgd(toward(model), threat.scaled(8), steps=40).run(x, target)
+    assert torch.equal(result.success, model(result.x).argmax(1) == target)
+    assert result.success.all()
+
+
+def test_attacks_on_a_union_of_threats_stay_in_one_of_them() -> None:
+    model = net()
+    x, y = examples(model)
+    result = msd(against(model), THREATS[:3], steps=10).run(x, y)
+    inside = torch.stack([threat.contains(x, result.x) for threat in THREATS[:3]])
+    assert inside.any(0).all()
+    assert result.success.any()
 
 
 def test_wrappers_of_logits_are_understood() -> None:
@@ -241,9 +303,8 @@ def test_a_nan_loss_on_the_way_is_an_error() -> None:
     x, y = examples(model)
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
-        return (
-            torch.where(logits.amax(1) > logits.amax(), torch.zeros(()), torch.full((), torch.nan)) + 0 * logits[:, 0]
-        )
+        far = logits.amax(1) > logits.amax()
+        return torch.where(far, torch.zeros(()), torch.full((), torch.nan)) + 0 * logits[:, 0]
 
     with pytest.raises(BrittleError, match="NaN"):
         pgd(against(model, loss), Linf(0.1))(x, y)
@@ -284,37 +345,86 @@ def test_randomised_models_get_the_attack_seed() -> None:
     assert torch.equal(torch.random.get_rng_state(), numbers)
 
 
-def test_an_eps_in_steps_of_255_is_suspected() -> None:
-    with pytest.warns(UserWarning, match="8/255 meant"):
-        Linf(8)
+def test_a_strangers_objective_that_passes_on_our_session_is_as_strong_as_ours() -> None:
+    model = net()
+    x, y = examples(model, 40)
+
+    class Delegating:
+        def __init__(self, inner: ModelObjective) -> None:
+            self.inner = inner
+
+        def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+            return self.inner(x, y)
+
+        def session(self):  # type: ignore[no-untyped-def]
+            return self.inner.session()
+
+    ours, theirs = against(model), Delegating(against(model))
+    assert torch.equal(pgd(theirs, Linf(0.1)).run(x, y).success, pgd(ours, Linf(0.1)).run(x, y).success)
+    assert pgd(theirs, Linf(0.1)).run(x, y).success.sum() > 10
+
+
+X, Y = torch.rand(4, 1, 6, 4), torch.zeros(4, dtype=torch.int64)
 
 
 @pytest.mark.parametrize(
     ("x", "y", "said"),
     [
-        (torch.rand(4, 1, 6, 4) * 255, torch.zeros(4, dtype=torch.int64), r"\[0, 1\]"),
-        (torch.full((4, 1, 6, 4), torch.nan), torch.zeros(4, dtype=torch.int64), r"\[0, 1\]"),
-        ((torch.rand(4, 1, 6, 4) * 255).to(torch.uint8), torch.zeros(4, dtype=torch.int64), "1/255"),
-        (torch.rand(4, 1, 6, 4), torch.zeros(4), "int64"),
-        (torch.rand(4, 1, 6, 4), torch.zeros(3, dtype=torch.int64), "int64"),
-        (torch.rand(0, 1, 6, 4), torch.zeros(0, dtype=torch.int64), "no examples"),
+        (X * 255, Y, r"\[0, 1\]"),
+        (torch.full((4, 1, 6, 4), torch.nan), Y, r"\[0, 1\]"),
+        ((X * 255).to(torch.uint8), Y, "1/255"),
+        (X, torch.zeros(4), "int64"),
+        (X, torch.zeros(3, dtype=torch.int64), "int64"),
+        (X, torch.stack([Y, Y], 1), "int64"),
+        (X, Targets(Y[:3], Y[:3]), "int64"),
+        (X, Y - 1, "negative"),
+        (X[:0], Y[:0], "no examples"),
+        (X[0, 0, 0], Y, r"\[batch"),
+        ("images", Y, "not str"),
     ],
 )
-def test_unfit_examples_are_refused(x: Tensor, y: Tensor, said: str) -> None:
+def test_unfit_examples_are_refused(x: object, y: object, said: str) -> None:
     with pytest.raises(BrittleError, match=said):
         check_examples(x, y)
 
 
 def test_a_step_larger_than_eps_warns() -> None:
-    with pytest.warns(UserWarning, match="larger than eps"):
+    with pytest.warns(UserWarning, match="larger than"):
         pgd(against(net()), Linf(0.1), step=0.2)
 
 
-def test_fast_precision_is_float32_where_bfloat16_is_emulated() -> None:
+def test_what_the_registry_does_not_know_is_one_line() -> None:
+    with pytest.raises(BrittleError, match="no attack is called 'magic'"):
+        AttackSpec.of("magic")
+    with pytest.raises(BrittleError, match="has no 'queries'; its settings: steps, step, start"):
+        AttackSpec.of("pgd", queries=3)
+    with pytest.raises(BrittleError, match="brings its own loss"):
+        AttackSpec.of("fmn", loss="dlr")
+    with pytest.raises(BrittleError, match="no loss is called"):
+        AttackSpec.of("pgd", loss="hinge")
+    with pytest.raises(BrittleError, match="does not work in Spatial:30,3"):
+        AttackSpec.of("pgd").build(net(), Spatial(30, 3))
+    with pytest.raises(BrittleError, match="start is one of"):
+        AttackSpec.of("pgd", start="there")
+    with pytest.raises(BrittleError, match="steps must be at least 1"):
+        AttackSpec.of("pgd", steps=0).build(net(), Linf(0.1))
+
+
+def test_every_entry_says_what_it_is() -> None:
+    for name, entry in attack_entries().items():
+        assert isinstance(entry, AttackEntry)
+        assert entry.name == name
+        assert entry.what
+        assert entry.source
+        assert entry.cost_of({}).work > 0
+        assert entry.build.__doc__
+        assert all(word in entry.build.__doc__ for word in ("Cost:", "Source:")), name
+
+
+def test_fast_precision_is_close_to_float32() -> None:
     model = net(dtype=torch.float32)
     x, y = examples(net())
     objective = against(model, precision="fast")
-    assert isinstance(objective, ModelObjective)
-    found = pgd(objective, Linf(0.1)).run(x.float(), y)
+    result = pgd(objective, Linf(0.1)).run(x.float(), y)
     slow = pgd(against(model), Linf(0.1)).run(x.float(), y)
-    assert abs(int(found.success.sum()) - int(slow.success.sum())) <= 2
+    assert abs(int(result.success.sum()) - int(slow.success.sum())) <= 2

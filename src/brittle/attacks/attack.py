@@ -1,4 +1,4 @@
-"""An attack ready to be called, and how attacks are combined per example."""
+"""An attack ready to be called."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, Labels, keep_freed_memory, seeded
+from brittle.ground import BrittleError, Images, keep_freed_memory, seeded
 
-from .loop import AttackResult, Path, best_of, select
-from .objectives import Evaluate, Objective, session
+from .loop import PLAIN, Advance, AttackResult, Estimator, Path, Rule, best_of, projected, walk
+from .losses import Aim, Targets, true_class
+from .objectives import Objective, session
+from .starts import Start, start_named
 from .threats import Threat
 
 BATCH = 500  # examples whose activations are held at once
@@ -18,30 +20,28 @@ BATCH = 500  # examples whose activations are held at once
 
 @dataclass(frozen=True)
 class Attack:
-    """A search for adversarial images: `attack(x, y)` gives images like `x`, `attack.run(x, y)` says which of them
-    fool.
+    """A search for adversarial images: `attack(x, y)` gives images like `x`, `attack.run(x, y)` says which succeed.
 
     Attributes:
         name: as it stands in reports.
-        search: `(x, y, seed) -> Found` on one batch, without checks.
+        search: `(x, y, seed) -> AttackResult` on one batch, without checks.
         seed: the only source of randomness; an image's noise depends on it and on the image alone, never on the batch.
         batch: how many examples are searched at once.
-        path: for attacks that walk: `(x, y, seed) -> steps`, one by one, for training (`last_of`) and for diagnosis.
+        path: for attacks that walk: `(x, y, seed) -> points`, one by one, for training (`last_of`) and for diagnosis.
     """
 
     name: str
-    search: Callable[[Images, Labels, int], AttackResult]
+    search: Callable[[Images, Any, int], AttackResult]
     seed: int = 0
     batch: int = BATCH
     path: Path | None = None
 
-    def __call__(self, x: Images, y: Labels) -> Images:
-        """Adversarial images [B, *S] for `x` with labels (or targets) `y`; where nothing fools, the worst image
-        seen."""
+    def __call__(self, x: Images, y: Aim) -> Images:
+        """Adversarial images [B, *S] for `x` with labels (or targets) `y`; without success, the worst image seen."""
         return self.run(x, y).x
 
-    def run(self, x: Images, y: Labels) -> AttackResult:
-        """The images, whether each fools the model, and by what margin.
+    def run(self, x: Images, y: Aim) -> AttackResult:
+        """The images, whether each succeeds, and by what margin.
 
         The model (modes, buffers, gradients) and the global random state are afterwards as they were before.
 
@@ -57,27 +57,15 @@ class Attack:
                 self.search(x[i : i + self.batch], y[i : i + self.batch], self.seed)
                 for i in range(0, len(x), self.batch)
             ]
-        found = AttackResult(*(torch.cat(part) for part in zip(*parts, strict=True)))
-        broken = int(found.margin.isnan().sum())
+        result = AttackResult(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        broken = int(result.margin.isnan().sum())
         if broken:
             raise BrittleError(f"the model answers NaN on {broken} of {len(x)} examples; an attack on it means nothing")
-        return found
+        return result
 
     def seeded(self, seed: int) -> "Attack":
         """The same attack with another seed."""
         return replace(self, seed=seed)
-
-
-def search_attack(
-    name: str, objective: Objective, search: Callable[[Evaluate, Images, Labels], AttackResult]
-) -> Attack:
-    """An attack from a search inside the objective's session, without randomness of its own."""
-
-    def run(x: Images, y: Labels, seed: int) -> AttackResult:
-        with session(objective) as evaluate:
-            return search(evaluate, x, y)
-
-    return Attack(name, run)
 
 
 def path_attack(name: str, path: Path, seed: int) -> Attack:
@@ -85,72 +73,62 @@ def path_attack(name: str, path: Path, seed: int) -> Attack:
     return Attack(name, lambda x, y, seed: best_of(path(x, y, seed)), seed, path=path)
 
 
-def worst_of(*attacks: Attack) -> Attack:
-    """Per example the worst that any of the attacks found: fooled before not fooled, then the larger margin."""
-    return _combined("worst of " + ", ".join(attack.name for attack in attacks), attacks, survivors_only=False)
+def gradient_attack(
+    name: str,
+    objective: Objective,
+    threat: Threat,
+    rule: Rule,
+    *,
+    steps: int,
+    start: Start,
+    seed: int,
+    estimator: Estimator = PLAIN,
+    advance: Advance | None = None,
+) -> Attack:
+    """An attack that walks the loop by `rule` from `start` and keeps the best point of the walk per example.
 
+    Args:
+        advance: from a move to the next point; default: the nearest allowed image.
+    """
+    check_count("steps", steps)
+    begin = start_named(start)
 
-def stages(*attacks: Attack) -> Attack:
-    """The attacks one after another, each only on the examples that withstood all before it; then as `worst_of`."""
-    return _combined(" then ".join(attack.name for attack in attacks), attacks, survivors_only=True)
-
-
-def restarts(attack: Attack, count: int) -> Attack:
-    """`count` runs with the seeds seed, seed + 1, ..., each on the survivors of those before: the worst per example."""
-    check_count("restarts", count)
-    return replace(stages(*(attack.seeded(attack.seed + k) for k in range(count))), name=f"{attack.name} x{count}")
-
-
-def _combined(name: str, attacks: tuple[Attack, ...], *, survivors_only: bool) -> Attack:
-    if not attacks:
-        raise BrittleError("at least one attack is needed")
-
-    def search(x: Images, y: Labels, seed: int) -> AttackResult:
-        best = attacks[0].seeded(attacks[0].seed + seed).run(x, y)
-        for attack in attacks[1:]:
-            alive = (~best.success).nonzero().squeeze(1) if survivors_only else torch.arange(len(x), device=x.device)
-            if len(alive) == 0:
-                break
-            found = attack.seeded(attack.seed + seed).run(x[alive], y[alive])
-            best = AttackResult(
-                *(
-                    whole.index_copy(0, alive, part)
-                    for whole, part in zip(best, worse_result(found, _rows(best, alive)), strict=True)
-                )
+    def path(x: Images, y: Aim, seed: int) -> Any:
+        with session(objective) as evaluate:
+            yield from walk(
+                evaluate,
+                x,
+                y,
+                start=begin(evaluate, threat, x, y, seed),
+                rule=rule,
+                advance=advance or projected(threat.project),
+                estimator=estimator,
+                steps=steps,
             )
-        return best
 
-    return Attack(name, search, 0, batch=10**9)  # each part forms its own batches
-
-
-def worse_result(new: AttackResult, old: AttackResult) -> AttackResult:
-    """Per example the worse of two results, for the model."""
-    better = (new.success & ~old.success) | ((new.success == old.success) & (new.margin > old.margin))
-    return AttackResult(*(select(better, a, b) for a, b in zip(new, old, strict=True)))
-
-
-def _rows(found: AttackResult, rows: Tensor) -> AttackResult:
-    return AttackResult(*(part[rows] for part in found))
+    return path_attack(name, path, seed)
 
 
 def check_examples(x: Any, y: Any) -> None:
-    """Raise `BrittleError` unless `x` [B, *S] is floating in [0, 1] and `y` [B] (or [B, 2]) holds int64 labels beside
-    it."""
+    """Raise `BrittleError` unless `x` [B, *S] is floating in [0, 1] and `y` [B] (or `Targets`) holds int64 labels."""
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2:
         got = f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise BrittleError(f"images must be a floating tensor [batch, ...], not {got}; scale uint8 images by 1/255")
-    if not isinstance(y, Tensor) or y.dtype != torch.int64 or len(y) != len(x):
-        got = f"{y.dtype} of shape {list(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-        raise BrittleError(f"labels must be an int64 tensor [{len(x)}], not {got}")
+    for labels in (y.true, y.target) if isinstance(y, Targets) else (y,):
+        if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != x.shape[:1]:
+            is_tensor = isinstance(labels, Tensor)
+            got = f"{labels.dtype} of shape {list(labels.shape)}" if is_tensor else type(labels).__name__
+            raise BrittleError(f"labels must be an int64 tensor [{len(x)}], not {got}")
     if len(x) == 0:
         raise BrittleError("there are no examples to attack")
-    if int(y.min()) < 0:
-        raise BrittleError(f"labels must not be negative; there is {int(y.min())}")
+    lowest = int(true_class(y).min())
+    if lowest < 0:
+        raise BrittleError(f"labels must not be negative; there is {lowest}")
     low, high = (float(value) for value in x.detach().aminmax())
     if not (low >= 0 and high <= 1):
         raise BrittleError(
-            f"images must lie in [0, 1]; these range from {low:.3g} to {high:.3g}. Put the normalisation inside the "
-            "model"
+            f"images must lie in [0, 1]; these range from {low:.3g} to {high:.3g}. "
+            "Put the normalisation inside the model"
         )
 
 
@@ -160,9 +138,9 @@ def check_count(what: str, count: int) -> None:
         raise BrittleError(f"{what} must be at least 1, not {count}")
 
 
-def check_step(step: float, threat: Threat) -> None:
+def check_step(step: float, threat: Any) -> None:
     """Warn about a step that leaves the ball at once."""
-    if step > threat.radius > 0:
+    if step > threat.step_unit > 0:
         import warnings
 
-        warnings.warn(f"a step of {step:.4g} is larger than eps {threat.eps} ({threat.norm})", stacklevel=3)
+        warnings.warn(f"a step of {step:.4g} is larger than what {threat} allows", stacklevel=3)

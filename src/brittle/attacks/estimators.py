@@ -1,39 +1,39 @@
-"""Estimators: at which points the gradient of a step is taken. `at_point` (loop.py) is the plain one."""
+"""Estimators: at which points the gradient of a step is taken. `PLAIN` (loop.py) takes it at x."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from brittle.ground import Images, Labels, PerExample, grad_and_hessian, keys_of, norm_named, normal
+from brittle.ground import Images, Keys, PerExample, grad_and_hessian, keys_of, normal, unit, value_and_grad
 
-from .loop import Estimator, plain_gradient
+from .loop import Estimator, Iterate, evaluation_at, gradient_at
+from .losses import Aim, Loss
 from .objectives import Evaluate, Evaluation
 
 
-def smoothed_gradient(x0: Images, sigma: float, draws: int, seed: int) -> Estimator:
+def smoothed_gradient(sigma: float, draws: int, seed: int) -> Estimator:
     """The mean gradient over x + eta, eta ~ N(0, sigma^2 I): the gradient of the Gaussian-smoothed loss.
 
-    `E_eta grad L(x + eta)`, Li et al. 2019 (Norm-Agnostic Robustness), eq. 3-4; the loss and the success are those at x
-    itself.
+    `E_eta grad L(x + eta)`, Li et al. 2019 (Norm-Agnostic Robustness), eq. 3-4; loss and success are those at x itself.
     Cost: `draws` gradients and one forward pass.
-    Random: a function of (clean image x0, seed, step, draw); rounding errors along the walk do not change the noise.
+    Random: a function of (clean image, seed, step, draw); rounding errors along the walk do not change the noise.
     """
 
-    keys = keys_of(x0)
+    def noise(keys: Keys, at: Iterate, draw: int) -> Images:
+        return normal(keys, at.x.shape[1:], seed=seed, draw=at.t * draws + draw).to(at.x.dtype)
 
-    def estimate(evaluate: Evaluate, x: Images, y: Labels, t: int) -> tuple[Evaluation, Images]:
-        total = torch.zeros_like(x)
-        for k in range(draws):
-            eta = normal(keys, x.shape[1:], seed=seed, draw=t * draws + k).to(x.dtype)
-            total += plain_gradient(evaluate, x + sigma * eta, y, t)[1]
-        with torch.no_grad():
-            return evaluate(x, y).detach(), total / draws
+    def update(evaluate: Evaluate, at: Iterate, keys: Keys) -> tuple[Evaluation, Images, Keys]:
+        total = torch.zeros_like(at.x)
+        for draw in range(draws):
+            total += gradient_at(evaluate, at.x + sigma * noise(keys, at, draw), at.y)[1]
+        return evaluation_at(evaluate, at.x, at.y), total / draws, keys
 
-    return estimate
+    return Estimator(keys_of, update)
 
 
 def eot_gradient(augment: Callable[[Images, int], Images], copies: int, seed: int) -> Estimator:
-    """The mean gradient over `copies` augmented copies of x; the loss and the success are those at x itself.
+    """The mean gradient over `copies` augmented copies of x; loss and success are those at x itself.
 
     Args:
         augment: `(x, seed) -> x'` of the same shape, differentiable, such as `learning.Augment(4, True)`.
@@ -41,39 +41,47 @@ def eot_gradient(augment: Callable[[Images, int], Images], copies: int, seed: in
     Source: expectation over transformation (Athalye et al. 2018).
     """
 
-    def estimate(evaluate: Evaluate, x: Images, y: Labels, t: int) -> tuple[Evaluation, Images]:
-        total = torch.zeros_like(x)
-        for k in range(copies):
+    def update(evaluate: Evaluate, at: Iterate, memory: Any) -> tuple[Evaluation, Images, Any]:
+        total = torch.zeros_like(at.x)
+        for copy in range(copies):
 
-            def moved(at: Images, y: Labels, key: int = seed + t * copies + k) -> Evaluation:
-                return evaluate(augment(at, key), y)
+            def on_copy(x: Images, y: Aim, key: int = seed + at.t * copies + copy) -> Evaluation:
+                return evaluate(augment(x, key), y)
 
-            total += plain_gradient(moved, x, y, t)[1]
-        with torch.no_grad():
-            return evaluate(x, y).detach(), total / copies
+            total += gradient_at(on_copy, at.x, at.y)[1]
+        return evaluation_at(evaluate, at.x, at.y), total / copies, memory
 
-    return estimate
+    return Estimator(lambda x0: (), update)
 
 
-def hessian_gradient(x0: Images, reach: float, iterations: int, seed: int) -> Estimator:
+def hessian_gradient(reach: float, iterations: int, seed: int) -> Estimator:
     """grad L(x) + H d for the d of length `reach` that power iteration arrives at: d <- reach * unit(grad L + H d).
 
-    Cost: 1 + 2 `iterations` gradients in time. Random: the first d, a function of (clean image x0, seed, step).
+    Cost: 1 + 2 `iterations` gradients in time. Random: the first d, a function of (clean image, seed, step).
     """
-    keys, l2 = keys_of(x0), norm_named("L2")
 
-    def longest(direction: Images) -> Images:
-        return reach * l2.steepest(direction.flatten(1)).view_as(direction)
-
-    def estimate(evaluate: Evaluate, x: Images, y: Labels, t: int) -> tuple[Evaluation, Images]:
+    def update(evaluate: Evaluate, at: Iterate, keys: Keys) -> tuple[Evaluation, Images, Keys]:
         def f(x: Images) -> tuple[PerExample, Evaluation]:
-            seen = evaluate(x, y)
-            return seen.loss, seen.detach()
+            evaluation = evaluate(x, at.y)
+            return evaluation.loss, evaluation.detach()
 
-        seen, grad, product = grad_and_hessian(f, x)
-        move = normal(keys, x.shape[1:], seed=seed, draw=t).to(x.dtype)
+        evaluation, grad, product = grad_and_hessian(f, at.x)
+        move = normal(keys, at.x.shape[1:], seed=seed, draw=at.t).to(at.x.dtype)
         for _ in range(iterations):
-            move = grad + product(longest(move))
-        return seen, move
+            move = grad + product(reach * unit(move))
+        return evaluation, move, keys
 
-    return estimate
+    return Estimator(keys_of, update)
+
+
+def gradient_of(loss_at: Callable[[int], Loss]) -> Estimator:
+    """The gradient of `loss_at(t)` at x: for an attack whose loss changes from step to step. Cost: one gradient."""
+
+    def update(evaluate: Evaluate, at: Iterate, memory: Any) -> tuple[Evaluation, Images, Any]:
+        def f(x: Images) -> tuple[PerExample, Evaluation]:
+            evaluation = evaluate(x, at.y)
+            return loss_at(at.t)(evaluation.logits, at.y), evaluation.detach()
+
+        return (*value_and_grad(f, at.x), memory)
+
+    return Estimator(lambda x0: (), update)

@@ -1,112 +1,163 @@
-"""The one loop that every gradient attack walks, and what can be read from the walk."""
+"""The one loop that every attack walks, and what can be read from the walk."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from brittle.ground import Flags, Images, Labels, PerExample, value_and_grad
+from brittle.ground import Flags, Images, PerExample, value_and_grad
 
+from .losses import Aim
 from .objectives import Evaluate, Evaluation
-from .rules import Iterate, Rule
 
-Estimator = Callable[[Evaluate, Images, Labels, int], tuple[Evaluation, Images]]
-Allow = Callable[[Images, Images], Images]
+
+class Memory(NamedTuple):
+    """What estimator and rule carry from step to step; each may look at the other's."""
+
+    estimator: Any
+    rule: Any
+
+
+class Iterate(NamedTuple):
+    """Where the walk stands: clean images, current images, labels, number of the step, and what is remembered."""
+
+    x0: Images
+    x: Images
+    y: Aim
+    t: int
+    memory: Memory
+
+
+class Estimator(NamedTuple):
+    """Where the gradient of a step is taken.
+
+    `init(x0) -> memory`; `update(evaluate, at, memory) -> (evaluation at x, gradient, memory)`.
+    """
+
+    init: Callable[[Images], Any]
+    update: Callable[[Evaluate, Iterate, Any], tuple[Evaluation, Images, Any]]
+
+
+class Rule(NamedTuple):
+    """How a gradient becomes a move. `init(x0) -> memory`; `update(grad, evaluation, at, memory) -> (move, memory)`."""
+
+    init: Callable[[Images], Any]
+    update: Callable[[Tensor, Evaluation, Iterate, Any], tuple[Tensor, Any]]
+
+
+Advance = Callable[[Evaluate, Iterate, Tensor], Images]  # from where the walk stands and a move to where it stands next
 
 
 class PathPoint(NamedTuple):
-    """One point of the walk: where it stands, what the model shows there (asked for: the last point is not looked at
+    """One point of the walk: where it stands, what the model shows there (asked for: the last point is not evaluated
     unasked), and the gradient followed from there (none at the last point)."""
 
     x: Images
-    seen: Callable[[], Evaluation]
+    evaluation: Callable[[], Evaluation]
     grad: Images | None
 
 
-Path = Callable[[Images, Labels, int], Iterator[PathPoint]]
+Path = Callable[[Images, Aim, int], Iterator[PathPoint]]
 
 
 class AttackResult(NamedTuple):
-    """The end of an attack: images [B, *S], whether they fool the model [B], by what margin [B]."""
+    """The end of an attack: images [B, *S], whether they succeed [B], by what margin [B]."""
 
     x: Images
     success: Flags
     margin: PerExample
 
 
+def gradient_at(evaluate: Evaluate, x: Images, y: Aim) -> tuple[Evaluation, Images]:
+    """What the model shows at x, and the gradient of each example's loss there. Cost: one gradient."""
+
+    def f(x: Images) -> tuple[PerExample, Evaluation]:
+        evaluation = evaluate(x, y)
+        return evaluation.loss, evaluation.detach()
+
+    return value_and_grad(f, x)
+
+
+def evaluation_at(evaluate: Evaluate, x: Images, y: Aim) -> Evaluation:
+    """What the model shows at x, without a gradient. Cost: one forward pass."""
+    with torch.no_grad():
+        return evaluate(x, y).detach()
+
+
+PLAIN = Estimator(lambda x0: (), lambda evaluate, at, memory: (*gradient_at(evaluate, at.x, at.y), memory))
+
+
+def projected(project: Callable[[Images, Images], Images]) -> Advance:
+    """The usual advance: move, then back to the nearest allowed image."""
+    return lambda evaluate, at, move: project(at.x0, at.x + move)
+
+
 def walk(
     evaluate: Evaluate,
     x0: Images,
-    y: Labels,
+    y: Aim,
     *,
     start: Images,
     rule: Rule,
-    allow: Allow,
-    estimate: Estimator,
+    advance: Advance,
+    estimator: Estimator = PLAIN,
     steps: int,
 ) -> Iterator[PathPoint]:
     """Climb the objective from `start`: gradient, rule, back into what is allowed. Yields `steps` points and the last
     one.
 
     No value is read to the host and no shape changes, so a step can be captured as it is.
-    Cost: `steps` calls of `estimate`.
+    Cost: `steps` updates of the estimator.
     """
-    x, memory = start, rule.init(x0)
+    x, memory = start, Memory(estimator.init(x0), rule.init(x0))
     for t in range(steps):
-        seen, grad = estimate(evaluate, x, y, t)
-        yield PathPoint(x, partial(_same, seen), grad)
-        move, memory = rule.update(grad, Iterate(x0, x, seen.loss, t), memory)
-        x = allow(x0, x + move)
+        at = Iterate(x0, x, y, t, memory)
+        evaluation, grad, seen = estimator.update(evaluate, at, memory.estimator)
+        yield PathPoint(x, partial(_same, evaluation), grad)
+        at = at._replace(memory=Memory(seen, memory.rule))
+        move, held = rule.update(grad, evaluation, at, memory.rule)
+        memory = Memory(seen, held)
+        x = advance(evaluate, at._replace(memory=memory), move)
     yield PathPoint(x, partial(evaluation_at, evaluate, x, y), None)
 
 
-def _same(seen: Evaluation) -> Evaluation:
-    return seen
-
-
-def evaluation_at(evaluate: Evaluate, x: Images, y: Labels) -> Evaluation:
-    """What the model shows at x, without a gradient. Cost: one forward pass."""
-    with torch.no_grad():
-        return evaluate(x, y).detach()
+def _same(evaluation: Evaluation) -> Evaluation:
+    return evaluation
 
 
 def best_of(path: Iterable[PathPoint]) -> AttackResult:
     """The best point of the path per example. A NaN loss anywhere on it makes the margin NaN, to be reported."""
     points = iter(path)
     first = next(points)
-    best_x, best = first.x, first.seen()
+    best_x, best = first.x, first.evaluation()
     broken = best.loss.isnan()
     for point in points:
-        seen = point.seen()
-        broken = broken | seen.loss.isnan()
-        best_x, best = worse_evaluation(point.x, seen, best_x, best)
+        evaluation = point.evaluation()
+        broken = broken | evaluation.loss.isnan()
+        best_x, best = worse_evaluation(point.x, evaluation, best_x, best)
     return AttackResult(best_x, best.success, torch.where(broken, torch.nan, best.margin))
 
 
-def worse_evaluation(x: Images, seen: Evaluation, best_x: Images, best: Evaluation) -> tuple[Images, Evaluation]:
-    """Per example the worse of two points, for the model: fooled before not fooled, then the larger loss."""
-    better = (seen.success & ~best.success) | ((seen.success == best.success) & (seen.loss > best.loss))
-    return select(better, x, best_x), Evaluation(*(torch.where(better, a, b) for a, b in zip(seen, best, strict=True)))
+def worse_evaluation(x: Images, new: Evaluation, best_x: Images, best: Evaluation) -> tuple[Images, Evaluation]:
+    """Per example the worse of two points, for the model: success before none, then the larger loss."""
+    better = (new.success & ~best.success) | ((new.success == best.success) & (new.loss > best.loss))
+    return select(better, x, best_x), Evaluation(*(select(better, a, b) for a, b in zip(new, best, strict=True)))
 
 
 def last_of(path: Iterable[PathPoint]) -> Images:
-    """The last point of the path, not looked at by the model: what adversarial training needs."""
-    for step in path:
-        x = step.x
+    """The last point of the path, not evaluated by the model: what adversarial training needs."""
+    for point in path:
+        x = point.x
     return x
-
-
-def plain_gradient(evaluate: Evaluate, x: Images, y: Labels, t: int) -> tuple[Evaluation, Images]:
-    """The gradient at x itself. Cost: one gradient."""
-
-    def f(x: Images) -> tuple[PerExample, Evaluation]:
-        seen = evaluate(x, y)
-        return seen.loss, seen.detach()
-
-    return value_and_grad(f, x)
 
 
 def select(flags: Flags, new: Any, old: Any) -> Any:
     """`new` where the flag of its example is set, else `old`; both [B, *S]."""
     return torch.where(flags.view(-1, *[1] * (new.dim() - 1)), new, old)
+
+
+def per_example(values: PerExample, like: Tensor) -> Tensor:
+    """Numbers [B] in a shape that multiplies examples [B, *S]."""
+    return values.view(-1, *[1] * (like.dim() - 1))

@@ -1,101 +1,117 @@
-"""Minimum-norm attack: the smallest perturbation that fools, so the whole accuracy-versus-eps curve from one run."""
+"""Minimum-norm attacks: the smallest change that succeeds, so that one run gives the whole accuracy-versus-eps
+curve."""
 
-import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
-from brittle.ground import Flags, Images, Labels, PerExample, norm_named
+from brittle.ground import Flags, Images, PerExample
 
-from .attack import Attack, search_attack
-from .loop import AttackResult, evaluation_at, plain_gradient, select
-from .losses import margin
-from .objectives import Evaluate, ModelObjective
+from .attack import Attack
+from .loop import AttackResult, PathPoint, evaluation_at, per_example, select
+from .losses import Aim, Loss
+from .objectives import Evaluate, ModelObjective, Objective, session
 from .threats import Threat
 
 
-class Minimum(NamedTuple):
-    """Images [B, *S] and the size of the smallest perturbation that fooled [B]; infinite where none did."""
+class MinimumResult(NamedTuple):
+    """Images [B, *S] and the size of the smallest change that succeeded [B]; infinite, beside the clean image, where
+    none did."""
 
     x: Images
     size: PerExample
 
-    def within(self, threat: Threat, x: Images) -> tuple[Images, Flags]:
-        """The images where the perturbation fits into the threat, else the clean ones `x`, and where it fits [B]."""
-        fits = self.size <= threat.radius
-        return select(fits, self.x, x), fits
 
+@runtime_checkable
+class MinimumNorm(Protocol):
+    """A search for the smallest change that succeeds, in the unit of some threat."""
 
-@dataclass(frozen=True)
-class Fmn:
-    """A minimum-norm attack ready to be called: `fmn(against(model, margin), "L2")(x, y)`."""
+    @property
+    def name(self) -> str: ...
 
-    objective: ModelObjective
-    norm: str
-    steps: int
-
-    def __call__(self, x: Images, y: Labels) -> Minimum:
-        """The smallest perturbations found for `x` [B, *S] with labels (or targets) `y`."""
-        found: list[Minimum] = []
-
-        def search(evaluate: Evaluate, x: Images, y: Labels) -> AttackResult:
-            found.append(_search(evaluate, x, y, self.norm, self.steps))
-            seen = evaluation_at(evaluate, found[-1].x, y)
-            return AttackResult(found[-1].x, seen.success, seen.margin)
-
-        search_attack("FMN", self.objective, search).run(x, y)
-        return Minimum(*(torch.cat(part) for part in zip(*found, strict=True)))
+    def __call__(self, x: Images, y: Any) -> MinimumResult:
+        """The smallest changes found for `x` [B, *S] with labels (or targets) `y`."""
+        ...
 
     def within(self, threat: Threat) -> Attack:
         """As an attack inside a threat."""
-
-        def search(evaluate: Evaluate, x: Images, y: Labels) -> AttackResult:
-            inside, _ = _search(evaluate, x, y, self.norm, self.steps).within(threat, x)
-            seen = evaluation_at(evaluate, inside, y)
-            return AttackResult(inside, seen.success, seen.margin)
-
-        return search_attack(f"FMN-{self.steps}", self.objective, search)
+        ...
 
 
-def fmn(objective: ModelObjective, norm: str, *, steps: int = 100) -> Fmn:
-    """Fast minimum-norm attack: one run gives the whole accuracy-versus-eps curve.
+@dataclass(frozen=True)
+class MinimumNormWalk:
+    """A minimum-norm attack that walks the loop: of all points of its path that succeed, the one of smallest size
+    counts.
 
-    The objective's loss is replaced by the margin, whose size is the distance that the attack estimates.
-
-    A ball around x shrinks while the image inside it fools the model and grows while it does not:
-    eps <- (1 - gamma) eps, or (1 + gamma) eps, or ||delta|| + |margin| / ||grad||_dual before the first success;
-    delta <- P_eps(delta + alpha grad / ||grad||_2), with alpha and gamma falling along half a cosine.
-
-    Cost: `steps` gradients, two forward passes. Random: nothing.
-    Source: Pintor et al. 2021 (FMN), algorithm 1. Differs: the projection is on ball and box at once.
+    Attributes:
+        path: `(evaluate, x, y, seed) -> points`.
+        measure: the threat in whose unit sizes are; its radius plays no part.
     """
-    return Fmn(replace(objective, loss=margin), norm_named(norm).name, steps)
+
+    name: str
+    objective: Objective
+    measure: Threat
+    path: Callable[[Evaluate, Images, Any, int], Iterator[PathPoint]]
+    seed: int = 0
+
+    def __call__(self, x: Images, y: Aim) -> MinimumResult:
+        found: list[MinimumResult] = []
+
+        def search(x: Images, y: Aim, seed: int) -> AttackResult:
+            with session(self.objective) as evaluate:
+                found.append(smallest_of(self.path(evaluate, x, y, seed), x, self.measure))
+            size = found[-1].size
+            return AttackResult(found[-1].x, size.isfinite(), torch.where(size.isnan(), size, 0))
+
+        Attack(self.name, search, self.seed).run(x, y)
+        return MinimumResult(*(torch.cat(part) for part in zip(*found, strict=True)))
+
+    def within(self, threat: Threat) -> Attack:
+        """An attack that hands out, where the smallest change fits, that change stretched to the threat's edge if it
+        still succeeds there (so that rounding does not undo it), else as it is. Cost: two forward passes more."""
+
+        def search(x: Images, y: Aim, seed: int) -> AttackResult:
+            with session(self.objective) as evaluate:
+                smallest = smallest_of(self.path(evaluate, x, y, seed), x, self.measure)
+                near, _ = fitting(smallest, threat, x)
+                edge = stretched(smallest, threat, x)
+                at_near, at_edge = (evaluation_at(evaluate, images, y) for images in (near, edge))
+            kept = at_edge.success & (at_edge.margin > at_near.margin)
+            margin = torch.where(smallest.size.isnan(), torch.nan, torch.where(kept, at_edge.margin, at_near.margin))
+            return AttackResult(select(kept, edge, near), at_edge.success & kept | at_near.success, margin)
+
+        return Attack(self.name, search, self.seed)
 
 
-def _search(evaluate: Evaluate, x: Images, y: Labels, norm: str, steps: int) -> Minimum:
-    geometry = norm_named(norm)
-    low, high = -x.flatten(1), 1 - x.flatten(1)
-    delta, eps = torch.zeros_like(x), x.new_full(x.shape[:1], torch.inf)
-    best_x, best = x, torch.full_like(eps, torch.inf)
-    for t in range(steps + 1):
-        seen, grad = (
-            plain_gradient(evaluate, x + delta, y, t)
-            if t < steps
-            else (evaluation_at(evaluate, x + delta, y), torch.zeros_like(x))
-        )
-        size = geometry.size(delta.flatten(1))
-        smaller = seen.success & (size < best)
-        best_x, best = select(smaller, x + delta, best_x), torch.where(smaller, size, best)
-        gamma, alpha = _cosine(0.05, 0.001, t, steps), _cosine(1.0, 0.01, t, steps)
-        flat = grad.flatten(1)
-        guess = size + seen.margin.abs() / norm_named(geometry.dual).size(flat).clamp(min=1e-12)
-        grown = torch.where(best.isfinite(), eps * (1 + gamma), guess)
-        eps = torch.where(seen.success, torch.minimum(eps, best) * (1 - gamma), grown)
-        move = (delta.flatten(1) + alpha * norm_named("L2").steepest(flat)).clamp(low, high)
-        delta = geometry.project_box(move, eps.clamp(max=1e6)[:, None], low, high).view_as(x)
-    return Minimum(best_x, torch.where(seen.margin.isnan(), seen.margin, best))
+def fitting(smallest: MinimumResult, threat: Threat, x: Images) -> tuple[Images, Flags]:
+    """The images where the change fits into the threat, else the clean ones `x`, and where it fits [B]."""
+    fits = smallest.size <= threat.radius
+    return select(fits, smallest.x, x), fits
 
 
-def _cosine(start: float, end: float, t: int, steps: int) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * min(t / max(steps, 1), 1))) / 2
+def stretched(smallest: MinimumResult, threat: Threat, x: Images) -> Images:
+    """The changes that fit, as long as the threat allows; other images are the clean ones."""
+    near, fits = fitting(smallest, threat, x)
+    factor = torch.where(fits & (smallest.size > 0), threat.radius / smallest.size.clamp(min=1e-12), 1).clamp(max=1e6)
+    edge: Images = select(fits, threat.project(x, x + per_example(factor, x) * (near - x)), x)
+    return edge
+
+
+def smallest_of(path: Iterable[PathPoint], x0: Images, measure: Threat) -> MinimumResult:
+    """The point of the path that succeeds with the smallest change. A NaN loss on the path makes the size NaN."""
+    best_x, best = x0, x0.new_full(x0.shape[:1], torch.inf)
+    broken = torch.zeros_like(best, dtype=torch.bool)
+    for point in path:
+        evaluation, size = point.evaluation(), measure.size(x0, point.x)
+        smaller = evaluation.success & (size < best)
+        best_x, best = select(smaller, point.x, best_x), torch.where(smaller, size, best)
+        broken = broken | evaluation.loss.isnan()
+    return MinimumResult(best_x, torch.where(broken, torch.nan, best))
+
+
+def with_loss(objective: Objective, loss: Loss) -> Objective:
+    """The same objective with an attack's own loss, where it is a model's; another objective's loss is its own
+    affair."""
+    return replace(objective, loss=loss) if isinstance(objective, ModelObjective) else objective

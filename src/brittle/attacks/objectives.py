@@ -22,29 +22,55 @@ from brittle.ground import (
     functional_model,
 )
 
-from .losses import Loss, cross_entropy, margin
+from .losses import Aim, Loss, Targets, cross_entropy, margin, true_class
 
 
 class Evaluation(NamedTuple):
-    """What one forward pass tells: the loss climbed [B], the margin of the wrong classes [B], whether the model is
-    fooled [B]."""
+    """What one forward pass tells, per example.
 
+    Attributes:
+        logits: [B, C]; [B, 0] where the objective has none. Gradients go through them unless they are detached.
+        loss: the loss climbed [B].
+        margin: by how much the wrong class wins, or the target [B].
+        success: whether the attack has what it wants: a wrong class, or the target [B].
+    """
+
+    logits: Tensor
     loss: PerExample
     margin: PerExample
     success: Flags
 
     def detach(self) -> "Evaluation":
-        return Evaluation(self.loss.detach(), self.margin.detach(), self.success)
+        return Evaluation(self.logits.detach(), self.loss.detach(), self.margin.detach(), self.success)
 
 
-Evaluate = Callable[[Images, Labels], Evaluation]
+Evaluate = Callable[[Images, Aim], Evaluation]
 
 
 @runtime_checkable
 class Objective(Protocol):
     """Any function `(x, y) -> loss [B]`; larger is worse for the model."""
 
-    def __call__(self, x: Images, y: Labels, /) -> PerExample: ...
+    def __call__(self, x: Images, y: Any, /) -> PerExample: ...
+
+
+@runtime_checkable
+class SessionObjective(Objective, Protocol):
+    """An objective that tells more than its loss, and may hold a model still meanwhile. Any objective may offer it."""
+
+    def session(self) -> AbstractContextManager[Evaluate]: ...
+
+
+def session(objective: Objective) -> AbstractContextManager[Evaluate]:
+    """The objective's own session; a plain function shows its loss as the margin and never has success."""
+    if isinstance(objective, SessionObjective):
+        return objective.session()
+    return nullcontext(partial(_plain, objective))
+
+
+def _plain(objective: Objective, x: Images, y: Aim) -> Evaluation:
+    loss = objective(x, y)
+    return Evaluation(x.new_zeros(len(x), 0), loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
 
 
 @dataclass(frozen=True)
@@ -57,42 +83,40 @@ class ModelObjective:
     targeted: bool
     precision: str
 
-    def __call__(self, x: Images, y: Labels) -> PerExample:
+    def __call__(self, x: Images, y: Aim) -> PerExample:
         with self.session() as evaluate:
             return evaluate(x, y).loss
 
     @contextmanager
     def session(self) -> Iterator[Evaluate]:
-        """The objective as a function that shows loss, margin and success, while the model is held still."""
-        dtypes: dict[str, Callable[[Tensor], Any]] = {}
+        """The objective as a function from images to an `Evaluation`, while the model is held still."""
+        models: dict[str, Callable[[Tensor], Any]] = {}
 
-        def evaluate(x: Images, y: Labels) -> Evaluation:
+        def evaluate(x: Images, y: Aim) -> Evaluation:
             kind = x.device.type
-            if kind not in dtypes:
+            if kind not in models:
                 fast = self.precision == "fast" and x.dtype == torch.float32
-                dtypes[kind] = functional_model(self.model, fast_dtype(kind) if fast else torch.float32)
-            logits = logits_of(dtypes[kind](x))
-            logits = logits if logits.dtype == torch.float64 else logits.float()
-            return self.judge(logits, y)
+                models[kind] = functional_model(self.model, fast_dtype(kind) if fast else torch.float32)
+            logits = logits_of(models[kind](x))
+            return self.evaluation(logits if logits.dtype == torch.float64 else logits.float(), y)
 
         with eval_mode(self.model), nullcontext() if self.precision == "fast" else full_float32():
             yield evaluate
 
-    def judge(self, logits: Logits, y: Labels) -> Evaluation:
-        """Loss, margin and success of these logits; labels [B, 2] are (true class, target)."""
-        own = y if y.dim() == 1 else y[:, 0]
-        sign = -1 if self.targeted else 1
+    def evaluation(self, logits: Logits, y: Aim) -> Evaluation:
+        """Loss, margin and success of these logits."""
+        own, sign = true_class(y), -1 if self.targeted else 1
         with torch.no_grad():
-            held = logits.detach()
-            wrong = sign * margin(held, own)
-            success = (held.argmax(1) == own) if self.targeted else (held.argmax(1) != own)
-        return Evaluation(sign * self.loss(logits, y), wrong, success)
+            fixed = logits.detach()
+            wrong = sign * margin(fixed, own)
+            success = (fixed.argmax(1) == own) if self.targeted else (fixed.argmax(1) != own)
+        return Evaluation(logits, sign * self.loss(logits, y), wrong, success)
 
 
 def against(
     model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precision: str = "float32"
 ) -> ModelObjective:
-    """Untargeted: make `loss` at the true class large; the model is fooled when it answers another class.
+    """Untargeted: make `loss` at the true class large; success is another class's answer.
 
     Args:
         model: `[B, *S]` in [0, 1] to logits `[B, C]`, a dict with "logits", or an object with `.logits`.
@@ -103,7 +127,7 @@ def against(
 
 
 def toward(model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precision: str = "float32") -> ModelObjective:
-    """Targeted: `y` is the class to reach; `loss` at it is made small, and the model is fooled when it answers `y`."""
+    """Targeted: `y` is the class to reach; `loss` at it is made small, and success is the answer `y`."""
     return _objective(model, loss, True, precision)
 
 
@@ -117,7 +141,7 @@ def _objective(model: Callable[[Tensor], Any], loss: Loss, targeted: bool, preci
 
 @dataclass(frozen=True)
 class WithoutTransfer:
-    """-CE(f(x), t) - mean_i CE(f_i(x), y): reach t in one model, and stay y for all others. Labels [B, 2] are (y, t).
+    """-CE(f(x), t) - mean_i CE(f_i(x), y): reach t in one model, and stay y for all others. Takes `Targets`.
 
     Cost: a gradient of each model. Source: Nakkiran 2019, "Adversarial examples are just bugs, too" (Distill).
     """
@@ -126,30 +150,29 @@ class WithoutTransfer:
     others: tuple[Callable[[Tensor], Any], ...]
     precision: str
 
-    def __call__(self, x: Images, y: Labels) -> PerExample:
+    def __call__(self, x: Images, y: Targets) -> PerExample:
         with self.session() as evaluate:
             return evaluate(x, y).loss
 
     @contextmanager
     def session(self) -> Iterator[Evaluate]:
         """What the one model shows at its target, and the loss over all."""
-        with ExitStack() as held:
-            one, *rest = (
-                held.enter_context(toward(f, precision=self.precision).session()) for f in (self.model, *self.others)
-            )
+        with ExitStack() as open_sessions:
+            models = (self.model, *self.others)
+            one, *rest = (open_sessions.enter_context(toward(f, precision=self.precision).session()) for f in models)
 
-            def evaluate(x: Images, y: Labels) -> Evaluation:
-                seen = one(x, y[:, 1])
-                kept = torch.stack([other(x, y[:, 0]).loss for other in rest]).mean(0)
-                return seen._replace(loss=seen.loss + kept)
+            def evaluate(x: Images, y: Targets) -> Evaluation:
+                aimed = one(x, y.target)
+                kept = torch.stack([other(x, y.true).loss for other in rest]).mean(0)
+                return aimed._replace(loss=aimed.loss + kept)
 
-            yield evaluate
+            yield evaluate  # type: ignore[misc]
 
 
 def without_transfer(
     model: Callable[[Tensor], Any], others: Sequence[Callable[[Tensor], Any]], *, precision: str = "float32"
 ) -> WithoutTransfer:
-    """Targeted at `model` alone: what the `others` see stays the true class. Labels [B, 2] are (true class, target).
+    """Targeted at `model` alone: what the `others` see stays the true class. Takes `Targets` for labels.
 
     Raises:
         BrittleError: no other models.
@@ -157,18 +180,6 @@ def without_transfer(
     if not others:
         raise BrittleError("perturbations that do not transfer need other models to be told apart from")
     return WithoutTransfer(model, tuple(others), precision)
-
-
-def session(objective: Objective) -> AbstractContextManager[Evaluate]:
-    """The objective's `session`; a plain function shows its loss as the margin and is never fooled."""
-    if isinstance(objective, (ModelObjective, WithoutTransfer)):
-        return objective.session()
-    return nullcontext(partial(_plain, objective))
-
-
-def _plain(objective: Objective, x: Images, y: Labels) -> Evaluation:
-    loss = objective(x, y)
-    return Evaluation(loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
 
 
 def logits_of(output: Any) -> Logits:
@@ -179,8 +190,8 @@ def logits_of(output: Any) -> Logits:
     if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] < 2:
         got = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise BrittleError(
-            "the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; it "
-            f"answered {got}"
+            "the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; "
+            f"it answered {got}"
         )
     return logits
 

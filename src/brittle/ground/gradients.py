@@ -73,3 +73,15 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def unit(direction: Images) -> Images:
+    """Each example divided by its Euclidean length [B, *S]; 0 stays 0.
+
+    Divided by the largest entry first, since the squares of tiny gradients would underflow.
+    """
+    flat = direction.flatten(1)
+    largest = flat.abs().amax(1, keepdim=True)
+    flat = flat / torch.where(largest > 0, largest, 1)
+    length = flat.norm(dim=1, keepdim=True)
+    return (flat / torch.where(length > 0, length, 1)).view_as(direction)

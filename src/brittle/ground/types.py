@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Images = Float[Tensor, "B *S"]
-Labels = Int[Tensor, "B *L"]
+Labels = Int[Tensor, "B"]
 Logits = Float[Tensor, "B C"]
 PerExample = Float[Tensor, "B"]
 Flags = Bool[Tensor, "B"]

@@ -1,4 +1,4 @@
-"""Norms: size, dual, nearest point of the ball, nearest point of ball and box, steepest direction, uniform samples.
+"""Norms: size, dual, nearest points of ball, of ball and box, of a hyperplane, steepest direction, samples.
 
 Geometry is written here once. Everything works on flattened examples `d [B, D]`; a radius is a number or `[B, 1]`.
 """
@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vecdot
 
-from brittle.errors import BrittleError
-
-from .noise import Keys, normal, uniform
+from brittle.ground import BrittleError, Keys, normal, uniform, unit
 
 Radius = float | Tensor
 NEWTON_STEPS = 16
@@ -35,6 +33,8 @@ class Norm:
     project_box: Callable[[Tensor, Radius, Tensor, Tensor], Tensor]
     steepest: Callable[[Tensor], Tensor]
     sample: Callable[[Keys, int, int], Tensor]
+    reach: Callable[[Tensor, Tensor, Tensor], Tensor]
+    proximal: Callable[[Tensor, Tensor], Tensor]
 
 
 def norm_named(name: str) -> Norm:
@@ -88,16 +88,9 @@ def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor
     return _l2_project((d * t.sqrt()).clamp(low, high), eps)  # the last projection removes rounding only
 
 
-def _l2_steepest(g: Tensor) -> Tensor:
-    largest = g.abs().amax(1, keepdim=True)  # divide first: squares of tiny gradients would underflow
-    unit = g / torch.where(largest > 0, largest, torch.ones_like(largest))
-    length = unit.norm(dim=1, keepdim=True)
-    return unit / torch.where(length > 0, length, torch.ones_like(length))
-
-
 def _l2_sample(keys: Keys, size: int, seed: int) -> Tensor:
     radius = uniform(keys, torch.Size([1]), seed=seed, draw=-1) ** (1 / size)
-    return _l2_steepest(normal(keys, torch.Size([size]), seed=seed)) * radius
+    return unit(normal(keys, torch.Size([size]), seed=seed)) * radius
 
 
 def _l1_project(d: Tensor, eps: Radius) -> Tensor:
@@ -155,8 +148,81 @@ def _like(eps: Radius, d: Tensor) -> Tensor:
     return torch.as_tensor(eps, dtype=d.dtype, device=d.device)
 
 
+def _linf_reach(w: Tensor, room: Tensor, gain: Tensor) -> Tensor:
+    return _fill((w > 0).to(w.dtype), w, room, gain)
+
+
+def _l2_reach(w: Tensor, room: Tensor, gain: Tensor) -> Tensor:
+    return _fill(w, w, room, gain)
+
+
+def _fill(speed: Tensor, w: Tensor, room: Tensor, gain: Tensor) -> Tensor:
+    """min(level * speed, room), with the level at which <w, .> = gain: every coordinate rises until its room is used
+    up.
+
+    The optimality conditions of the smallest such d give this form, with speed 1 in Linf and w in L2. <w, .> is concave
+    and piecewise linear in the level, with corners where a coordinate is full: it is the least of its lines, so that
+    the level is the largest that any of them asks for.
+    """
+    tiny = torch.finfo(w.dtype).tiny
+    corner = torch.where(speed > 0, room / speed.clamp(min=tiny), torch.inf)
+    order = corner.argsort(dim=1)
+    slope, full = (w * speed).gather(1, order), (w * room).gather(1, order)
+    rate = slope.flip(1).cumsum(1).flip(1)  # of <w, .> before each corner, by the coordinates not yet full
+    filled = full.cumsum(1) - full  # by those that are
+    level = ((gain[:, None] - filled) / rate.clamp(min=tiny)).amax(1, keepdim=True).clamp(0, 1 / tiny)
+    return torch.minimum(torch.where(speed > 0, level * speed, 0), room)
+
+
+def _l1_reach(w: Tensor, room: Tensor, gain: Tensor) -> Tensor:
+    """The coordinates of largest w first, each up to its room."""
+    _, order = w.sort(dim=1, descending=True, stable=True)
+    steep, full = w.gather(1, order), (w * room).gather(1, order)
+    missing = (gain[:, None] - (full.cumsum(1) - full)).clamp(min=0)
+    step = torch.minimum(missing / steep.clamp(min=torch.finfo(w.dtype).tiny), room.gather(1, order))
+    return torch.zeros_like(w).scatter(1, order, torch.where(steep > 0, step, 0))
+
+
+def _moreau(dual: Callable[[Tensor, Radius], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The proximal point of weight ||.||: d less its nearest point in the dual ball of that radius (Moreau 1965)."""
+    return lambda d, weight: d - dual(d, weight[:, None])
+
+
 NORMS = {
-    "Linf": Norm("Linf", "L1", lambda d: d.abs().amax(1), _linf_project, _linf_project_box, torch.sign, _linf_sample),
-    "L2": Norm("L2", "L2", lambda d: d.norm(dim=1), _l2_project, _l2_project_box, _l2_steepest, _l2_sample),
-    "L1": Norm("L1", "Linf", lambda d: d.abs().sum(1), _l1_project, _l1_project_box, _l1_steepest, _l1_sample),
+    norm.name: norm
+    for norm in (
+        Norm(
+            "Linf",
+            "L1",
+            lambda d: d.abs().amax(1),
+            _linf_project,
+            _linf_project_box,
+            torch.sign,
+            _linf_sample,
+            _linf_reach,
+            _moreau(_l1_project),
+        ),
+        Norm(
+            "L2",
+            "L2",
+            lambda d: d.norm(dim=1),
+            _l2_project,
+            _l2_project_box,
+            unit,
+            _l2_sample,
+            _l2_reach,
+            _moreau(_l2_project),
+        ),
+        Norm(
+            "L1",
+            "Linf",
+            lambda d: d.abs().sum(1),
+            _l1_project,
+            _l1_project_box,
+            _l1_steepest,
+            _l1_sample,
+            _l1_reach,
+            _moreau(_linf_project),
+        ),
+    )
 }

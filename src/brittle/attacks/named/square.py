@@ -1,5 +1,4 @@
-"""Square Attack: a score-based search that asks for no gradient, so that a masked gradient cannot hide anything from
-it."""
+"""Square Attack: a score-based search, so that a masked gradient cannot hide anything from it."""
 
 import math
 from collections.abc import Callable
@@ -8,17 +7,28 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Flags, Images, Labels, keys_of, uniform
+from brittle.ground import BrittleError, Flags, Images, keys_of, uniform
 
-from .attack import Attack
-from .loop import AttackResult, worse_evaluation
-from .objectives import Evaluate, Objective, session
-from .threats import Threat
+from ..attack import Attack
+from ..loop import AttackResult, per_example, worse_evaluation
+from ..losses import Aim
+from ..objectives import Evaluate, Objective, session
+from ..registry import Cost, register
+from ..threats import NormBall
 
 Draw = Callable[[int], Tensor]  # numbers in [0, 1) per image, keyed by the number of the query: [B, 5 + C]
 
 
-def square(objective: Objective, threat: Threat, *, queries: int = 1000, share: float = 0.8, seed: int = 0) -> Attack:
+@register(
+    "square",
+    what="random squares, kept where they raise the loss; asks for no gradient",
+    source="Andriushchenko et al. 2020",
+    needs=NormBall,
+    cost=lambda queries: Cost(queries + 1, 0),
+    loss="margin",
+    precision="float32",
+)
+def square(objective: Objective, threat: NormBall, *, queries: int = 1000, share: float = 0.8, seed: int = 0) -> Attack:
     """Changes inside random squares, kept where they raise the loss; sides shrink from sqrt(share) of the image.
 
     Linf: it begins with vertical stripes of +-eps, and each square becomes +-eps per channel.
@@ -36,7 +46,7 @@ def square(objective: Objective, threat: Threat, *, queries: int = 1000, share: 
     shared by its channels instead of fixed per channel, and changes are projected onto ball and box, not clipped.
     """
 
-    def search(x: Images, y: Labels, seed: int) -> AttackResult:
+    def search(x: Images, y: Aim, seed: int) -> AttackResult:
         if x.dim() != 4:
             raise BrittleError(f"the Square attack needs images [B, C, H, W], not {list(x.shape)}")
         keys, numbers = keys_of(x), torch.Size([5 + x.shape[1]])
@@ -49,30 +59,30 @@ def square(objective: Objective, threat: Threat, *, queries: int = 1000, share: 
 
 
 def _search(
-    evaluate: Evaluate, x: Images, y: Labels, threat: Threat, queries: int, share: float, draw: Draw
+    evaluate: Evaluate, x: Images, y: Aim, threat: NormBall, queries: int, share: float, draw: Draw
 ) -> AttackResult:
     height, width = x.shape[2:]
-    first, propose = (_stripes, _square) if threat.norm == "Linf" else (_grid, _moved)
-    begun = threat.allow(x, x + first(x, threat, share, draw))
+    first, propose = (_stripes, _square) if math.isinf(threat.order) else (_grid, _refilled)
+    begun = threat.project(x, x + first(x, threat, share, draw))
     best_x, best = worse_evaluation(x, evaluate(x, y), begun, evaluate(begun, y))
     for k in range(1, queries):
         side = max(1, min(round(math.sqrt(_share_at(k, queries, share) * height * width)), height, width))
-        proposal = threat.allow(x, x + propose(best_x - x, threat, side, draw(k)))
+        proposal = threat.project(x, x + propose(best_x - x, threat, side, draw(k)))
         best_x, best = worse_evaluation(proposal, evaluate(proposal, y), best_x, best)
     return AttackResult(best_x, best.success, best.margin)
 
 
-def _stripes(x: Images, threat: Threat, share: float, draw: Draw) -> Images:
+def _stripes(x: Images, threat: NormBall, share: float, draw: Draw) -> Images:
     columns = torch.stack([draw(-1 - column)[:, 5:] for column in range(x.shape[3])], dim=2)  # [B, C, W]
     return (threat.radius * _signs(columns))[:, :, None, :].to(x).expand_as(x)
 
 
-def _square(delta: Images, threat: Threat, side: int, numbers: Tensor) -> Images:
+def _square(delta: Images, threat: NormBall, side: int, numbers: Tensor) -> Images:
     inside = Window.at(delta, side, numbers[:, 0], numbers[:, 1]).inside
     return torch.where(inside, threat.radius * _signs(numbers[:, 5:])[:, :, None, None].to(delta), delta)
 
 
-def _grid(x: Images, threat: Threat, share: float, draw: Draw) -> Images:
+def _grid(x: Images, threat: NormBall, share: float, draw: Draw) -> Images:
     side = max(1, min(x.shape[2:]) // 5)
     delta = torch.zeros_like(x)
     tiles = [(top, left) for top in range(0, x.shape[2], side) for left in range(0, x.shape[3], side)]
@@ -85,8 +95,8 @@ def _grid(x: Images, threat: Threat, share: float, draw: Draw) -> Images:
     return threat.radius * _unit(delta, threat)
 
 
-def _moved(delta: Images, threat: Threat, side: int, numbers: Tensor) -> Images:
-    power = {"L2": 2, "L1": 1}[threat.norm]
+def _refilled(delta: Images, threat: NormBall, side: int, numbers: Tensor) -> Images:
+    power = threat.order
 
     def amount(change: Images) -> Tensor:
         return change.abs().pow(power).flatten(1).sum(1)
@@ -96,7 +106,7 @@ def _moved(delta: Images, threat: Threat, side: int, numbers: Tensor) -> Images:
     kept = torch.where(filled.inside | emptied.inside, 0, delta)
     free = (threat.radius**power - amount(kept)).clamp(min=0) ** (1 / power)
     content = _unit(filled.bump(numbers), threat) + _unit(torch.where(filled.inside, delta, 0), threat)
-    return kept + free[:, None, None, None] * _unit(content, threat)
+    return kept + per_example(free, delta) * _unit(content, threat)
 
 
 class Window(NamedTuple):
@@ -135,9 +145,9 @@ class Window(NamedTuple):
         return torch.where(self.inside, height[:, None] * signs, 0).to(numbers)
 
 
-def _unit(delta: Images, threat: Threat) -> Images:
-    size = threat.geometry.size(delta.flatten(1))
-    return delta / torch.where(size > 0, size, 1)[:, None, None, None]
+def _unit(delta: Images, threat: NormBall) -> Images:
+    size = threat.size(torch.zeros_like(delta), delta)
+    return delta / per_example(torch.where(size > 0, size, 1), delta)
 
 
 def _signs(numbers: Tensor) -> Tensor:
