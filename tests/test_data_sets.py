@@ -27,6 +27,8 @@ from brittle.learning import (
     broken_packages,
     default_augment,
     load,
+    load_net,
+    parse_svhn,
     register_data,
     statistics_of,
     usual_threats,
@@ -254,6 +256,30 @@ def test_unfit_svhn_files_are_refused_and_run_nothing(tmp_path: Path) -> None:
     with refuses("train_32x32.mat", "'y'"):
         load("svhn", tmp_path, download=False)
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_else_a_matlab_file_holds_is_left_alone() -> None:
+    buffer = io.BytesIO()
+    others = {"a": "text", "b": {"X": PIXELS}, "c": [PIXELS, "text"], "d": 1j * np.ones((2, 2)), "e": np.eye(3)}
+    savemat(buffer, others | {"y": SVHN_LABELS, "X": PIXELS, "f": np.zeros((0, 3))}, do_compression=True)
+    images, labels = parse_svhn({"one": buffer.getvalue(), "two": mat()})
+    assert torch.equal(images[:40], images[40:])
+    assert torch.equal(labels[:40], labels[40:])
+    assert np.array_equal(images[3].permute(1, 2, 0).numpy(), PIXELS[..., 3])
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_no_damage_to_a_matlab_file_does_more_than_a_refusal(compressed: bool) -> None:
+    """scipy's reader ends the process on some of these."""
+    whole, draw, refused = mat(compressed), np.random.default_rng(0), 0
+    for _ in range(500):
+        damaged = bytearray(whole)
+        damaged[draw.integers(120, 240)] = draw.integers(256)
+        try:
+            parse_svhn({"file": bytes(damaged)})
+        except BrittleError:
+            refused += 1
+    assert refused > 100
 
 
 # ---------------------------------------------------------------- entries of one's own
@@ -490,4 +516,4 @@ def test_a_package_is_used_from_the_command_line(package: Install, run: Run) -> 
     assert status == 0, err
     assert record["data"]["name"] == "halves/test"
     assert [one["threat"] for one in record["threats"]] == ["L2:0.4"]
-    assert record["model"]["training"]["mean"] == [0.25]
+    assert load_net(Path("net.safetensors"))[1]["mean"] == [0.25]

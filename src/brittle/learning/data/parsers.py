@@ -18,6 +18,7 @@ from torch import Tensor
 
 from brittle.ground import BrittleError
 
+from .matlab import matlab_arrays
 from .splits import Pair
 from .unpacking import AGAIN
 
@@ -58,7 +59,7 @@ def parse_svhn(contents: Mapping[str, bytes]) -> Pair:
         BrittleError: no such file, or one without these arrays.
     Source: ufldl.stanford.edu/housenumbers, "Format 2: Cropped Digits".
     """
-    arrays = [_matlab_arrays(path, data) for path, data in contents.items()]
+    arrays = [_svhn_arrays(path, data) for path, data in contents.items()]
     images = np.concatenate([x.transpose(3, 2, 0, 1) for x, _ in arrays])
     labels = np.concatenate([y.reshape(-1) for _, y in arrays]).astype(np.int64)
     return torch.from_numpy(images), torch.from_numpy(np.where(labels == 10, 0, labels))
@@ -100,15 +101,12 @@ def _idx_array(path: str, data: bytes, ndim: int) -> Tensor:
     return torch.from_numpy(np.frombuffer(data, np.uint8)[header:].reshape(shape).copy())
 
 
-def _matlab_arrays(path: str, data: bytes) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]:
-    from scipy.io import loadmat  # here, because only one data set needs it
-
+def _svhn_arrays(path: str, data: bytes) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
     try:
-        found = loadmat(io.BytesIO(data), variable_names=["X", "y"])  # parses numbers and text, and runs nothing
+        found = matlab_arrays(data)
         x, y = found["X"], found["y"]
-    except Exception as error:  # whatever scipy says of a damaged file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise BrittleError(f"{path}: not a whole MATLAB 5 file with the arrays X and y ({reason}); {AGAIN}") from None
+    except (ValueError, KeyError) as error:
+        raise BrittleError(f"{path}: not a whole MATLAB 5 file with the arrays X and y ({error}); {AGAIN}") from None
     _check_array(path, x, np.uint8, ("H", "W", 3, "N"))
     _check_array(path, y, np.integer, ("N", 1))
     return x, y
