@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from brittle.ground import BrittleError
-from brittle.learning.data import Augment, Split, batches, default_augment, load
+from brittle.learning.data import Augment, Split, batches, default_augment, load, write_released
 from brittle.learning.data.fetch import fetch
 from brittle.learning.data.files import read_files
 from brittle.learning.data.spec import DataSpec
@@ -335,6 +335,19 @@ def test_cifar_files_with_the_known_digests_keep_the_plain_name(tmp_path: Path) 
     assert read_files(changed_cifar(originals=digests), tmp_path, download=False).name == "cifar10"
     digests["data_batch_3.bin"] = "0" * 32
     assert read_files(changed_cifar(originals=digests), tmp_path, download=False).name == f"cifar10{REMARK}"
+
+
+def test_what_the_authors_released_is_tested_on_the_test_images_of_cifar10(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cifar(tmp_path / "data/cifar10")
+    monkeypatch.setenv("BRITTLE_DATA", str(tmp_path / "data"))
+    cifar = load("cifar10", download=False)
+    write_released(tmp_path / "robust", cifar.train.images.flip(0), cifar.train.labels)
+    made = load(f"made:{tmp_path / 'robust'}")
+    assert made.name == "cifar10 (released)"
+    assert made.test.digest == cifar.test.digest
+    assert len(made.train) + len(made.validation) == 90
 
 
 def test_damaged_cifar_files_are_told(tmp_path: Path) -> None:

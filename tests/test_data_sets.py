@@ -99,7 +99,8 @@ def test_nothing_is_usual_for_ones_own_data() -> None:
     with refuses("say what to withstand on folder:cifar10", "--threat"):
         threats_of(None, "folder:cifar10")
     assert [str(one) for one in threats_of(["L2:3"], "mnist")] == ["L2:3"]
-    assert statistics_of("nowhere", 2) == ([0.0, 0.0], [1.0, 1.0])
+    assert statistics_of("nowhere", 2) == statistics_of("folder:cifar10", 2) == ([0.0, 0.0], [1.0, 1.0])
+    assert statistics_of("restricted:some/folder (old)@64", 3)[1] == [0.26, 0.2516, 0.2575]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,8 @@ def test_unfit_svhn_files_are_refused_and_run_nothing(tmp_path: Path) -> None:
     for content, words in [
         (whole[:-40], ("not a whole MATLAB 5 file",)),
         (whole[:100], ("not a whole MATLAB 5 file",)),
-        (b"\x89HDF\r\n\x1a\n" + bytes(600), ("not a whole MATLAB 5 file",)),
+        (mat(compressed=False)[:-40], ("not a whole MATLAB 5 file", "truncated")),
+        (b"\x89HDF\r\n\x1a\n" + bytes(600), ("not a whole MATLAB 5 file", "header")),
         (pickle.dumps(Bomb(tmp_path / "ran")), ("not a whole MATLAB 5 file",)),
         (mat(X=PIXELS.astype(float)), ("float64 [32, 32, 3, 40]", "uint8 [H, W, 3, N]")),
         (mat(X=PIXELS.transpose(3, 0, 1, 2)), ("[40, 32, 32, 3]", "[H, W, 3, N]")),
