@@ -24,11 +24,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from brittle.ground import BrittleError
-from brittle.learning.data import AUGMENTATIONS, Augment, Split, available, batches, default_augment, load
-from brittle.learning.data import named as named_module
+from brittle.learning.data import Augment, Split, batches, default_augment, load, write_released
 from brittle.learning.data.fetch import fetch
-from brittle.learning.data.formats import read_members
-from brittle.learning.data.sources import SOURCES
+from brittle.learning.data.files import read_files
+from brittle.learning.data.spec import DataSpec
+from brittle.learning.data.unpacking import read_members
+from brittle.learning.data.well_known import CIFAR10
 
 REMARK = " (not the original pixels)"
 
@@ -163,21 +164,6 @@ def test_an_unknown_name_suggests_near_ones() -> None:
         load("qqqq")
 
 
-def test_every_downloadable_name_is_listed_with_its_shape() -> None:
-    rows = {row.name: row for row in available()}
-    assert rows["digits"].shape == (1, 8, 8)
-    assert rows["cifar10"].shape == (3, 32, 32)
-    assert set(SOURCES) < set(rows)
-    assert rows["folder:PATH"].shape is None
-
-
-def test_sources_use_https_and_name_a_digest_for_each_file() -> None:
-    for source in SOURCES.values():
-        assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in source.mirrors)
-        assert all(len(md5) == 32 for md5 in (*source.downloads.values(), *source.originals.values()))
-        assert set(source.originals) in ({*source.train, *source.test}, set())
-
-
 # ---------------------------------------------------------------- IDX: the MNIST family
 
 
@@ -293,7 +279,7 @@ def test_a_missing_file_is_named_with_every_place_and_a_way_to_get_it(tmp_path: 
 def cifar_files(count: int = 20) -> dict[str, bytes]:
     draw = np.random.default_rng(0)
     files = {}
-    for name in (*SOURCES["cifar10"].train, *SOURCES["cifar10"].test):
+    for name in CIFAR10.files.names:
         records = draw.integers(0, 256, (count, 3073), dtype=np.uint8)
         records[:, 0] = np.arange(count) % 10
         files[name] = records.tobytes()
@@ -339,14 +325,29 @@ def test_the_cifar_archive_gives_the_same_as_its_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["cifar-10-binary.tar.gz"]  # nothing was unpacked
 
 
-def test_cifar_files_with_the_known_digests_keep_the_plain_name(
+def changed_cifar(**changes: object) -> DataSpec:
+    return replace(CIFAR10, source=replace(CIFAR10.files, **changes))  # type: ignore[arg-type]
+
+
+def test_cifar_files_with_the_known_digests_keep_the_plain_name(tmp_path: Path) -> None:
+    digests = {name: hashlib.md5(content).hexdigest() for name, content in cifar_files().items()}
+    write_cifar(tmp_path / "cifar10")
+    assert read_files(changed_cifar(originals=digests), tmp_path, download=False).name == "cifar10"
+    digests["data_batch_3.bin"] = "0" * 32
+    assert read_files(changed_cifar(originals=digests), tmp_path, download=False).name == f"cifar10{REMARK}"
+
+
+def test_what_the_authors_released_is_tested_on_the_test_images_of_cifar10(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digests = {name: hashlib.md5(content).hexdigest() for name, content in cifar_files().items()}
-    ours = replace(SOURCES["cifar10"], originals=digests)
-    monkeypatch.setattr(named_module, "SOURCES", {"cifar10": ours})
-    write_cifar(tmp_path / "cifar10")
-    assert load("cifar10", tmp_path, download=False).name == "cifar10"
+    write_cifar(tmp_path / "data/cifar10")
+    monkeypatch.setenv("BRITTLE_DATA", str(tmp_path / "data"))
+    cifar = load("cifar10", download=False)
+    write_released(tmp_path / "robust", cifar.train.images.flip(0), cifar.train.labels)
+    made = load(f"made:{tmp_path / 'robust'}")
+    assert made.name == "cifar10 (released)"
+    assert made.test.digest == cifar.test.digest
+    assert len(made.train) + len(made.validation) == 90
 
 
 def test_damaged_cifar_files_are_told(tmp_path: Path) -> None:
@@ -677,23 +678,21 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         fetch(["http://127.0.0.1:9/"], tmp_path / "taken/file", MD5)
 
 
-def test_load_downloads_what_is_missing_and_offline_says_how_to_get_it(
+def test_what_is_missing_is_downloaded_and_offline_says_how_to_get_it(
     tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = tar_of(cifar_files())
     url, asked = serve(archive)
     downloads = {"cifar-10-binary.tar.gz": hashlib.md5(archive).hexdigest()}
-    online = replace(SOURCES["cifar10"], mirrors=(url,), downloads=downloads)
-    monkeypatch.setattr(named_module, "SOURCES", {"cifar10": online})
-    assert len(load("cifar10").test) == 20
+    online = changed_cifar(mirrors=(url,), downloads=downloads)
+    assert len(read_files(online).test) == 20
     assert (tmp_path / "cache/brittle/data/cifar10/cifar-10-binary.tar.gz").read_bytes() == archive
-    assert len(load("cifar10").test) == 20
+    assert len(read_files(online).test) == 20
     assert len(asked) == 1
-    offline = replace(online, mirrors=("http://127.0.0.1:9/",))
-    monkeypatch.setattr(named_module, "SOURCES", {"cifar10": offline})
+    offline = changed_cifar(mirrors=("http://127.0.0.1:9/",), downloads=downloads)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
     with refuses("cifar10: no cifar-10-binary.tar.gz in", str(tmp_path / "other"), "refused", "put it into"):
-        load("cifar10")
+        read_files(offline)
 
 
 # ---------------------------------------------------------------- augmentation
@@ -739,7 +738,8 @@ def test_no_augmentation_is_the_batch_itself() -> None:
         Augment(shift=-1)
 
 
-def test_every_named_set_has_its_augmentation() -> None:
-    assert set(AUGMENTATIONS) == {"digits", *SOURCES}
-    assert default_augment("cifar10") == default_augment(f"cifar10{REMARK}") == Augment(shift=4, flip=True)
+def test_photographs_are_shifted_and_mirrored_and_digits_are_not() -> None:
+    for name in ("cifar10", "cifar100"):
+        assert default_augment(name) == default_augment(f"{name}{REMARK}") == Augment(shift=4, flip=True)
+    assert {default_augment(name) for name in ("digits", "mnist", "fashion-mnist", "kmnist", "svhn")} == {Augment()}
     assert default_augment("folder:/x") == Augment()

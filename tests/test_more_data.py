@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from brittle.ground import BrittleError
-from brittle.learning import available, load, read_cifar10_1, read_released, write_released
+from brittle.learning import available, load, read_released, write_released
 from brittle.learning.data import imagenet
 
 
@@ -91,8 +91,8 @@ def test_nine_super_classes_are_cut_out_of_imagenet_by_index(tmp_path: Path) -> 
 def test_the_ranges_have_the_published_numbers_of_classes() -> None:
     sizes = [last - first + 1 for first, last in imagenet.RANGES.values()]
     assert sizes == [118, 5, 3, 5, 21, 18, 9, 4, 20]
-    row = next(row for row in available() if row.name == "restricted:PATH")
-    assert row.classes == 9
+    spec = next(spec for spec in available() if spec.typed == "restricted:PATH")
+    assert len(spec.classes) == 9
 
 
 def test_all_thousand_folders_need_no_list(tmp_path: Path) -> None:
@@ -201,38 +201,40 @@ def test_the_new_test_images_are_found_where_data_sets_are(
 ) -> None:
     write_cifar(tmp_path / folder)
     monkeypatch.setenv("BRITTLE_DATA", str(tmp_path / "listed"))
-    part = read_cifar10_1(tmp_path / "data")
+    data = load("cifar10.1", tmp_path / "data")
     stored = np.load(tmp_path / folder / "cifar10.1_v6_data.npy")
-    assert part.images.shape == (2000, 3, 32, 32)
-    assert np.array_equal(part.images.permute(0, 2, 3, 1).numpy(), stored)
-    assert part.labels[:12].tolist() == [*range(10), 0, 1]
-    assert part.classes[3] == "cat"
-    assert part.name == "cifar10.1-v6/test"
+    assert data.test.images.shape == (2000, 3, 32, 32)
+    assert np.array_equal(data.test.images.permute(0, 2, 3, 1).numpy(), stored)
+    assert data.test.labels[:12].tolist() == [*range(10), 0, 1]
+    assert data.classes[3] == "cat"
+    assert data.test.name == "cifar10.1/test"
+    assert (len(data.train), len(data.validation)) == (0, 0)
 
 
 def test_the_other_version_is_asked_for_by_name(tmp_path: Path) -> None:
     write_cifar(tmp_path, "v4")
-    assert len(read_cifar10_1(tmp_path, "v4")) == 2021
-    with refuses("'v5'", "v6, v4"):
-        read_cifar10_1(tmp_path, "v5")
+    assert len(load("cifar10.1-v4", tmp_path).test) == 2021
+    with refuses("'cifar10.1-v5'", "cifar10.1-v4"):
+        load("cifar10.1-v5", tmp_path)
 
 
 def test_absent_test_images_are_told_with_every_place_and_a_way_to_get_them(tmp_path: Path) -> None:
     write_cifar(tmp_path)
     (tmp_path / "cifar10.1_v6_labels.npy").unlink()
     with refuses(
-        *("cifar10.1_v6_data.npy", "cifar10.1_v6_labels.npy", str(tmp_path / "cache/brittle/data/cifar10.1")),
-        *(f"put them into {tmp_path / 'cifar10.1'}", "github.com/modestyachts/CIFAR-10.1", "BRITTLE_DATA"),
+        *("no cifar10.1_v6_labels.npy in", str(tmp_path / "cache/brittle/data/cifar10.1"), "no digest of it is known"),
+        *("github.com/modestyachts/CIFAR-10.1/", f"put it into {tmp_path / 'cifar10.1'}", "BRITTLE_DATA"),
     ):
-        read_cifar10_1(tmp_path)
+        load("cifar10.1", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"data": np.zeros((2000, 3, 32, 32), np.uint8)}, ("data.npy", "[2000, 3, 32, 32]", "uint8 [2000, 32, 32, 3]")),
-        ({"data": np.zeros((2000, 32, 32, 3), np.float32)}, ("data.npy", "float32")),
-        ({"labels": np.zeros(1999, np.int64)}, ("labels.npy", "[1999]", "integer [2000]")),
+        ({"data": np.zeros((2000, 32, 32), np.uint8)}, ("data.npy", "[2000, 32, 32]", "uint8 [N, H, W, C]")),
+        ({"data": np.zeros((2000, 3, 32, 32), np.float32)}, ("data.npy", "float32")),
+        ({"labels": np.zeros(1999, np.int64)}, ("2000 images but 1999 labels",)),
+        ({"labels": np.zeros((2000, 1), np.int64)}, ("labels.npy", "[2000, 1]", "integer [N]")),
         ({"labels": np.zeros(2000)}, ("labels.npy", "float64")),
         ({"labels": np.full(2000, 10)}, ("label 10 is out of range",)),
     ],
@@ -242,19 +244,22 @@ def test_unfit_new_test_images_are_refused(
 ) -> None:
     write_cifar(tmp_path, **changed)
     with refuses(*words):
-        read_cifar10_1(tmp_path)
+        load("cifar10.1", tmp_path)
 
 
 def test_damaged_or_pickled_arrays_are_refused_and_run_nothing(tmp_path: Path) -> None:
     labels = write_cifar(tmp_path) / "cifar10.1_v6_labels.npy"
     whole = labels.read_bytes()
-    for content in (b"", b"\x93NUMPY", whole[:-3], b"PK\x03\x04 an archive", pickle.dumps(Bomb(tmp_path / "ran"))):
+    for content in (b"\x93NUMPY", whole[:-3], b"PK\x03\x04 an archive", pickle.dumps(Bomb(tmp_path / "ran"))):
         labels.write_bytes(content)
         with refuses("labels.npy", "not a whole .npy file"):
-            read_cifar10_1(tmp_path)
+            load("cifar10.1", tmp_path)
+    labels.write_bytes(b"")
+    with refuses("labels.npy", "empty"):
+        load("cifar10.1", tmp_path)
     np.save(labels, np.array([Bomb(tmp_path / "ran")] * 2000, dtype=object))
     with refuses("labels.npy", "not a whole .npy file"):
-        read_cifar10_1(tmp_path)
+        load("cifar10.1", tmp_path)
     assert not (tmp_path / "ran").exists()
 
 

@@ -170,7 +170,7 @@ def _shown(node: "Make", target: Path, tensors: bool, images: bool) -> None:
     title = f"{node.label} of {node.data.name}, made with {node.model.title}: images and their labels"
     write_out(target / "sheet.png", sheet(title, lines))
     if tensors:
-        prefix = "CIFAR" if node.data.name.startswith("cifar10") else "SET"
+        prefix = "CIFAR" if node.data.name.partition(" (")[0] == "cifar10" else "SET"
         write_released(target / "tensors", held["images"], held["labels"], prefix)
     if images:
         write_folder(target / "images", load(f"made:{target}"))

@@ -10,7 +10,7 @@ from .files import subject
 from .options import Data, DataDir, Device, Json, Model, Out, Seed, Weights, count_of, threats_of
 
 if TYPE_CHECKING:
-    from brittle.learning import Split
+    from brittle.learning import DataSpec, Split
 
 
 @app.command()
@@ -129,13 +129,15 @@ def data(
     json: Json = False,
 ) -> None:
     """List the data sets, or look one up."""
-    from brittle.learning import available, load
+    from brittle.learning import available, broken_packages, load
 
-    from .terminal import as_json
+    from .terminal import as_json, console
     from .terminal import out as terminal
 
     if name is None:
-        rows = [row._asdict() for row in available()]
+        rows = [_data_row(spec) for spec in available()]
+        for line in broken_packages():
+            console.print(line, markup=False, soft_wrap=True)
     else:
         found = load(name, data_dir)
         parts = (found.train, found.validation, found.test)
@@ -148,6 +150,18 @@ def data(
         return
     for row in rows:
         terminal.print(f"{row['name']:<24} {row['what']}", markup=False)
+
+
+def _data_row(spec: "DataSpec") -> dict[str, Any]:
+    """None stands for what the data decide."""
+    classes = len(spec.classes) or None
+    return {
+        "name": spec.typed,
+        "what": spec.what,
+        "shape": spec.shape,
+        "classes": classes,
+        "threats": spec.threats,
+    }
 
 
 @app.command()

@@ -17,7 +17,7 @@ Model = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="state dict for module:callable (plain tensors only)")]
 Data = Annotated[
-    str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, folder:PATH, tensors:PATH, ...")
+    str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, svhn, folder:PATH, tensors:PATH, ...")
 ]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")]
 Threats = Annotated[list[str] | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255; may be repeated")]
@@ -28,15 +28,6 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps")]
 Json = Annotated[bool, typer.Option("--json", help="machine-readable result on stdout")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="compute again what is stored")]
 
-USUAL = {
-    "digits": ("Linf:0.15", "L2:0.6", "L1:2"),
-    "mnist": ("Linf:0.3", "L2:2", "L1:10"),
-    "fashion-mnist": ("Linf:0.1", "L2:1", "L1:5"),
-    "kmnist": ("Linf:0.3", "L2:2", "L1:10"),
-    "cifar10": ("Linf:8/255", "L2:0.5", "L1:12"),
-    "cifar10.1": ("Linf:8/255", "L2:0.5", "L1:12"),
-}
-
 
 def threats_of(texts: list[str] | None, data: str) -> tuple["Threat", ...]:
     """The threats written, or those usual for the data set.
@@ -45,19 +36,19 @@ def threats_of(texts: list[str] | None, data: str) -> tuple["Threat", ...]:
         BrittleError: a text that is no threat; none given where none is usual.
     """
     from brittle.attacks import Threat
+    from brittle.learning import usual_threats
 
-    texts = texts or list(USUAL.get(data.partition(" (")[0], ()))
-    if not texts:
+    asked = texts or usual_threats(data)
+    if not asked:
         raise BrittleError(f"say what to withstand on {data}: --threat Linf:8/255 --threat L2:0.5")
-    return tuple(Threat.parse(text) for text in texts)
+    return tuple(Threat.parse(text) for text in asked)
 
 
 def usual_l2(data: str) -> "Threat":
     """The L2 threat that is usual for the data set; 0.5 where none is."""
-    from brittle.attacks import Threat
+    from brittle.learning import usual_threats
 
-    texts = USUAL.get(data.partition(" (")[0], ())
-    return Threat.parse(next((text for text in texts if text.startswith("L2")), "L2:0.5"))
+    return threats_of([next((text for text in usual_threats(data) if text.startswith("L2:")), "L2:0.5")], data)[0]
 
 
 def seconds_of(text: str | None) -> float | None:

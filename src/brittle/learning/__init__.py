@@ -2,16 +2,24 @@
 
 from .checkpoints import load_net, load_tensors, save_net, save_tensors
 from .data import (
-    AUGMENTATIONS,
     Augment,
     DataSet,
+    DataSpec,
+    Files,
     Split,
     available,
     batches,
+    broken_packages,
     default_augment,
     load,
-    read_cifar10_1,
+    parse_cifar,
+    parse_idx,
+    parse_npy,
+    parse_svhn,
     read_released,
+    register_data,
+    statistics_of,
+    usual_threats,
     write_folder,
     write_made,
     write_released,
@@ -35,12 +43,11 @@ from .goals import (
     goal_named,
 )
 from .models import Loaded, load_model
-from .nets import NETS, Normalize, build_net, statistics_of
+from .nets import NETS, Normalize, build_net
 from .recipe import Recipe
 from .training import TrainingProgress, accuracy, train
 
 __all__ = [
-    "AUGMENTATIONS",
     "GOALS",
     "NETS",
     "Adversarial",
@@ -48,8 +55,10 @@ __all__ = [
     "Augment",
     "Average",
     "DataSet",
+    "DataSpec",
     "Eat",
     "Ensemble",
+    "Files",
     "Goal",
     "InnerAttack",
     "Learner",
@@ -66,6 +75,7 @@ __all__ = [
     "accuracy",
     "available",
     "batches",
+    "broken_packages",
     "build_net",
     "default_augment",
     "default_inner",
@@ -74,12 +84,17 @@ __all__ = [
     "load_model",
     "load_net",
     "load_tensors",
-    "read_cifar10_1",
+    "parse_cifar",
+    "parse_idx",
+    "parse_npy",
+    "parse_svhn",
     "read_released",
+    "register_data",
     "save_net",
     "save_tensors",
     "statistics_of",
     "train",
+    "usual_threats",
     "write_folder",
     "write_made",
     "write_released",

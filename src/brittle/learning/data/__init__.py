@@ -1,27 +1,43 @@
 """Data sets: `load` one by name, walk it in `batches`, `Augment` a batch."""
 
-from .augment import AUGMENTATIONS, Augment, default_augment
-from .catalogue import Row, available, load
-from .cifar10_1 import read_cifar10_1
+from .augment import Augment
+from .catalogue import (
+    available,
+    broken_packages,
+    default_augment,
+    register_data,
+    statistics_of,
+    usual_threats,
+)
 from .fetch import DownloadProgress
+from .loading import load
 from .made import write_made
 from .own import write_folder
+from .parsers import parse_cifar, parse_idx, parse_npy, parse_svhn
 from .released import read_released, write_released
+from .spec import DataSpec, Files
 from .splits import DataSet, Split, batches
 
 __all__ = [
-    "AUGMENTATIONS",
     "Augment",
     "DataSet",
+    "DataSpec",
     "DownloadProgress",
-    "Row",
+    "Files",
     "Split",
     "available",
     "batches",
+    "broken_packages",
     "default_augment",
     "load",
-    "read_cifar10_1",
+    "parse_cifar",
+    "parse_idx",
+    "parse_npy",
+    "parse_svhn",
     "read_released",
+    "register_data",
+    "statistics_of",
+    "usual_threats",
     "write_folder",
     "write_made",
     "write_released",

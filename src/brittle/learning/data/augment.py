@@ -47,23 +47,6 @@ class Augment:
         return _gather(x, rows, columns)
 
 
-AUGMENTATIONS = {
-    "digits": Augment(),
-    "mnist": Augment(),
-    "fashion-mnist": Augment(),
-    "kmnist": Augment(),
-    "cifar10": Augment(shift=4, flip=True),
-}
-
-
-def default_augment(name: str) -> Augment:
-    """What the data set of this name is usually trained with; nothing for one's own data.
-
-    A remark in brackets, as in "cifar10 (not the original pixels)", does not count.
-    """
-    return AUGMENTATIONS.get(name.partition(" (")[0], Augment())
-
-
 def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """x[b, c, rows[b, i], columns[b, j]], and 0 for what lies outside of the image."""
     height, width = x.shape[2:]

@@ -1,95 +1,106 @@
-"""Every data set by its name."""
+"""Every data set that is known by name: ours, those of installed packages, and those that a program adds."""
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-import torch
+from functools import cache
+from importlib.metadata import entry_points
 
 from brittle.ground import BrittleError
 
-from .cifar10_1 import read_cifar10_1
-from .fetch import DownloadProgress
+from .augment import Augment
 from .imagenet import RANGES, read_restricted
 from .made import read_made
-from .named import read_named
 from .own import read_folder, read_tensors
-from .sources import SOURCES
-from .splits import DataSet, Pair, assemble
+from .spec import DataSpec
+from .well_known import WELL_KNOWN
 
-OWN = {"folder": read_folder, "made": read_made, "restricted": read_restricted, "tensors": read_tensors}
+GROUP = "brittle.data_sets"  # of entry points
 
+AT_A_PATH = (
+    DataSpec("folder", "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS", read_folder),
+    DataSpec("made", "a set that brittle disentangle made, or the tensors that Ilyas et al. released", read_made),
+    DataSpec(
+        "restricted",
+        "nine super-classes of ImageNet in PATH/train and PATH/val; PATH@64: 64 pixels",
+        read_restricted,
+        classes=tuple(RANGES),
+        mean=(0.4717, 0.4499, 0.3837),  # those of its authors' library
+        std=(0.2600, 0.2516, 0.2575),
+    ),
+    DataSpec("tensors", "a safetensors file with images and labels", read_tensors),
+)
 
-class Row(NamedTuple):
-    """A line of the list of data sets: `shape` (C, H, W) and the number of `classes`, None where the data decide."""
-
-    name: str
-    what: str
-    shape: tuple[int, ...] | None
-    classes: int | None
-
-
-def available() -> tuple[Row, ...]:
-    """What `load` accepts."""
-    named = (Row(name, source.what, source.shape, len(source.classes)) for name, source in SOURCES.items())
-    return (
-        Row("digits", "small handwritten digits, always at hand", (1, 8, 8), 10),
-        *named,
-        Row("cifar10.1", "new test images for the classes of cifar10; nothing to learn from", (3, 32, 32), 10),
-        Row("folder:PATH", "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS", None, None),
-        Row("made:PATH", "a set that brittle disentangle made, or the tensors that Ilyas et al. released", None, None),
-        Row(
-            "restricted:PATH",
-            "nine super-classes of ImageNet in PATH/train and PATH/val; PATH@64: 64 pixels",
-            None,
-            len(RANGES),
-        ),
-        Row("tensors:PATH", "a safetensors file with images and labels", None, None),
-    )
+_known = {spec.name: spec for spec in (*WELL_KNOWN, *AT_A_PATH)}
 
 
-def load(
-    name: str, data_dir: Path | str | None = None, *, download: bool = True, progress: DownloadProgress | None = None
-) -> DataSet:
-    """The data set of this name, in host memory.
+def register_data(spec: DataSpec) -> None:
+    """Make a data set known by its name, in this process.
 
-    Args:
-        name: one of `available`.
-        data_dir: looked in first; then each folder of $BRITTLE_DATA; then the user's cache ($XDG_CACHE_HOME or
-            ~/.cache, in brittle/data). A download goes into `data_dir`, or else into the cache.
-        download: whether what is not found may be downloaded.
-        progress: told (file name, bytes so far, bytes in all or None) during a download.
     Raises:
-        BrittleError: an unknown name; data not found; damaged or unfit data.
+        BrittleError: another one is called so.
     """
-    kind, _, path = name.partition(":")
-    try:
-        if kind in OWN and path:
-            return OWN[kind](name, Path(path).expanduser())
-        if name in SOURCES:
-            root = Path(data_dir).expanduser() if data_dir else None
-            return read_named(name, root, download=download, progress=progress)
-    except OSError as error:
-        raise BrittleError(f"{name}: {error}; check the path and its permissions") from error
-    if name == "digits":
-        return _digits()
-    if name == "cifar10.1":
-        test = read_cifar10_1(data_dir)
-        return DataSet(name, test.take(0), test.take(0), test)
-    names = [row.name for row in available()]
-    near = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(names)}"
-    raise BrittleError(f"no data set is called {name!r}; {hint}")
+    if _known.setdefault(spec.name, spec) is not spec:
+        raise BrittleError(f"there is a data set called {spec.name!r} already; choose another name")
 
 
-def _digits() -> DataSet:
-    """scikit-learn's 1,797 digits of 8 x 8 pixels, whose 0..16 become 0..255."""
-    from sklearn.datasets import load_digits  # here, because importing it takes a second
+def broken_packages() -> tuple[str, ...]:
+    """One line for each installed package that has data sets but cannot give them."""
+    return _discover()
 
-    values, labels = load_digits(return_X_y=True)
-    images = np.rint(values * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-    pair: Pair = (torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
-    return assemble("digits", tuple("0123456789"), pair, None)
+
+@cache
+def _discover() -> tuple[str, ...]:
+    """Register the data sets of installed packages, once, and tell what went wrong."""
+    problems = []
+    for point in entry_points(group=GROUP):
+        try:
+            found = point.load()
+            for spec in [found] if isinstance(found, DataSpec) else list(found):
+                if not isinstance(spec, DataSpec):
+                    raise BrittleError(f"{point.value} is no DataSpec and no list of them")
+                register_data(spec)
+        except Exception as error:  # a package may do anything while it is imported; ours go on
+            package = point.dist.name if point.dist else point.value
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            problems.append(f"the data sets of the package {package} cannot be had ({reason}); mend or remove it")
+    return tuple(problems)
+
+
+def available() -> tuple[DataSpec, ...]:
+    """What `load` accepts, data sets of packages last. Those that cannot be had are left out: see `broken_packages`."""
+    _discover()
+    return tuple(_known.values())
+
+
+def find_spec(name: str) -> DataSpec | None:
+    """The data set of exactly this name. Packages are asked only for a name that is not known without them."""
+    if name not in _known:
+        _discover()
+    return _known.get(name)
+
+
+def _base(name: str) -> DataSpec | None:
+    """What "cifar10 (D_R)" and "restricted:PATH" are based on: a remark and a path do not count."""
+    return find_spec(name.partition(" (")[0].partition(":")[0])
+
+
+def default_augment(name: str) -> Augment:
+    """What the data set of this name, or the one that it was made of, is usually trained with; nothing for one's own
+    data."""
+    spec = _base(name)
+    return spec.augment if spec else Augment()
+
+
+def statistics_of(name: str, channels: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation that nets on this data set are given; 0 and 1 where nothing is usual (MNIST)."""
+    spec = _base(name)
+    if spec is None or not spec.mean:
+        return [0.0] * channels, [1.0] * channels
+    return list(spec.mean), list(spec.std)
+
+
+def usual_threats(name: str) -> tuple[str, ...]:
+    """What models of this data set, or of the one that it was made of, are usually attacked in: texts such as
+    "Linf:8/255"; none where nothing is usual."""
+    spec = _base(name)
+    return spec.threats if spec else ()

@@ -11,8 +11,10 @@ from torch import Tensor
 from brittle.ground import BrittleError
 
 from ..checkpoints import load_tensors, save_tensors
+from .files import read_files
 from .released import read_released
 from .splits import SPLIT_SEED, DataSet, Split, assemble
+from .well_known import CIFAR10
 
 FORMAT = "brittle-set/1"
 FILE = "set.safetensors"
@@ -59,11 +61,9 @@ def read_made(name: str, path: Path) -> DataSet:
 
 
 def _released(name: str, path: Path) -> DataSet:
-    from .catalogue import load  # here, because the catalogue knows this file
-
     images, labels = read_released(name, path)
     if not (path / "CIFAR_ims").exists():
         classes = tuple(map(str, range(int(labels.max()) + 1)))
         return assemble(f"{name} (released, tested on itself)", classes, (images, labels), None)
-    test = load("cifar10").test
+    test = read_files(CIFAR10).test
     return assemble("cifar10 (released)", test.classes, (images, labels), (test.images, test.labels))

@@ -10,7 +10,7 @@ from brittle.ground import BrittleError
 from . import branching, plain, residual
 from .common import NetEntry, Normalize, Shape, too_small
 
-__all__ = ["NETS", "STATISTICS", "NetEntry", "Normalize", "build_net", "statistics_of"]
+__all__ = ["NETS", "NetEntry", "Normalize", "build_net"]
 
 NETS = {
     "linear": NetEntry("one linear layer", plain.linear, "1.0"),
@@ -34,18 +34,6 @@ NETS = {
         "Inception-v3, CIFAR form (stem without strides)", branching.inceptionv3, "1.0", smallest=9
     ),
 }
-
-STATISTICS = {
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),  # per pixel, not per image
-    "restricted": ((0.4717, 0.4499, 0.3837), (0.2600, 0.2516, 0.2575)),  # those of its authors' library
-}
-
-
-def statistics_of(data: str, channels: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation that nets on this data set are given; 0 and 1 where nothing is usual (MNIST)."""
-    name = data.partition(" (")[0].partition(":")[0]  # without a remark and without a path
-    mean, std = STATISTICS.get(name, ((0.0,) * channels, (1.0,) * channels))
-    return list(mean), list(std)
 
 
 def build_net(

@@ -31,7 +31,7 @@ class Lab:
     @cached_property
     def new_tests(self) -> DataSource | None:
         """CIFAR-10.1, if the data are CIFAR-10 and it is at hand."""
-        return at_hand("cifar10.1", self.folder) if self.data.name.startswith("cifar10") else None
+        return at_hand("cifar10.1", self.folder) if self.scale.data == "cifar10" else None
 
     @property
     def tested(self) -> Threat:
