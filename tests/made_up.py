@@ -12,7 +12,6 @@ from brittle.papers.results import READ
 from brittle.studies import Node
 
 E = 1e-9  # just beside a threshold
-Case = tuple[Share | Interval, str]
 
 
 def between(low: float, high: float) -> Share:

@@ -197,6 +197,7 @@ BUGS = evidence.SomeAreBugs(
         ({"learned": between(CHANCE, 0.3)}, "agrees"),
         ({"learned": between(CHANCE + E, 0.3)}, "differs"),
         ({"learned": between(CHANCE + E, 0.3), "fooling": between(0.4, 0.6)}, "differs"),
+        ({"learned": between(CHANCE, 0.3), "fooling": between(0.4, 0.6)}, "open"),
     ],
 )
 def test_bugs_must_fool_stay_and_teach_nothing(changed: dict[str, Any], said: str) -> None:

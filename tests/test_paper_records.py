@@ -12,7 +12,7 @@ from brittle.audits import Interval, Proportion
 from brittle.cli.terminal import paper_tables
 from brittle.ground import BrittleError, write_out
 from brittle.learning import save_tensors
-from brittle.papers import Claim, Exhibit, Figure, Paper, Recomputed, Results, Ruling, Share, table_files
+from brittle.papers import Claim, Exhibit, Figure, Paper, Repetition, Results, Ruling, Share, table_files
 from brittle.papers.exhibits import Reading, curves, features, scatter
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
@@ -269,7 +269,7 @@ def test_results_are_read_from_the_store(tmp_path: Path) -> None:
     store.finish(hash_of(A), {}, A.results)
     results = Results(store)
     assert results.shares(A) == {"clean": Share.of(3, 4), "union": Share.of(1, 4), "L2:1": Share.of(2, 4)}
-    assert results.withstood(A).tolist() == [False, True]
+    assert results.survivors(A).tolist() == [False, True]
     assert results.length_at_the_data(A) == Interval(2.0, 1.0, 4.0)
     walk = MadeUp({A: {"points": [{"mean": 2.0, "interval": [1.0, 4.0]}, {"mean": 5.0, "interval": [3.0, 6.0]}]}})
     assert walk.path_lengths(A) == (Interval(2.0, 1.0, 4.0), Interval(5.0, 3.0, 6.0))
@@ -277,7 +277,7 @@ def test_results_are_read_from_the_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("again", "said"), [(39, False), (40, True), (50, True), (60, True), (61, False)])
 def test_a_figure_comes_back_inside_its_interval(again: int, said: bool) -> None:
-    assert Recomputed("clean", between(0.4, 0.6), Share.of(again, 100)).comes_back is said
+    assert Repetition("clean", between(0.4, 0.6), Share.of(again, 100)).comes_back is said
 
 
 def test_a_scatter_has_its_line_and_a_learning_curve_prefers_real_images() -> None:

@@ -99,7 +99,7 @@ def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> 
     """Compute one node again beside the store; status 1 if a figure does not come back."""
     import tempfile
 
-    from brittle.papers import accuracies, compare_recomputed
+    from brittle.papers import accuracies, compare_with_stored
     from brittle.studies import recompute
 
     from .terminal import follow_graph
@@ -113,7 +113,7 @@ def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> 
     accuracies(found[0].node, store)  # before anything is computed
     with tempfile.TemporaryDirectory() as folder:
         follow_graph(recompute(found[0].node, store, Path(folder), device))
-        figures = compare_recomputed(found[0].node, store, Path(folder))
+        figures = compare_with_stored(found[0].node, store, Path(folder))
     for one in figures:
         verdict = "comes back" if one.comes_back else "DOES NOT COME BACK"
         terminal.print(

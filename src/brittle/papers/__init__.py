@@ -3,7 +3,7 @@
 from .files import table_files
 from .ilyas2019 import ilyas2019
 from .li2019 import li2019
-from .measure import Recomputed, accuracies, compare_recomputed, measure_paper
+from .measure import Repetition, accuracies, compare_with_stored, measure_paper
 from .paper import Claim, Evidence, Exhibit, Figure, Paper, Ruling
 from .results import Results, Share
 
@@ -16,12 +16,12 @@ __all__ = [
     "Exhibit",
     "Figure",
     "Paper",
-    "Recomputed",
+    "Repetition",
     "Results",
     "Ruling",
     "Share",
     "accuracies",
-    "compare_recomputed",
+    "compare_with_stored",
     "ilyas2019",
     "li2019",
     "measure_paper",

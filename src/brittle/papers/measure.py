@@ -98,7 +98,7 @@ def figure_verdict(figure: Figure, share: Share) -> Verdict:
     return "agrees" if low <= figure.printed <= high else "differs"
 
 
-class Recomputed(NamedTuple):
+class Repetition(NamedTuple):
     """A figure measured twice, and whether the second time lies in the interval of the first."""
 
     what: str
@@ -110,11 +110,11 @@ class Recomputed(NamedTuple):
         return self.stored.low <= self.again.accuracy <= self.stored.high
 
 
-def compare_recomputed(node: Node, store: Store, folder: Path) -> list[Recomputed]:
+def compare_with_stored(node: Node, store: Store, folder: Path) -> list[Repetition]:
     """The accuracies of a stored node beside those that `studies.recompute` left in `folder`."""
     (name,) = (name for name in node.results if name.endswith(".json"))
     again = shares_of(json.loads((folder / name).read_text()))
-    return [Recomputed(what, share, again[what]) for what, share in accuracies(node, store).items()]
+    return [Repetition(what, share, again[what]) for what, share in accuracies(node, store).items()]
 
 
 def accuracies(node: Node, store: Store) -> dict[str, Share]:

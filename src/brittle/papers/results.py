@@ -93,7 +93,7 @@ class Results:
             self.folder_of(node) / next(name for name in node.results if name.endswith(".safetensors"))
         )[0]
 
-    def withstood(self, node: Node) -> Tensor:
+    def survivors(self, node: Node) -> Tensor:
         """Which images withstand an attack [n]."""
         return ~self.tensors(node)["broken"]
 

@@ -82,7 +82,7 @@ def robust_features_give_robustness(lab: Ilyas2019Lab) -> Claim:
     )
 
     def read(results: Results) -> RobustFeaturesGiveRobustness:
-        ours, theirs = results.withstood(d_r), results.withstood(control)
+        ours, theirs = results.survivors(d_r), results.survivors(control)
         return RobustFeaturesGiveRobustness(
             control=results.share(control, "robust"),
             d_r=results.share(d_r, "robust"),
@@ -129,7 +129,7 @@ def no_masking(lab: Ilyas2019Lab) -> Claim:
     attacks = {name: lab.attack_on(model, attack=attack) for name, attack in strong_attacks(lab).items()}
 
     def read(results: Results) -> NoMasking:
-        withstood = torch.stack([results.withstood(attack) for attack in attacks.values()])
+        withstood = torch.stack([results.survivors(attack) for attack in attacks.values()])
         first, every = withstood[0], withstood.all(0)
         return NoMasking(
             robust={name: results.share(attack, "robust") for name, attack in attacks.items()},

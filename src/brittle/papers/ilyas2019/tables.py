@@ -22,7 +22,7 @@ QUOTED_CELLS = {
 def all_figures(lab: Ilyas2019Lab) -> list[Figure]:
     """All tables. On other data than the paper's nothing is printed beside them but Table 1 of Restricted ImageNet."""
     appendix = [*appendix_d1(lab), *appendix_d2(lab), *appendix_d3(lab), *appendix_d6(lab), *appendix_d7(lab)]
-    discussion = [*leakage(lab), *just_bugs(lab), *mislabelled(lab)]
+    discussion = [*leakage(lab), *just_bugs(lab), *mistakes(lab)]
     rows = [*figure_2(lab), *table_1(lab), *made_sets(lab), *appendix, *figure_3(lab), *discussion]
     if not lab.scale.compared:
         kept = ("Table 1",) if _is_restricted(lab) else ()
@@ -207,7 +207,7 @@ def just_bugs(lab: Ilyas2019Lab) -> Iterator[Figure]:
             yield Figure("Just bugs", name, column, value, printed.DISTILL, (node,), read, lab.scale.slack)
 
 
-def mislabelled(lab: Ilyas2019Lab) -> Iterator[Figure]:
+def mistakes(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """Wallace: learning from a net's mistakes alone."""
     nets = {"the first net": lab.weak_net, "learned from its mistakes alone": lab.net_trained_on(lab.mistakes())}
     for name, model in nets.items():

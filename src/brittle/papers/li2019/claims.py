@@ -46,7 +46,7 @@ def attack_of(lab: Li2019Lab, name: str, norm: str, row: str) -> Attack:
 
 def difference_of(lab: Li2019Lab, results: Results, pgd: Attack, second_order: Attack) -> Interval:
     """PGD - S-O on the images that both attacks see: the first ones."""
-    ours, theirs = results.withstood(pgd), results.withstood(second_order)
+    ours, theirs = results.survivors(pgd), results.survivors(second_order)
     n = min(len(ours), len(theirs))
     return paired_difference(ours[:n], theirs[:n], lab.seed)
 
@@ -140,7 +140,7 @@ def mixing_barely_helps(lab: Li2019Lab) -> Claim:
     def read(results: Results, name: str) -> AllAttacks:
         n = lab.scale.averaged_n
         shares = {
-            norm: share_of_all([results.withstood(attack)[:n] for attack in attacks[name, norm]]) for norm in NORMS
+            norm: share_of_all([results.survivors(attack)[:n] for attack in attacks[name, norm]]) for norm in NORMS
         }
         better = max(shares["L2"], shares["Linf"], key=lambda share: share.accuracy)
         return AllAttacks(mix=shares["Mix"], better_single=better)

@@ -32,7 +32,7 @@ ROW_ATTACKS = {  # rows of Table 1: attack, and the norm that its threat is call
     "S-O Linf": ("second_order", "Linf"),
 }
 STATIC_SEED = 100  # of the ensemble's static nets, added to the lab's own
-WALKED, CURVED = 200, 100  # images at most
+WALK_IMAGES, CURVATURE_IMAGES = 200, 100  # at most
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,12 @@ class Li2019Lab:
 
     @cached_property
     def linf(self) -> Threat:
+        """The Linf size of training and attacks."""
         return Linf(self.scale.sizes.linf)
 
     @cached_property
     def l2(self) -> Threat:
+        """The L2 size of training and attacks."""
         return L2(self.scale.sizes.l2)
 
     @cached_property
@@ -87,14 +89,17 @@ class Li2019Lab:
 
     @cached_property
     def l1(self) -> Threat:
+        """The L1 size of later work."""
         return L1(self.scale.sizes.l1)
 
     @cached_property
     def trial_linf(self) -> Threat:
+        """The Linf size of the CIFAR-10 remark."""
         return Linf(self.scale.trial.linf)
 
     @cached_property
     def trial_l2(self) -> Threat:
+        """The L2 size of the CIFAR-10 remark."""
         return L2(self.scale.trial.l2)
 
     def _train(
@@ -194,9 +199,9 @@ class Li2019Lab:
 
     def walk(self, model: Train, attack: str) -> Walk:
         """The gradient along an attack's path in L2."""
-        n = min(self.scale.averaged_n, WALKED)
+        n = min(self.scale.averaged_n, WALK_IMAGES)
         return Walk(model, self.data, self.l2, self.authors_attack(attack, self.l2), n, self.seed)
 
     def curvature_of(self, model: Train) -> Curve:
         """How the loss bends in L2."""
-        return Curve(model, self.data, self.l2, min(self.scale.audited_n, CURVED), self.seed)
+        return Curve(model, self.data, self.l2, min(self.scale.audited_n, CURVATURE_IMAGES), self.seed)
