@@ -1,4 +1,4 @@
-"""The features paper: every node runs at the smallest scale, tables hold what is printed, sentences rest on figures."""
+"""The features paper: every node runs at the smallest scale, tables hold what is printed, claims rest on figures."""
 
 import json
 import os
@@ -15,9 +15,10 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from brittle.papers import ilyas2019
-from brittle.papers.ilyas2019.lab import D_DET, Lab
+from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
 from brittle.studies import Store, Train, all_nodes, hash_of, plan
+from made_up import MadeUp
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +84,11 @@ def test_the_smoke_scale_measures_every_table_beside_what_is_printed(home: Path)
         "directions",
         "gaussians",
     }
-    assert all("cannot carry" in one["evidence"] for one in record["statements"])
+    assert all("cannot carry" in one["evidence"] for one in record["claims"])
 
 
 def test_what_needs_no_training_holds_at_any_scale(home: Path) -> None:
-    found = {one["name"]: one["evidence"] for one in record_of(home)["statements"]}
+    found = {one["name"]: one["evidence"] for one in record_of(home)["claims"]}
     assert "robust weights (15, 0): clean 100.0%, robust 100.0%" in found["robust and accurate at once"]
     assert "worst cosine (0.4, 0.69, 0.9)" in found["theorems 1 to 3"]
 
@@ -99,7 +100,7 @@ def test_files_for_papers_and_talks_are_there(home: Path) -> None:
         "table-1.tex",
         "figure-2.csv",
         "figure-3.tex",
-        "sentences.csv",
+        "claims.csv",
         "images.safetensors",
     } <= names
     assert {"figure-2-four-trainings.svg", "figure-3-transfer-against-what-is-learned.svg"} <= names
@@ -131,7 +132,15 @@ def test_a_paper_goes_to_another_data_set_and_net() -> None:
     assert {node.net for node in all_nodes(paper.nodes) if isinstance(node, Train)} == {"small", "mlp", "linear"}
     assert any(figure.printed for figure in paper.figures)
     restricted = SCALES["full"].on("restricted:somewhere@64")
-    assert (restricted.trained, restricted.eps, restricted.matched) == ("3", "3", (0, 2000, 1.0))
+    sizes = (restricted.hardening.eps, restricted.perturbing.eps, restricted.bugs.eps, restricted.testing.larger_eps)
+    assert sizes == ("3",) * 4
+    assert restricted.testing.eps == "1.5"
+    assert (restricted.matching.count, restricted.matching.steps, restricted.matching.step) == (0, 2000, 1.0)
+    assert replace(restricted.perturbing, eps="0.5") == SCALES["full"].perturbing
+    assert not restricted.compared
+    other = SCALES["laptop"].on("digits")
+    assert (other.data, other.compared, other.beside) == ("digits", False, None)
+    assert replace(SCALES["laptop"].on("cifar10"), beside=SCALES["laptop"].beside) == SCALES["laptop"]
 
 
 def test_nothing_is_printed_beside_other_data(tmp_path: Path) -> None:
@@ -147,32 +156,32 @@ def test_nothing_is_printed_beside_other_data(tmp_path: Path) -> None:
     assert not any(figure.printed for figure in paper.figures)
     assert "directions" not in paper.parts  # three classes have no number 9
     (bars,) = [one for one in paper.exhibits if one.kind == "bars"]
-    assert bars.more["printed"] == {}
+    assert {row["printed"] for row in bars.show(MadeUp())[0]} == {None}
 
 
 def test_what_learns_a_made_set_needs_it_and_is_named_after_it() -> None:
-    lab = Lab(SCALES["smoke"], None, 0)
-    learned = lab.learned(lab.targeted(D_DET))
+    lab = Ilyas2019Lab(SCALES["smoke"], None, 0)
+    learned = lab.net_trained_on(lab.shifted_set())
     order = [hash_of(node) for node in all_nodes([learned])]
-    assert order == [hash_of(node) for node in (lab.standard, lab.targeted(D_DET), learned)]
+    assert order == [hash_of(node) for node in (lab.standard_net, lab.shifted_set(), learned)]
     assert "D_det of digits" in learned.title
-    assert hash_of(lab.learned(lab.targeted(D_DET, lab.robust))) != hash_of(learned)
+    assert hash_of(lab.net_trained_on(lab.shifted_set(lab.robust_net))) != hash_of(learned)
     assert learned.gradients > 0
 
 
 def test_the_four_trainings_differ_in_data_and_goal_alone() -> None:
-    lab = Lab(SCALES["full"], None, 0)
-    lab.__dict__["data"] = Lab(SCALES["smoke"], None, 0).data  # the full data set is not at hand in every test
-    standard, robust = lab.standard, lab.robust
+    lab = Ilyas2019Lab(SCALES["full"], None, 0)
+    lab.__dict__["data"] = Ilyas2019Lab(SCALES["smoke"], None, 0).data  # the full data set is not at hand in every test
+    standard, robust = lab.standard_net, lab.robust_net
     assert isinstance(standard, Train)
     assert replace(robust, goal=standard.goal) == standard
     assert robust.goal.threats[0].eps == "0.5"
-    assert lab.matched("D_R").model == robust
-    assert lab.matched("D_NR").model == standard
-    assert lab.matched("D_R").construction == lab.matched("D_NR").construction
-    assert lab.control == standard  # sets of all images are as many
-    small = Lab(SCALES["smoke"], None, 0)
-    assert replace(small.control, data=small.matched("D_R")) == small.learned(small.matched("D_R"))
+    assert lab.matched_set("D_R").model == robust
+    assert lab.matched_set("D_NR").model == standard
+    assert lab.matched_set("D_R").construction == lab.matched_set("D_NR").construction
+    assert lab.control_net == standard  # sets of all images are as many
+    small = Ilyas2019Lab(SCALES["smoke"], None, 0)
+    assert replace(small.control_net, data=small.matched_set("D_R")) == small.net_trained_on(small.matched_set("D_R"))
 
 
 def test_a_browser_shows_the_papers_page(home: Path, browser: webdriver.Chrome) -> None:

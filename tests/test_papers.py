@@ -49,8 +49,8 @@ def test_the_smoke_scale_measures_every_figure(home: Home) -> None:
         low, high = figure["measured"]["interval"]
         assert 0 <= low <= figure["measured"]["accuracy"] <= high <= 1
         assert figure["verdict"] == "open"  # this scale carries no verdict
-    assert len(record["statements"]) == 7
-    assert all("cannot carry" in one["evidence"] for one in record["statements"])
+    assert len(record["claims"]) == 7
+    assert all("cannot carry" in one["evidence"] for one in record["claims"])
     shown = {one["kind"]: one["data"] for one in record["exhibits"]}
     assert set(shown) == {"walks", "curvature", "turned", "audits"}
     assert len(shown["audits"]) == 13 + 4
@@ -105,7 +105,7 @@ def test_a_figure_comes_back_when_its_node_is_computed_again(home: Home, monkeyp
 
 
 def test_nodes_side_by_side_give_what_one_after_another_gives(home: Home, tmp_path: Path) -> None:
-    walk = li2019("smoke").exhibits[0].nodes["TRADES, S-O"]
+    *_, walk = li2019("smoke").exhibits[0].nodes
     alone = Store(home / "store").read(hash_of(walk))[0]
     store = Store(tmp_path / "side")
     last = list(run_graph(plan([walk], store, "cpu"), store, device="cpu", jobs=2))[-1]
@@ -158,11 +158,11 @@ def test_a_part_runs_its_own_nodes_alone(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert command(monkeypatch, *words) == 0
     record = json.loads((tmp_path / "one" / "paper.json").read_text())
     assert {figure["table"] for figure in record["figures"]} == {"CIFAR-10"}
-    assert [one["name"] for one in record["statements"]] == ["not on CIFAR-10"]
+    assert [one["name"] for one in record["claims"]] == ["not on CIFAR-10"]
 
 
 def test_without_its_data_the_remark_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["brittle.papers.li2019.lab"], "at_hand", lambda name, folder: None)
+    monkeypatch.setattr(sys.modules["brittle.papers.li2019.lab"], "find_data", lambda name, folder: None)
     paper = li2019("smoke")
     assert "cifar-10" not in paper.parts
     assert any("remark is left out" in one for one in paper.deviations)

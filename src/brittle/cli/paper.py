@@ -46,7 +46,7 @@ def paper(
     from brittle.audits.provenance import command
     from brittle.ground import pick_device, write_out
     from brittle.learning import save_tensors
-    from brittle.papers import PAPERS, measure_paper, tables
+    from brittle.papers import PAPERS, measure_paper, table_files
     from brittle.report import write_paper
     from brittle.studies import Store, run_graph
     from brittle.studies import plan as planned_for
@@ -82,7 +82,7 @@ def paper(
     record, images = measure_paper(declared, store, device, command())
     folder = out or Path("runs") / f"{name}-{scale}"
     save_tensors(folder / "images.safetensors", images, {"paper": name})
-    for file, text in tables(record).items():
+    for file, text in table_files(record).items():
         write_out(folder / file, text)
     page = write_paper(record, {name: tensor.numpy() for name, tensor in images.items()}, folder)
     if json:
@@ -99,7 +99,7 @@ def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> 
     """Compute one node again beside the store; status 1 if a figure does not come back."""
     import tempfile
 
-    from brittle.papers import accuracies, compare_again
+    from brittle.papers import accuracies, compare_with_stored
     from brittle.studies import recompute
 
     from .terminal import follow_graph
@@ -113,13 +113,12 @@ def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> 
     accuracies(found[0].node, store)  # before anything is computed
     with tempfile.TemporaryDirectory() as folder:
         follow_graph(recompute(found[0].node, store, Path(folder), device))
-        figures = compare_again(found[0].node, store, Path(folder))
+        figures = compare_with_stored(found[0].node, store, Path(folder))
     for one in figures:
-        (low, high), new = one.stored["interval"], one.again["accuracy"]
         verdict = "comes back" if one.comes_back else "DOES NOT COME BACK"
         terminal.print(
-            f"{found[0].node.title}, {one.what}: {one.stored['accuracy']:.4f} [{low:.4f}, {high:.4f}], again "
-            f"{new:.4f}: {verdict}"
+            f"{found[0].node.title}, {one.what}: {one.stored.accuracy:.4f} [{one.stored.low:.4f}, "
+            f"{one.stored.high:.4f}], again {one.again.accuracy:.4f}: {verdict}"
         )
     if not all(one.comes_back for one in figures):
         raise typer.Exit(1)

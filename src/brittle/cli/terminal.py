@@ -100,7 +100,7 @@ def plan_table(rows: list["Planned"]) -> Table:
 
 def paper_tables(record: dict[str, Any]) -> list[Table]:
     """Each table of a paper, ours with the printed figure in brackets and a sign for the verdict; then the
-    sentences."""
+    claims."""
     tables = []
     for name in dict.fromkeys(figure["table"] for figure in record["figures"]):
         figures = [figure for figure in record["figures"] if figure["table"] == name]
@@ -114,12 +114,12 @@ def paper_tables(record: dict[str, Any]) -> list[Table]:
         for row in rows:
             table.add_row(row, *(cells.get((row, column), "") for column in columns))
         tables.append(table)
-    sentences = Table(title="sentences", title_justify="left")
+    claims = Table(title="claims", title_justify="left")
     for head in ("", "verdict", "evidence"):
-        sentences.add_column(head)
-    for one in record["statements"]:
-        sentences.add_row(one["name"], VERDICTS[one["verdict"]] + " " + one["verdict"], one["evidence"])
-    return [*tables, sentences] if record["statements"] else tables
+        claims.add_column(head)
+    for one in record["claims"]:
+        claims.add_row(one["name"], VERDICTS[one["verdict"]] + " " + one["verdict"], one["evidence"])
+    return [*tables, claims] if record["claims"] else tables
 
 
 def _printed(figure: dict[str, Any]) -> str:

@@ -1,46 +1,50 @@
 """What is to be looked at in a paper, from finished nodes to plain data and images: one function for each kind of
 exhibit."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from brittle.science import example, fit_line, robust_likelihood
-from brittle.studies import Attack, Make, Score, contact_rows
+from brittle.studies import Attack, Audit, Curve, Directions, Make, Node, Score, Train, Walk, contact_rows
 
-from .paper import Exhibit, Results
+from .paper import Shown
+from .results import Results
 
-Images = dict[str, Tensor]
-Shown = tuple[Any, Images]
 PAIRS, COLUMNS = 12, 8  # images of an attack, examples of each made set
+VERDICTS = ("robustly useful", "useful but not robust", "undecided", "useless")
 
 
-def walks(one: Exhibit, results: Results) -> Shown:
-    """Mean gradient lengths along attack paths: {name: points}."""
-    return {name: results.record_of(node)["points"] for name, node in one.nodes.items()}, {}
+class Reading(NamedTuple):
+    """A share of a node's record."""
+
+    node: Node
+    read: str
 
 
-def verdicts(one: Exhibit, results: Results) -> Shown:
+def along_paths(results: Results, nodes: Mapping[str, Walk] | Mapping[str, Curve]) -> Shown:
+    """Mean gradient lengths, or curvature, along attack paths: {name: points}."""
+    return {name: results.record_of(node)["points"] for name, node in nodes.items()}, {}
+
+
+def audit_verdicts(results: Results, audits: Mapping[str, Audit]) -> Shown:
     """The verdict of each model's audit, with its sentence."""
-    return {name: results.record_of(node)["verdict"] for name, node in one.nodes.items()}, {}
+    return {name: results.record_of(node)["verdict"] for name, node in audits.items()}, {}
 
 
-def turned(one: Exhibit, results: Results) -> Shown:
-    """Images that an attack turned, drawn at random by the node's seed: what is said of each; clean and attacked
+def fooling_images(results: Results, attack: Attack) -> Shown:
+    """Images that fooled the model, drawn at random by the node's seed: what each is taken for; clean and attacked
     images."""
-    (node,) = one.nodes.values()
-    if not isinstance(node, Attack):
-        raise TypeError(f"{node.title} keeps no images")
-    found = results.tensors(node)
-    broken = (found["broken"] & ~found["wrong"]).nonzero().squeeze(1)
-    order = torch.randperm(len(broken), generator=torch.Generator().manual_seed(node.seed))
-    rows = broken[order][:PAIRS]
-    test = node.data.source.load().test
+    found = results.tensors(attack)
+    fooled = (found["broken"] & ~found["wrong"]).nonzero().squeeze(1)
+    order = torch.randperm(len(fooled), generator=torch.Generator().manual_seed(attack.seed))
+    rows = fooled[order][:PAIRS]
+    test = attack.data.source.load().test
     clean, moved = test.x(rows), found["x_adv"][rows]
-    sizes = node.threat.size(moved.double() - clean.double()).tolist()
-    said = [
+    sizes = attack.threat.size(moved.double() - clean.double()).tolist()
+    captions = [
         {
             "label": test.classes[int(test.labels[row])],
             "answer": test.classes[int(found["answers"][row])],
@@ -48,95 +52,70 @@ def turned(one: Exhibit, results: Results) -> Shown:
         }
         for row, size in zip(rows.tolist(), sizes, strict=True)
     ]
-    return said, {"clean": test.images[rows], "moved": moved}
+    return captions, {"clean": test.images[rows], "moved": moved}
 
 
-def sets(one: Exhibit, results: Results) -> Shown:
-    """The first examples of made sets beside the images they were made of: [{set, labels, made_of, started_from}]."""
-    said, images = [], Images()
-    for count, (name, node) in enumerate(one.nodes.items()):
-        if not isinstance(node, Make):
-            raise TypeError(f"{node.title} makes no set")
-        lines = contact_rows(node, results.tensors(node), COLUMNS)
-        said.append({"set": name, "lines": [{"name": line.what, "labels": line.labels} for line in lines]})
-        images |= {f"{count}.{k}": line.images for k, line in enumerate(lines)}
-    return said, images
+def made_sets(results: Results, sets: Mapping[str, Make]) -> Shown:
+    """The first examples of made sets beside the images they were made of: [{set, lines: [{name, labels}]}]."""
+    shown, images = [], dict[str, Tensor]()
+    for count, (name, made) in enumerate(sets.items()):
+        rows = contact_rows(made, results.tensors(made), COLUMNS)
+        shown.append({"set": name, "lines": [{"name": row.what, "labels": row.labels} for row in rows]})
+        images |= {f"{count}.{k}": row.images for k, row in enumerate(rows)}
+    return shown, images
 
 
-def bars(one: Exhibit, results: Results) -> Shown:
+def bars(
+    results: Results, attacks: Mapping[str, Attack], printed: Mapping[str, tuple[float | None, float | None]]
+) -> Shown:
     """Clean and robust accuracy of each attack's model, with the printed figures: [{name, clean, robust, printed}]."""
-    printed = one.more.get("printed", {})
     return [
         {
             "name": name,
-            **{read: results.share(node, read) for read in ("clean", "robust")},
+            "clean": results.share(attack, "clean").record(),
+            "robust": results.share(attack, "robust").record(),
             "printed": printed.get(name),
         }
-        for name, node in one.nodes.items()
+        for name, attack in attacks.items()
     ], {}
 
 
-def scatter(one: Exhibit, results: Results) -> Shown:
-    """Points (x, y) of shares with their names, the line through them and how their ranks agree.
-
-    `more` has `points`: {name: (node of x, its share, node of y, its share)} by the names of nodes; `x` and `y` say
-    what they are.
-    """
-    points = [
-        {"name": name, "x": results.share(one.nodes[a], read_a), "y": results.share(one.nodes[b], read_b)}
-        for name, (a, read_a, b, read_b) in one.more["points"].items()
-    ]
-    line = fit_line([point["x"]["accuracy"] for point in points], [point["y"]["accuracy"] for point in points])
-    return {"points": points, "line": line._asdict() if line else None, "x": one.more["x"], "y": one.more["y"]}, {}
+def scatter(results: Results, points: Mapping[str, tuple[Reading, Reading]], x: str, y: str) -> Shown:
+    """Points of two shares with their names, the line through them and how their ranks agree; `x`, `y` name the
+    axes."""
+    shares = {name: (results.share(*across), results.share(*upwards)) for name, (across, upwards) in points.items()}
+    line = fit_line([one.accuracy for one, _ in shares.values()], [one.accuracy for _, one in shares.values()])
+    rows = [{"name": name, "x": across.record(), "y": up.record()} for name, (across, up) in shares.items()]
+    return {"points": rows, "line": line._asdict() if line else None, "x": x, "y": y}, {}
 
 
-def curves(one: Exhibit, results: Results) -> Shown:
+def curves(results: Results, nets: Mapping[str, Train]) -> Shown:
     """Accuracy on real validation images after each epoch of training: {name: [[epoch, accuracy]]}."""
-    told = {name: results.record_of(node)["history"] for name, node in one.nodes.items()}
+    histories = {name: results.record_of(net)["history"] for name, net in nets.items()}
     return {
-        name: [[row["epoch"], row["clean"] if row["real"] is None else row["real"]] for row in rows]
-        for name, rows in told.items()
+        name: [[row["epoch"], row["clean"] if row["real"] is None else row["real"]] for row in history]
+        for name, history in histories.items()
     }, {}
 
 
-def features(one: Exhibit, results: Results) -> Shown:
+def features(results: Results, scores: Mapping[str, Score]) -> Shown:
     """Usefulness and robust usefulness of features that were attacked, and how many bear each verdict: {name: ...}."""
     shown = {}
-    for name, node in one.nodes.items():
-        if not isinstance(node, Score):
-            raise TypeError(f"{node.title} measures no features")
-        record = results.record_of(node)
+    for name, score in scores.items():
+        record = results.record_of(score)
         counts = {verdict: sum(row["verdict"] == verdict for row in record["features"]) for verdict in VERDICTS}
         kept = [{key: row[key] for key in ("rho", "gamma", "verdict")} for row in record["features"] if row["gamma"]]
         shown[name] = {"threat": record["threat"], "counts": counts, "features": kept}
     return shown, {}
 
 
-def gaussians(one: Exhibit, results: Results) -> Shown:
-    """Robust maximum likelihood of the example's two Gaussians at each budget of `more["eps"]`; computed on the
-    spot."""
+def gaussians(results: Results, budgets: Sequence[float]) -> Shown:
+    """Robust maximum likelihood of the example's two Gaussians at each budget; computed on the spot."""
     truth = example()
-    fits = [robust_likelihood(truth, eps).record() for eps in one.more["eps"]]
+    fits = [robust_likelihood(truth, eps).record() for eps in budgets]
     return {"mu": truth.mu.tolist(), "sigma": truth.sigma.tolist(), "fits": fits}, {}
 
 
-def directions(one: Exhibit, results: Results) -> Shown:
+def directions(results: Results, node: Directions) -> Shown:
     """Where the singular vectors of two classes' images stand, and two useful, fragile features made of them."""
-    (node,) = one.nodes.values()
     return results.record_of(node), {}
-
-
-VERDICTS = ("robustly useful", "useful but not robust", "undecided", "useless")
-KINDS: dict[str, Callable[[Exhibit, Results], Shown]] = {
-    "walks": walks,
-    "curvature": walks,
-    "audits": verdicts,
-    "turned": turned,
-    "sets": sets,
-    "bars": bars,
-    "scatter": scatter,
-    "curves": curves,
-    "features": features,
-    "directions": directions,
-    "gaussians": gaussians,
-}

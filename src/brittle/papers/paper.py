@@ -1,77 +1,20 @@
-"""What a paper is made of here: printed figures, sentences that can be tested, and the nodes that measure both
-again."""
+"""What a paper is made of here: printed figures, claims that can be tested, and the nodes that measure both again."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
 from brittle.ground import BrittleError, plain_name
-from brittle.learning import load, load_tensors
-from brittle.studies import DataSource, Node, Store, hash_of
+from brittle.learning import load
+from brittle.studies import DataSource, Node
 
-READ = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")  # shares in records of nodes
+from .results import Results
+
 Verdict = Literal["agrees", "differs", "open"]
-Share = Mapping[str, Any]  # correct, n, accuracy, interval
-
-
-class Results:
-    """What finished nodes hold, as figures and sentences ask for it; each file is read once.
-
-    Raises:
-        LookupError: a node that is not in the store.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.folder_of = cache(partial(_folder_of, store))
-        self.record_of = cache(self._record_of)
-
-    def _record_of(self, node: Node) -> dict[str, Any]:
-        """The JSON of a node, or the header of a net."""
-        name = next((name for name in node.results if name.endswith(".json")), None)
-        folder = self.folder_of(node)
-        return dict(json.loads((folder / name).read_text())) if name else load_tensors(folder / node.results[0])[1]
-
-    def tensors(self, node: Node) -> dict[str, Tensor]:
-        """The tensors of a node: of an attack `x_adv`, and per example `broken`, `wrong` (when clean), `answers`; of a
-        made set its `images`, `labels`, and what they were made of."""
-        return load_tensors(
-            self.folder_of(node) / next(name for name in node.results if name.endswith(".safetensors"))
-        )[0]
-
-    def shares(self, node: Node) -> dict[str, Share]:
-        """All accuracies of an attack or an audit, by what they are of."""
-        return shares_of(self.record_of(node))
-
-    def share(self, node: Node, read: str) -> Share:
-        """`clean`, `robust` or `union` of a node's record, or the robust accuracy of one threat of an audit."""
-        return self.shares(node)[read]
-
-    def pooled(self, nodes: Sequence[Node], read: str) -> Share:
-        """The share over several seeds: all examples together, and the hull of the seeds' intervals, since their images
-        are the same and each training differs."""
-        each = [self.share(node, read) for node in nodes]
-        correct, n = (sum(one[key] for one in each) for key in ("correct", "n"))
-        hull = [min(one["interval"][0] for one in each), max(one["interval"][1] for one in each)]
-        pooled = {"correct": correct, "n": n, "accuracy": correct / n, "interval": hull}
-        return pooled | ({"seeds": [one["accuracy"] for one in each]} if len(each) > 1 else {})
-
-
-def shares_of(record: Mapping[str, Any]) -> dict[str, Share]:
-    """All accuracies in the record of an attack or an audit: clean, robust or union, and each threat's."""
-    held = {name: record[name] for name in READ if name in record}
-    return held | {threat["threat"]: threat["robust"] for threat in record.get("threats", ())}
-
-
-def _folder_of(store: Store, node: Node) -> Path:
-    folder, _ = store.read(hash_of(node))
-    if folder is None:
-        raise LookupError(f"{node.title} is not in the store")
-    return folder
+Shown = tuple[Any, dict[str, Tensor]]  # plain data, and images by their role
 
 
 @dataclass(frozen=True)
@@ -98,15 +41,21 @@ class Figure:
 
 
 class Ruling(NamedTuple):
-    """How a sentence fares: the verdict, and the figures it rests on."""
+    """How a claim fares: the verdict, and in words the figures it rests on."""
 
     verdict: Verdict
     evidence: str
 
 
-def rule_on(said: str, holds: Sequence[bool], fails: Sequence[bool]) -> Ruling:
-    """Agreement where everything holds, disagreement where something fails, else open; `said` is the evidence."""
-    return Ruling("agrees" if all(holds) else "differs" if any(fails) else "open", said)
+def rule_on(evidence: str, holds: Sequence[bool], fails: Sequence[bool]) -> Ruling:
+    """Agreement where everything holds, disagreement where something fails, else open."""
+    return Ruling("agrees" if all(holds) else "differs" if any(fails) else "open", evidence)
+
+
+class Evidence(Protocol):
+    """The figures that a claim rests on, by name, and the rule that they decide."""
+
+    def ruling(self) -> Ruling: ...
 
 
 @dataclass(frozen=True)
@@ -118,8 +67,8 @@ class Claim:
         name: short.
         claim: what the paper says, in our words; where it says it.
         rule: what counts as agreement, and why.
-        judge: from results to a finding.
-        nodes: what `judge` reads.
+        nodes: what the evidence is read from.
+        evidence: from results to the figures that decide.
     """
 
     part: str
@@ -127,8 +76,8 @@ class Claim:
     claim: str
     where: str
     rule: str
-    judge: Callable[[Results], Ruling]
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[Node, ...]
+    evidence: Callable[[Results], Evidence]
 
 
 @dataclass(frozen=True)
@@ -136,19 +85,19 @@ class Exhibit:
     """Something to be looked at.
 
     Attributes:
-        kind: how it is shown: a key of `exhibits.KINDS`.
+        kind: how the page shows it.
         part: of the paper, as `Figure.table` names it.
         title, note: what it is, what to look for.
-        nodes: what it shows, by the names it shows.
-        more: plain data that its kind asks for.
+        nodes: what it is read from.
+        show: from results to plain data and images, as its kind needs them: one of `exhibits`.
     """
 
     kind: str
     part: str
     title: str
     note: str
-    nodes: Mapping[str, Node]
-    more: Mapping[str, Any] = field(default_factory=dict)
+    nodes: tuple[Node, ...]
+    show: Callable[[Results], Shown]
 
 
 @dataclass(frozen=True)
@@ -176,12 +125,12 @@ class Paper:
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts of the paper that can be asked for by name, such as "table-1"."""
-        named = (
+        names = (
             *(one.table for one in self.figures),
             *(one.part for one in self.claims),
             *(one.part for one in self.exhibits),
         )
-        return tuple(dict.fromkeys(map(part_name, named)))
+        return tuple(dict.fromkeys(map(part_name, names)))
 
     def only(self, parts: Sequence[str]) -> "Paper":
         """The paper cut down to these parts; all of it for none.
@@ -203,9 +152,10 @@ class Paper:
     @property
     def nodes(self) -> list[Node]:
         """All nodes that carry something; what they need comes with them."""
-        told = (*(one.nodes for one in self.figures), *(one.nodes for one in self.claims))
-        shown = (tuple(one.nodes.values()) for one in self.exhibits)
-        return list(dict.fromkeys(node for nodes in (*told, *shown) for node in nodes))
+        of_figures, of_claims, of_exhibits = (
+            [node for one in some for node in one.nodes] for some in (self.figures, self.claims, self.exhibits)
+        )
+        return list(dict.fromkeys((*of_figures, *of_claims, *of_exhibits)))
 
 
 def part_name(part: str) -> str:
@@ -213,7 +163,20 @@ def part_name(part: str) -> str:
     return plain_name(part).lower()
 
 
-def at_hand(name: str, folder: Path | None) -> DataSource | None:
+def across_seeds(tables: Sequence[Sequence[Figure]]) -> tuple[Figure, ...]:
+    """The same tables of several seeds as one: each figure with the nodes of all."""
+    groups = zip(*tables, strict=True)
+    return tuple(replace(same[0], nodes=tuple(node for one in same for node in one.nodes)) for same in groups)
+
+
+def seeds_in_words(seeds: int) -> str:
+    """What the number of trainings means for intervals."""
+    if seeds == 1:
+        return "One training of each net: intervals hold the error of the test sample alone."
+    return f"{seeds} trainings of each net: an interval is the hull of theirs."
+
+
+def find_data(name: str, folder: Path | None) -> DataSource | None:
     """A data set, if it is found without a download."""
     try:
         load(name, folder, download=False)

@@ -1,4 +1,4 @@
-"""The record of a paper to one self-contained HTML page: its tables beside ours, its figures, its sentences."""
+"""The record of a paper to one self-contained HTML page: its tables beside ours, its figures, its claims."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
     page.
 
     Args:
-        record: as `papers.measured` gives it.
+        record: as `papers.measure_paper` gives it.
         images: those of its exhibits, [k, C, H, W], uint8 or float in [0, 1], by the exhibit's place and the image's
             role.
     Raises:
@@ -61,13 +61,15 @@ def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
 
 
 def read_paper(folder: Path) -> tuple[dict[str, Any], Images]:
-    """The record in a paper's folder, and the images of its exhibits.
+    """The record in a paper's folder, and the images of its exhibits; records of format 2 as well.
 
     Raises:
         BrittleError: something is missing there or damaged.
     """
     try:
         record = json.loads((folder / "paper.json").read_text())
+        if "statements" in record:  # what format 2 calls claims
+            record |= {"format": "brittle-paper/3", "claims": record.pop("statements")}
         with safe_open(folder / "images.safetensors", "np") as file:
             return record, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, ValueError, SafetensorError) as error:

@@ -3,23 +3,25 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from brittle.attacks import AttackSpec, Threat
+from brittle.attacks import L2, AttackSpec, Threat
 from brittle.learning import Adversarial, Goal, InnerAttack, Recipe, Standard
 from brittle.science import Construction, Matched, Mislabelled, Targeted, Unchanged
 from brittle.studies import Answer, Attack, DataSource, Leak, Make, Score, Train, Transfer
 
-from ..paper import at_hand
-from .scales import Scale
+from ..paper import find_data
+from .scales import Ilyas2019Scale, Perturbing
 
-D_RAND, D_DET = "random", "shift"
+HARDENING_REACH = 1.4  # appendix C.3: 7 steps of eps / 5
+BUG_HELPER_SEED, WEAK_SEED, RECEIVER_SEED = 10, 20, 30  # added to the lab's own seed
 
 
 @dataclass(frozen=True)
-class Lab:
+class Ilyas2019Lab:
     """The declarations of one scale, for one seed."""
 
-    scale: Scale
+    scale: Ilyas2019Scale
     folder: Path | None
     seed: int
 
@@ -29,41 +31,62 @@ class Lab:
         return DataSource.of(self.scale.data, self.folder)
 
     @cached_property
-    def new_tests(self) -> DataSource | None:
+    def new_test_set(self) -> DataSource | None:
         """CIFAR-10.1, if the data are CIFAR-10 and it is at hand."""
-        return at_hand("cifar10.1", self.folder) if self.scale.data == "cifar10" else None
+        return find_data("cifar10.1", self.folder) if self.scale.data == "cifar10" else None
 
     @property
-    def tested(self) -> Threat:
+    def threat(self) -> Threat:
         """In which robust accuracy is asked."""
-        return Threat("L2", self.scale.tested)
+        return L2(self.scale.testing.eps)
 
     @property
-    def larger(self) -> Threat:
+    def larger_threat(self) -> Threat:
         """The larger size of appendix D.1."""
-        return Threat("L2", self.scale.larger)
+        return L2(self.scale.testing.larger_eps)
 
-    def train(
+    def _train(
         self, data: DataSource | Make, recipe: Recipe, net: str | None = None, goal: Goal | None = None, seed: int = 0
     ) -> Train:
         return Train(data, net or self.scale.net, goal or Standard(), recipe, self.seed + seed)
 
     @cached_property
-    def standard(self) -> Train:
-        """The net that learned the data as they are."""
-        return self.train(self.data, self.scale.natural)
+    def standard_net(self) -> Train:
+        """The net trained on the data as they are."""
+        return self._train(self.data, self.scale.recipes.natural)
 
     @cached_property
-    def robust(self) -> Train:
-        """The adversarially trained net. Appendix C.3: L2 PGD from the image itself, 7 steps of eps / 5."""
-        inner = InnerAttack(steps=self.scale.inner, step=1.4 / self.scale.inner, start="clean")
-        return self.train(self.data, self.scale.robust, goal=Adversarial((Threat("L2", self.scale.trained),), inner))
+    def robust_net(self) -> Train:
+        """The adversarially trained net; each inner attack starts at the image itself."""
+        steps = self.scale.hardening.steps
+        inner = InnerAttack(steps=steps, step=HARDENING_REACH / steps, start="clean")
+        goal = Adversarial((L2(self.scale.hardening.eps),), inner)
+        return self._train(self.data, self.scale.recipes.robust, goal=goal)
 
-    def other(self, net: str, seed: int = 0) -> Train:
-        """A net that learned the data as they are, only to be asked what transfers to it."""
-        return self.train(self.data, self.scale.other, net, seed=seed)
+    @cached_property
+    def linear_net(self) -> Train:
+        """A linear net trained to be robust: Goh's source of robust features."""
+        goal = Adversarial((self.threat,), InnerAttack(steps=self.scale.hardening.steps, start="clean"))
+        return self._train(self.data, self.scale.recipes.linear, "linear", goal)
 
-    def make(
+    @cached_property
+    def control_net(self) -> Train:
+        """A net trained on D as others are on D_R and D_NR: on as many images, as long."""
+        count = self.scale.matching.count
+        return (
+            self.net_trained_on(self._make("D", self.standard_net, Unchanged(), count)) if count else self.standard_net
+        )
+
+    def receiving_net(self, net: str) -> Train:
+        """A net trained on the data as they are, only to be asked what transfers to it."""
+        return self._train(self.data, self.scale.recipes.helpers, net, seed=RECEIVER_SEED)
+
+    def net_trained_on(self, made: Make, net: str | None = None) -> Train:
+        """A net trained on a made set; on mistakes, which are real images and many, as on the data themselves."""
+        mistakes = isinstance(made.construction, Mislabelled)
+        return self._train(made, self.scale.recipes.natural if mistakes else self.scale.recipes.made_sets, net)
+
+    def _make(
         self,
         label: str,
         model: Train,
@@ -72,52 +95,56 @@ class Lab:
         part: str = "train",
         others: tuple[Train, ...] = (),
     ) -> Make:
-        return Make(label, model, self.data, construction, self.tested, n, self.seed, part, others)
+        return Make(label, model, self.data, construction, self.threat, n, self.seed, part, others)
 
-    def matched(self, label: str, start: str = "image", part: str = "train", n: int | None = None) -> Make:
+    def matched_set(
+        self, label: Literal["D_R", "D_NR"], start: str = "image", part: str = "train", n: int | None = None
+    ) -> Make:
         """D_R of the robust net or D_NR of the standard one."""
-        count, steps, step = self.scale.matched
-        model = self.robust if label == "D_R" else self.standard
-        return self.make(label, model, Matched(steps, step, start), count if n is None else n, part)
+        matching, model = self.scale.matching, self.robust_net if label == "D_R" else self.standard_net
+        construction = Matched(matching.steps, matching.step, start)
+        return self._make(label, model, construction, matching.count if n is None else n, part)
+
+    def matched_set_from_noise(self, label: Literal["D_R", "D_NR"]) -> Make:
+        """The same from noise."""
+        return self.matched_set(label, "noise", n=self.scale.matching.from_noise)
+
+    def random_set(self) -> Make:
+        """D_rand: images moved towards a class drawn at random, which is their label."""
+        perturbing = self.scale.perturbing
+        return self._make("D_rand", self.standard_net, _towards("random", perturbing), perturbing.count)
+
+    def shifted_set(self, model: Train | None = None) -> Make:
+        """D_det: images moved towards the class after theirs, which is their label; of the standard net unless another
+        is given."""
+        perturbing = self.scale.perturbing
+        return self._make("D_det", model or self.standard_net, _towards("shift", perturbing), perturbing.count)
+
+    def shifted_test_images(self) -> Make:
+        """Test images moved as those of D_det: what targeted transfer is asked of."""
+        construction = _towards("shift", self.scale.perturbing)
+        return self._make("D_det", self.standard_net, construction, self.scale.testing.n, "test")
+
+    def bug_set(self, *, transfers: bool) -> Make:
+        """Perturbations towards the class after, as PGD makes them or kept from transferring."""
+        count = 0 if transfers else self.scale.bug_helpers
+        seeds = [BUG_HELPER_SEED + k for k in range(count)]
+        others = tuple(self._train(self.data, self.scale.recipes.helpers, seed=seed) for seed in seeds)
+        construction = _towards("shift", self.scale.bugs, transfers=transfers)
+        return self._make("D_det", self.standard_net, construction, self.scale.bugs.count, others=others)
 
     @cached_property
-    def control(self) -> Train:
-        """A net that learned D as the nets of D_R and D_NR learn theirs: as many images, as long."""
-        count, _, _ = self.scale.matched
-        return self.learned(self.make("D", self.standard, Unchanged(), count)) if count else self.standard
+    def weak_net(self) -> Train:
+        """A net trained for a short while, whose mistakes are learned from."""
+        helpers = self.scale.recipes.helpers
+        recipe = Recipe(self.scale.weak_epochs, helpers.batch, helpers.optimizer, helpers.lr)
+        return self._train(self.data, recipe, seed=WEAK_SEED)
 
-    def targeted(self, wanted: str, model: Train | None = None) -> Make:
-        """D_rand or D_det; of the standard net unless another is given."""
-        n, steps, step = self.scale.targeted
-        label = {D_RAND: "D_rand", D_DET: "D_det"}[wanted]
-        return self.make(label, model or self.standard, Targeted(wanted, Threat("L2", self.scale.eps), steps, step), n)
+    def mistakes(self) -> Make:
+        """The images that the weak net mistakes, with its answers as labels."""
+        return self._make("D_mis", self.weak_net, Mislabelled(), 0)
 
-    def shifted_tests(self) -> Make:
-        """Test images moved towards the class after theirs, as D_det: what targeted transfer is asked of."""
-        _, steps, step = self.scale.targeted
-        construction = Targeted(D_DET, Threat("L2", self.scale.eps), steps, step)
-        return self.make("D_det", self.standard, construction, self.scale.n, "test")
-
-    def bugs(self, transfers: bool) -> Make:
-        """Perturbations towards the class after, as PGD makes them or kept from transferring."""
-        eps, n, steps, step, count = self.scale.bugs
-        others = () if transfers else tuple(self.other(self.scale.net, 10 + k) for k in range(count))
-        return self.make(
-            "D_det", self.standard, Targeted(D_DET, Threat("L2", eps), steps, step, 1, transfers), n, others=others
-        )
-
-    def mislabelled(self) -> Make:
-        """The mistakes of a net that learned for a short while."""
-        recipe = Recipe(self.scale.weak, self.scale.other.batch, self.scale.other.optimizer, self.scale.other.lr)
-        return self.make("D_mis", self.train(self.data, recipe, seed=20), Mislabelled(), 0)
-
-    def learned(self, data: Make, net: str | None = None) -> Train:
-        """A net that learned a made set; mistakes, which are real images and many, as the data themselves are
-        learned."""
-        mistakes = isinstance(data.construction, Mislabelled)
-        return self.train(data, self.scale.natural if mistakes else self.scale.learned, net)
-
-    def judged(
+    def attack_on(
         self,
         model: Train,
         threat: Threat | None = None,
@@ -125,36 +152,35 @@ class Lab:
         data: DataSource | Make | None = None,
     ) -> Attack:
         """Clean and robust accuracy under PGD."""
-        n, wanted = self.scale.n, attack or AttackSpec("pgd", self.scale.steps)
-        return Attack(model, data or self.data, threat or self.tested, wanted, n, self.seed)
+        wanted = attack or AttackSpec("pgd", self.scale.testing.steps)
+        return Attack(model, data or self.data, threat or self.threat, wanted, self.scale.testing.n, self.seed)
 
-    def answered(self, model: Train, data: DataSource | Make | None = None) -> Answer:
+    def answers_of(self, model: Train, data: DataSource | Make | None = None) -> Answer:
         """What a model answers on all test images."""
         return Answer(model, data or self.data)
 
-    def transfer(self, net: str) -> Transfer:
+    def transfer_to(self, net: str) -> Transfer:
         """What untargeted adversarial images of the standard net, in the threat of D_det, do to another net."""
-        attack = Attack(
-            self.standard,
-            self.data,
-            Threat("L2", self.scale.eps),
-            AttackSpec("pgd", self.scale.steps),
-            self.scale.n,
-            self.seed,
-        )
-        return Transfer(attack, self.other(net, 30))
+        attack = self.attack_on(self.standard_net, L2(self.scale.perturbing.eps))
+        return Transfer(attack, self.receiving_net(net))
 
-    @cached_property
-    def linear(self) -> Train:
-        """A linear net trained to be robust: Goh's source of robust features."""
-        goal = Adversarial((self.tested,), InnerAttack(steps=self.scale.inner, start="clean"))
-        return self.train(self.data, self.scale.linear, "linear", goal)
-
-    def leak(self, wanted: str) -> Leak:
+    def leakage_of(self, made: Make) -> Leak:
         """What a linear classifier learns of a made set through the robust linear net."""
-        return Leak(self.linear, self.targeted(wanted))
+        return Leak(self.linear_net, made)
 
-    def score(self, model: Train) -> Score:
+    def features_of(self, model: Train) -> Score:
         """The feature plane of a net's last units."""
-        n, attacked, steps = self.scale.scored
-        return Score(model, self.data, self.tested, n=n, attacked=attacked, steps=steps, seed=self.seed)
+        wanted = self.scale.scoring
+        return Score(
+            model,
+            self.data,
+            self.threat,
+            n=wanted.n,
+            attacked=wanted.attacked,
+            steps=wanted.steps,
+            seed=self.seed,
+        )
+
+
+def _towards(wanted: str, perturbing: Perturbing, *, transfers: bool = True) -> Targeted:
+    return Targeted(wanted, L2(perturbing.eps), perturbing.steps, perturbing.step, transfers=transfers)

@@ -3,7 +3,9 @@
 BIBTEX = """@inproceedings{ilyas2019adversarial,
   title  = {Adversarial Examples Are Not Bugs, They Are Features},
   author = {Ilyas, Andrew and Santurkar, Shibani and Tsipras, Dimitris and Engstrom, Logan and Tran, Brandon and Madry,
-  Aleksander}, booktitle = {Advances in Neural Information Processing Systems}, year   = {2019}
+            Aleksander},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year   = {2019}
 }"""
 
 
@@ -24,7 +26,7 @@ FIGURE_2 = {  # trained how on what: standard accuracy, accuracy in L2 0.25; the
     "standard on D_R": (85.40, 48.20),
     "standard on D_NR": (87.68, 0.82),
 }
-FIGURE_2_SAID = {
+FIGURE_2_CERTAINTY = {
     "standard on D": (QUOTED, appendix("Table 7", 85)),
     "adversarial on D": (QUOTED, appendix("Table 7", 85)),
     "standard on D_R": (appendix("Table 7", 80), appendix("Table 7", 80)),
@@ -38,13 +40,20 @@ NOISE = {  # appendix D.1: accuracy, in L2 0.25, in L2 0.5
     "D_NR from images": (87.68, 0.82, 0.0),
     "D_NR from noise": (45.60, 1.50, 0.0),
 }
-ROBUSTIFIED = {"test set": 48.27, "robust test set": 62.49, "robust training set": 77.33}  # appendix D.3, in L2 0.25
+LONG_PGD = 48.27  # appendix D.2, of standard training on D_R
+LONG_PGD_CERTAINTY = "accuracy at which more steps level off; 85 % certain"
+ROBUST_TEST_SETS = {
+    "test set": 48.27,
+    "robust test set": 62.49,
+    "robust training set": 77.33,
+}  # appendix D.3, in L2 0.25
 RELABELLED = {"standard model": (43.7, 16.2), "robust model": (25.2, 40.8)}  # appendix D.6: test labels y, and y + 1
 NEW_TESTS = {"D_rand": 55.0, "D_det": 44.0}  # appendix D.7
+NEW_TESTS_CERTAINTY = "appendix D.7; 85 % certain, not verified against the print"
 LEAKAGE = {"D_rand": (23.5, 63.3), "D_det": (6.81, 43.7)}  # Goh: through robust linear features, and in all
 DIRECTIONS = {"ensemble": (-10.009, -1.571), "containment": (-10.854, -1.253)}  # Goh: log robustness, log usefulness
 BUGS = {  # Nakkiran, L2 2.5: attack success, targeted transfer, f' on (X, Y), f' on (X, Y + 1)
     "PGD": (99.9, 82.5, 33.2, 27.3),
     "without transfer": (99.3, 1.7, 2.8, 70.8),
 }
-MISLABELLED = 49.7  # Wallace
+MISLABELLED = {"the first net": 63.1, "learned from its mistakes alone": 49.7}  # Wallace

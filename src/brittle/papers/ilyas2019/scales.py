@@ -5,57 +5,117 @@ from dataclasses import dataclass, replace
 from brittle.learning import Recipe
 
 
-@dataclass(frozen=True)
-class Scale:
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """How nets are trained.
+
+    Attributes:
+        natural, robust: on the data as they are, adversarially.
+        made_sets: on made sets.
+        helpers: nets that are only asked what transfers to them.
+        linear: the robust linear net.
+    """
+
+    natural: Recipe
+    robust: Recipe
+    made_sets: Recipe
+    helpers: Recipe
+    linear: Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardening:
+    """The inner attack of adversarial training: in L2 `eps`, `steps` steps."""
+
+    eps: str
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Testing:
+    """How robust accuracy is measured.
+
+    Attributes:
+        eps, larger_eps: L2 sizes, of all tables and of one column of appendix D.1.
+        n: test images.
+        steps, long_steps: of PGD, and of the strongest attacks.
+    """
+
+    eps: str
+    larger_eps: str
+    n: int
+    steps: int
+    long_steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matching:
+    """How D_R and D_NR are made: of `count` images (0: all), in `steps` steps of length `step`.
+
+    Attributes:
+        from_noise: images of their versions that start from noise.
+    """
+
+    count: int
+    steps: int
+    step: float
+    from_noise: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perturbing:
+    """How images are moved towards another class: `count` of them (0: all) in L2 `eps`, in `steps` steps of length
+    `step`."""
+
+    eps: str
+    count: int
+    steps: int
+    step: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """The feature plane: `n` test images, `attacked` units, in `steps` steps."""
+
+    n: int
+    attacked: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ilyas2019Scale:
     """How large everything is.
 
     Attributes:
-        data, net: data set and architecture; nets: those that transfer is asked of.
-        natural, robust, learned, other, linear: recipes of training on the data, adversarially, on made sets, of nets
-            that only serve, and of the robust linear net.
-        trained, tested, larger: L2 threats of adversarial training, of the tables, and the larger one of appendix D.1.
-        inner: steps of adversarial training.
-        matched: images, steps and step of D_R and D_NR; noised: images of their versions from noise.
-        eps, targeted: threat, images, steps and step of D_rand and D_det.
-        bugs: threat, images, steps, step, and how many other nets, of perturbations that do not transfer.
-        weak: epochs of the net whose mistakes are learned from.
-        n, steps: images and PGD steps of all evaluations; long: steps of the strongest PGD.
-        scored: test images, attacked units, steps of the feature plane.
+        data, net: data set and architecture; architectures: those that transfer is asked of.
+        hardening: of adversarial training. matching: of D_R and D_NR. perturbing: of D_rand and D_det.
+        bugs: of perturbations that do not transfer; bug_helpers: to how many other nets they must not.
+        weak_epochs: of the net whose mistakes are learned from.
         slack: points of disagreement that shorter trainings excuse; none: no verdict on printed figures.
-        carries: whether a verdict on a sentence means anything; compared: whether the data are the paper's (or stand
-            for them).
-        beside: a scale of another data set, of which Figure 2 and Table 1 are measured too.
+        carries: whether a verdict on a claim means anything; compared: whether the data are the paper's (or stand for
+            them).
+        beside: a scale of another data set, of which Figure 2, Table 1 and the made sets are measured too.
     """
 
     name: str
     data: str
     net: str
-    nets: tuple[str, ...]
-    natural: Recipe
-    robust: Recipe
-    learned: Recipe
-    other: Recipe
-    linear: Recipe
-    trained: str
-    tested: str
-    larger: str
-    inner: int
-    matched: tuple[int, int, float]
-    noised: int
-    eps: str
-    targeted: tuple[int, int, float]
-    bugs: tuple[str, int, int, float, int]
-    weak: float
-    n: int
-    steps: int
-    long: int
-    scored: tuple[int, int, int]
+    architectures: tuple[str, ...]
+    recipes: Recipes
+    hardening: Hardening
+    testing: Testing
+    matching: Matching
+    perturbing: Perturbing
+    bugs: Perturbing
+    bug_helpers: int
+    weak_epochs: float
+    scoring: Scoring
     slack: float | None
     carries: bool = True
     compared: bool = True
-    beside: "Scale | None" = None
+    beside: "Ilyas2019Scale | None" = None
 
-    def on(self, data: str) -> "Scale":
+    def on(self, data: str) -> "Ilyas2019Scale":
         """The same on another data set; on Restricted ImageNet with the paper's sizes for it (appendix C).
 
         Those are L2 3, and for D_R twice as many steps, ten times as long, as on CIFAR-10; in which size it tests is
@@ -63,40 +123,101 @@ class Scale:
         """
         if not data.startswith("restricted:"):
             return replace(self, data=data, beside=None, compared=data == self.data)
-        count, steps, step = self.matched
-        matched = (count, 2 * steps, 10 * step)
-        sizes = replace(self, trained="3", tested="1.5", larger="3", eps="3", bugs=("3", *self.bugs[1:]))
-        return replace(sizes, data=data, beside=None, compared=False, matched=matched)
+        return replace(
+            self,
+            data=data,
+            hardening=replace(self.hardening, eps="3"),
+            testing=replace(self.testing, eps="1.5", larger_eps="3"),
+            matching=replace(self.matching, steps=2 * self.matching.steps, step=10 * self.matching.step),
+            perturbing=replace(self.perturbing, eps="3"),
+            bugs=replace(self.bugs, eps="3"),
+            compared=False,
+            beside=None,
+        )
 
 
-def _sgd(epochs: float, lr: float = 0.1) -> Recipe:
-    return Recipe(epochs, 128, "sgd", lr, "cosine", 5e-4)
-
-
-SMOKE = Scale(
-    "smoke", "digits", "mlp", ("mlp", "small", "linear"),
-    Recipe(6, 64), Recipe(4, 64), Recipe(6, 64), Recipe(3, 64), Recipe(6, 64),
-    trained="0.6", tested="0.3", larger="0.6", inner=3,
-    matched=(200, 15, 0.1), noised=100, eps="1", targeted=(300, 8, 0.25), bugs=("1", 100, 8, 0.25, 1), weak=0.5,
-    n=60, steps=5, long=20, scored=(120, 6, 5), slack=None, carries=False,
-)  # fmt: skip
-MNIST = Scale(
-    "mnist", "mnist", "madry", (),
-    Recipe(1, 64, lr=1.5e-3), Recipe(1, 64, lr=1.5e-3), Recipe(6, 64, lr=1.5e-3), Recipe(1, 64, lr=1.5e-3), Recipe(1),
-    trained="2", tested="1", larger="2", inner=5, matched=(4000, 60, 0.2), noised=0, eps="2", targeted=(4000, 20, 0.3),
-    bugs=("2", 0, 20, 0.3, 0), weak=0, n=1000, steps=40, long=0, scored=(0, 0, 0), slack=None,
-)  # fmt: skip
-LAPTOP = Scale(
-    "laptop", "cifar10", "quick", ("quick", "trades", "mlp", "linear"),
-    Recipe(8, lr=4e-3), Recipe(4, lr=4e-3), Recipe(30, lr=4e-3), Recipe(3, lr=4e-3), Recipe(4, lr=1e-3),
-    trained="0.5", tested="0.25", larger="0.5", inner=4,
-    matched=(6000, 80, 0.1), noised=2500, eps="2", targeted=(16_000, 15, 0.3), bugs=("2", 4000, 15, 0.3, 2), weak=1,
-    n=1000, steps=20, long=100, scored=(1000, 12, 20), slack=None, beside=MNIST,
-)  # fmt: skip
-FULL = Scale(
-    "full", "cifar10", "resnet18", ("vgg16", "inceptionv3", "resnet18", "densenet121", "resnet50"),
-    _sgd(30), _sgd(30), _sgd(50), _sgd(30), Recipe(15, lr=1e-3), trained="0.5", tested="0.25", larger="0.5", inner=7,
-    matched=(0, 1000, 0.1), noised=0, eps="0.5", targeted=(0, 100, 0.1), bugs=("2.5", 0, 10, 0.5, 4), weak=2,
-    n=10_000, steps=40, long=1000, scored=(10_000, 64, 40), slack=5,
-)  # fmt: skip
-SCALES = {scale.name: scale for scale in (SMOKE, LAPTOP, FULL)}
+SMOKE = Ilyas2019Scale(
+    name="smoke",
+    data="digits",
+    net="mlp",
+    architectures=("mlp", "small", "linear"),
+    recipes=Recipes(
+        natural=Recipe(epochs=6, batch=64),
+        robust=Recipe(epochs=4, batch=64),
+        made_sets=Recipe(epochs=6, batch=64),
+        helpers=Recipe(epochs=3, batch=64),
+        linear=Recipe(epochs=6, batch=64),
+    ),
+    hardening=Hardening(eps="0.6", steps=3),
+    testing=Testing(eps="0.3", larger_eps="0.6", n=60, steps=5, long_steps=20),
+    matching=Matching(count=200, steps=15, step=0.1, from_noise=100),
+    perturbing=Perturbing(eps="1", count=300, steps=8, step=0.25),
+    bugs=Perturbing(eps="1", count=100, steps=8, step=0.25),
+    bug_helpers=1,
+    weak_epochs=0.5,
+    scoring=Scoring(n=120, attacked=6, steps=5),
+    slack=None,
+    carries=False,
+)
+LAPTOP = Ilyas2019Scale(
+    name="laptop",
+    data="cifar10",
+    net="quick",
+    architectures=("quick", "trades", "mlp", "linear"),
+    recipes=Recipes(
+        natural=Recipe(epochs=8, lr=4e-3),
+        robust=Recipe(epochs=4, lr=4e-3),
+        made_sets=Recipe(epochs=30, lr=4e-3),
+        helpers=Recipe(epochs=3, lr=4e-3),
+        linear=Recipe(epochs=4, lr=1e-3),
+    ),
+    hardening=Hardening(eps="0.5", steps=4),
+    testing=Testing(eps="0.25", larger_eps="0.5", n=1000, steps=20, long_steps=100),
+    matching=Matching(count=6000, steps=80, step=0.1, from_noise=2500),
+    perturbing=Perturbing(eps="2", count=16_000, steps=15, step=0.3),
+    bugs=Perturbing(eps="2", count=4000, steps=15, step=0.3),
+    bug_helpers=2,
+    weak_epochs=1,
+    scoring=Scoring(n=1000, attacked=12, steps=20),
+    slack=None,
+)
+MNIST = replace(
+    LAPTOP,
+    name="mnist",
+    data="mnist",
+    net="madry",
+    recipes=replace(
+        LAPTOP.recipes,
+        natural=Recipe(epochs=1, batch=64, lr=1.5e-3),
+        robust=Recipe(epochs=1, batch=64, lr=1.5e-3),
+        made_sets=Recipe(epochs=6, batch=64, lr=1.5e-3),
+    ),
+    hardening=Hardening(eps="2", steps=5),
+    testing=replace(LAPTOP.testing, eps="1", steps=40),
+    matching=replace(LAPTOP.matching, count=4000, steps=60, step=0.2),
+    perturbing=Perturbing(eps="2", count=4000, steps=20, step=0.3),
+)
+SGD = Recipe(epochs=30, optimizer="sgd", lr=0.1, schedule="cosine", weight_decay=5e-4)
+FULL = Ilyas2019Scale(
+    name="full",
+    data="cifar10",
+    net="resnet18",
+    architectures=("vgg16", "inceptionv3", "resnet18", "densenet121", "resnet50"),
+    recipes=Recipes(
+        natural=SGD,
+        robust=SGD,
+        made_sets=replace(SGD, epochs=50),
+        helpers=SGD,
+        linear=Recipe(epochs=15, lr=1e-3),
+    ),
+    hardening=Hardening(eps="0.5", steps=7),
+    testing=Testing(eps="0.25", larger_eps="0.5", n=10_000, steps=40, long_steps=1000),
+    matching=Matching(count=0, steps=1000, step=0.1, from_noise=0),
+    perturbing=Perturbing(eps="0.5", count=0, steps=100, step=0.1),
+    bugs=Perturbing(eps="2.5", count=0, steps=10, step=0.5),
+    bug_helpers=4,
+    weak_epochs=2,
+    scoring=Scoring(n=10_000, attacked=64, steps=40),
+    slack=5,
+)
+SCALES = {scale.name: scale for scale in (SMOKE, replace(LAPTOP, beside=MNIST), FULL)}

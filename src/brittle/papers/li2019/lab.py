@@ -1,8 +1,10 @@
-"""The nets of the paper, the attacks on them, and its tables, at one scale."""
+"""The nets of the paper and the attacks on them, at one scale."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from brittle.attacks import AttackSpec, Threat, usual_sigma
+from brittle.attacks import L1, L2, AttackSpec, Linf, Threat
 from brittle.learning import (
     Adversarial,
     Atda,
@@ -19,188 +21,187 @@ from brittle.learning import (
 )
 from brittle.studies import Attack, Audit, Curve, DataSource, Train, Walk
 
-from ..paper import Figure, at_hand
-from .printed import DEFENCES, HEADS, LATER, LATER_SAID, NORMS, ROWS, TABLE_1
-from .scales import Scale
+from ..paper import find_data
+from .printed import DEFENCES, NORMS
+from .scales import Li2019Scale
 
-KINDS = {"PGD": "pgd", "S-O": "second_order", "S-O with APGD steps": "second_order_apgd", "exact curvature": "hessian"}
+ROW_ATTACKS = {  # rows of Table 1: attack, and the norm that its threat is called after
+    "PGD L2": ("pgd", "L2"),
+    "PGD Linf": ("pgd", "Linf"),
+    "S-O L2": ("second_order", "L2"),
+    "S-O Linf": ("second_order", "Linf"),
+}
+STATIC_SEED = 100  # of the ensemble's static nets, added to the lab's own
+WALK_IMAGES, CURVATURE_IMAGES = 200, 100  # at most
 
 
-class Lab:
-    """The declarations of one scale: nets, attacks on them, tables."""
+@dataclass(frozen=True)
+class AuthorsSettings:
+    """How the authors attack in one norm; the rest is the same for all: 40 steps from the image itself.
 
-    def __init__(self, scale: Scale, data_dir: str | None, seed: int) -> None:
-        self.scale, self.seed = scale, seed
-        folder = Path(data_dir) if data_dir else None
-        self.data, self.other = DataSource.of(scale.data, folder), at_hand(scale.remark.data, folder)
-        self.linf, self.l2 = Threat("Linf", scale.linf), Threat("L2", scale.l2)
-        self.small, self.l1 = Threat("L2", scale.small_l2), Threat("L1", scale.l1)
-        self.recipe = Recipe(scale.epochs, scale.batch, lr=scale.lr)
-        self.static = tuple(self.train(net, Standard(), seed=seed + 100 + k) for k, net in enumerate(scale.static))
-        self.natural, self.natural_trades = (self.train(net, Standard()) for net in scale.nets)
-        self.defended = {(name, norm): self.defence(name, norm) for name in DEFENCES for norm in NORMS}
-        self.several = self.modern()
+    Attributes:
+        reach: the length of all steps together, in eps.
+        sigma: scale of the second-order attack's noise.
+    """
 
-    def train(
-        self, net: str, goal: Goal, epochs: float | None = None, seed: int | None = None, static: bool = False
+    reach: float
+    sigma: float
+
+
+SIGMA_LINF, SIGMA_L2 = 0.1, 0.15
+IN_LINF = AuthorsSettings(reach=40 * 0.01 / 0.3, sigma=SIGMA_LINF)  # steps of 0.01 at eps 0.3
+IN_L2 = AuthorsSettings(reach=2.5, sigma=SIGMA_L2)
+# Here too, once `AttackSpec` has it: the second-order attack's clamp, "each" in Linf and "end" in L2.
+
+
+@dataclass(frozen=True)
+class Li2019Lab:
+    """The declarations of one scale, for one seed."""
+
+    scale: Li2019Scale
+    folder: Path | None
+    seed: int
+
+    @cached_property
+    def data(self) -> DataSource:
+        """The data set."""
+        return DataSource.of(self.scale.data, self.folder)
+
+    @cached_property
+    def trial_data(self) -> DataSource | None:
+        """The data of the CIFAR-10 remark, if they are at hand."""
+        return find_data(self.scale.trial.data, self.folder)
+
+    @cached_property
+    def linf(self) -> Threat:
+        """The Linf size of training and attacks."""
+        return Linf(self.scale.sizes.linf)
+
+    @cached_property
+    def l2(self) -> Threat:
+        """The L2 size of training and attacks."""
+        return L2(self.scale.sizes.l2)
+
+    @cached_property
+    def small_l2(self) -> Threat:
+        """The reduced size."""
+        return L2(self.scale.sizes.small_l2)
+
+    @cached_property
+    def l1(self) -> Threat:
+        """The L1 size of later work."""
+        return L1(self.scale.sizes.l1)
+
+    @cached_property
+    def trial_linf(self) -> Threat:
+        """The Linf size of the CIFAR-10 remark."""
+        return Linf(self.scale.trial.linf)
+
+    @cached_property
+    def trial_l2(self) -> Threat:
+        """The L2 size of the CIFAR-10 remark."""
+        return L2(self.scale.trial.l2)
+
+    def _train(
+        self,
+        net: str,
+        goal: Goal,
+        *,
+        epochs: float | None = None,
+        seed: int = 0,
+        static: tuple[Train, ...] = (),
+        data: DataSource | None = None,
     ) -> Train:
-        recipe = self.recipe if epochs is None else Recipe(epochs, self.scale.batch, lr=self.scale.lr)
-        return Train(self.data, net, goal, recipe, self.seed if seed is None else seed, self.static if static else ())
+        recipe = Recipe(self.scale.epochs if epochs is None else epochs, self.scale.batch, lr=self.scale.lr)
+        return Train(data or self.data, net, goal, recipe, self.seed + seed, static)
 
-    def defence(self, name: str, norm: str) -> Train:
+    @cached_property
+    def natural_madry(self) -> Train:
+        """Madry's net, naturally trained."""
+        return self._train(self.scale.madry_net, Standard())
+
+    @cached_property
+    def natural_trades(self) -> Train:
+        """TRADES' net, naturally trained."""
+        return self._train(self.scale.trades_net, Standard())
+
+    @cached_property
+    def defences(self) -> dict[tuple[str, str], Train]:
+        """Every defence in L2, Linf and a mix of both, by its name and that of the norm."""
+        return {(name, norm): self._defence(name, norm) for name in DEFENCES for norm in NORMS}
+
+    def _defence(self, name: str, norm: str) -> Train:
         threats = {"L2": (self.l2,), "Linf": (self.linf,), "Mix": (self.linf, self.l2)}[norm]
-        madry, trades = self.scale.nets
-        inner = InnerAttack(steps=self.scale.steps)
+        madry, steps = self.scale.madry_net, self.scale.inner_steps
         if name == "Madry":
-            return self.train(madry, Adversarial(threats, inner))
+            return self._train(madry, Adversarial(threats, InnerAttack(steps=steps)))
         if name == "TRADES":
-            return self.train(trades, Trades(threats, InnerAttack(steps=self.scale.steps, start="noise")))
+            return self._train(self.scale.trades_net, Trades(threats, InnerAttack(steps=steps, start="noise")))
         if name == "Ensemble":
-            return self.train(madry, Ensemble(threats), static=True)
-        return self.train(madry, Atda(threats))
+            static = enumerate(self.scale.static_nets)
+            nets = tuple(self._train(net, Standard(), seed=STATIC_SEED + k) for k, net in static)
+            return self._train(madry, Ensemble(threats), static=nets)
+        return self._train(madry, Atda(threats))
 
-    def modern(self) -> dict[str, Train]:
-        threats, inner = (self.linf, self.small, self.l1), InnerAttack(steps=self.scale.steps)
+    @cached_property
+    def several_norms(self) -> dict[str, Train]:
+        """Later defences, trained for three norms at once."""
+        threats, inner = (self.linf, self.small_l2, self.l1), InnerAttack(steps=self.scale.inner_steps)
         goals: dict[str, Goal] = {
             "AVG": Average(threats, inner),
             "MAX": Maximum(threats, inner),
             "MSD": Msd(threats, inner),
             "E-AT": Eat(threats, inner),
         }
-        return {name: self.train(self.scale.nets[0], goal, self.scale.several) for name, goal in goals.items()}
+        net, epochs = self.scale.madry_net, self.scale.several_epochs
+        return {name: self._train(net, goal, epochs=epochs) for name, goal in goals.items()}
 
-    def attack(self, model: Train, row: str) -> Attack:
-        kind, _, norm = row.partition(" ")
-        threat = self.linf if norm == "Linf" else self.l2
-        return self.attack_in(model, "second_order" if kind == "S-O" else "pgd", threat)
+    def authors_attack(self, attack: str, threat: Threat) -> AttackSpec:
+        """The attack with the authors' settings for this threat; with APGD's steps only their noise is left."""
+        settings = IN_LINF if threat in (self.linf, self.trial_linf) else IN_L2
+        steps, draws = self.scale.attack_steps, self.scale.draws
+        step = settings.reach * threat.radius / steps
+        if attack == "second_order_apgd":
+            return AttackSpec(attack, steps, start="random", draws=draws, sigma=settings.sigma)
+        if attack == "second_order":
+            return AttackSpec(attack, steps, step, start="clean", draws=draws, sigma=settings.sigma)
+        return AttackSpec(attack, steps, step, start="clean")
 
-    def attack_in(self, model: Train, kind: str, threat: Threat) -> Attack:
-        count = self.scale.n if kind == "pgd" else self.scale.averaged
-        return Attack(model, self.data, threat, self.named(kind, threat), count, self.seed)
+    def attack_on(self, model: Train, attack: str, threat: Threat) -> Attack:
+        """An attack with the authors' settings; all but PGD see the first images only."""
+        n = self.scale.n if attack == "pgd" else self.scale.averaged_n
+        return Attack(model, self.data, threat, self.authors_attack(attack, threat), n, self.seed)
 
-    def named(self, kind: str, threat: Threat) -> AttackSpec:
-        """The authors' settings: 40 steps from the image itself, of 0.01 in Linf and 2.5 eps / steps in L2."""
-        steps = self.scale.attack_steps
-        step = threat.radius / 30 if threat.norm == "Linf" else 2.5 * threat.radius / steps
-        step = step * 40 / steps if threat.norm == "Linf" else step
-        if kind == "second_order_apgd":
-            return AttackSpec(kind, steps, None, "random", self.scale.draws, usual_sigma(threat))
-        if kind == "second_order":
-            return AttackSpec(kind, steps, step, "clean", self.scale.draws, usual_sigma(threat))
-        return AttackSpec(kind, steps, step, "clean")
+    def attack_in_row(self, model: Train, row: str) -> Attack:
+        """The attack of a row of Table 1."""
+        attack, norm = ROW_ATTACKS[row]
+        return self.attack_on(model, attack, {"L2": self.l2, "Linf": self.linf}[norm])
 
-    def table_1(self) -> list[Figure]:
-        return [
-            Figure(
-                "Table 1",
-                row,
-                f"{name} {norm}",
-                TABLE_1[row][i][j],
-                HEADS,
-                (self.attack(self.defended[name, norm], "PGD Linf" if row == "Natural" else row),),
-                "clean" if row == "Natural" else "robust",
-                self.scale.slack,
-            )
-            for row in ROWS
-            for i, name in enumerate(DEFENCES)
-            for j, norm in enumerate(NORMS)
-        ]
+    def trial_attack(self, row: str) -> Attack:
+        """The attack of a row of Table 1 on the net of the CIFAR-10 remark, whose data are at hand."""
+        assert self.trial_data is not None
+        trial, (attack, norm) = self.scale.trial, ROW_ATTACKS[row]
+        goal = Trades((self.trial_linf,), InnerAttack(steps=trial.inner_steps, start="noise"), beta=6.0)
+        net = self._train(trial.net, goal, epochs=trial.epochs, data=self.trial_data)
+        threat = {"L2": self.trial_l2, "Linf": self.trial_linf}[norm]
+        return Attack(net, self.trial_data, threat, self.authors_attack(attack, threat), trial.n, self.seed)
 
-    def audit(self, model: Train) -> Audit:
-        threats = (self.linf, self.small, self.l2, self.l1)
-        return Audit(model, self.data, threats, self.scale.effort, self.scale.audited, self.seed)
+    def audit_of(self, model: Train) -> Audit:
+        """What the strongest attacks leave in all four threats."""
+        return self._audit(model, (self.linf, self.small_l2, self.l2, self.l1))
 
     def audit_of_three(self, model: Train) -> Audit:
-        return Audit(
-            model, self.data, (self.linf, self.small, self.l1), self.scale.effort, self.scale.audited, self.seed
-        )
+        """The same in the three threats of later work."""
+        return self._audit(model, (self.linf, self.small_l2, self.l1))
 
-    def beyond(self) -> list[Figure]:
-        """What the strongest attacks leave of each defence, in each threat and in all at once; nothing of it was
-        printed."""
-        threats = [str(threat) for threat in (self.linf, self.small, self.l2, self.l1)]
-        return [
-            Figure("What is left", f"{name} {norm}", read, None, "not in the paper", (self.audit(model),), read, None)
-            for (name, norm), model in {("natural", "net"): self.natural, **self.defended}.items()
-            for read in ("clean", *threats, "union")
-        ]
+    def _audit(self, model: Train, threats: tuple[Threat, ...]) -> Audit:
+        return Audit(model, self.data, threats, self.scale.effort, self.scale.audited_n, self.seed)
 
-    def later(self) -> list[Figure]:
-        """Training for several norms at once, beside the figures of later work."""
-        reads = ("clean", str(self.linf), str(self.small), str(self.l1), "union")
-        return [
-            Figure(
-                "Several norms at once",
-                name,
-                read,
-                LATER[name][i] if name in LATER else None,
-                LATER_SAID if name in LATER else "no figure for MNIST is known",
-                (self.audit_of_three(model),),
-                read,
-                self.scale.slack if self.scale.name == "full" else None,  # short trainings are not those of later work
-            )
-            for name, model in self.several.items()
-            for i, read in enumerate(reads)
-        ]
+    def walk(self, model: Train, attack: str) -> Walk:
+        """The gradient along an attack's path in L2."""
+        n = min(self.scale.averaged_n, WALK_IMAGES)
+        return Walk(model, self.data, self.l2, self.authors_attack(attack, self.l2), n, self.seed)
 
-    def reduced(self) -> list[Figure]:
-        """The reduced size, and which part of the second-order attack carries its effect there."""
-        certainty = "size (first commit of the authors' code) inferred; accuracy not found"
-        return [
-            Figure(
-                "Reduced size", title, name, None, certainty, (self.attack_in(model, kind, self.small),), "robust", None
-            )
-            for name, model in (
-                ("TRADES Linf", self.defended["TRADES", "Linf"]),
-                ("Madry Linf", self.defended["Madry", "Linf"]),
-            )
-            for title, kind in KINDS.items()
-        ]
-
-    def remark(self, row: str) -> Attack:
-        """PGD or S-O, in Linf or L2, on the net of the CIFAR-10 remark, if its data are at hand."""
-        assert self.other is not None
-        said, (kind, _, norm) = self.scale.remark, row.partition(" ")
-        linf, l2 = Threat("Linf", said.linf), Threat("L2", said.l2)
-        recipe = Recipe(said.epochs, self.scale.batch, lr=self.scale.lr)
-        net = Train(
-            self.other,
-            said.net,
-            Trades((linf,), InnerAttack(steps=said.steps, start="noise"), beta=6.0),
-            recipe,
-            self.seed,
-        )
-        threat = linf if norm == "Linf" else l2
-        return Attack(net, self.other, threat, self.named(KINDS[kind], threat), said.n, self.seed)
-
-    def remarked(self) -> list[Figure]:
-        """The remark on CIFAR-10: nothing of it was printed but that nothing similar is seen."""
-        return [
-            Figure("CIFAR-10", "TRADES Linf", row, None, "no figure printed", (self.remark(attacked),), read, None)
-            for row, attacked, read in (("Natural", "PGD Linf", "clean"), *((row, row, "robust") for row in ROWS[1:]))
-            if self.other
-        ]
-
-    def figures(self) -> list[Figure]:
-        """All tables."""
-        return [*self.table_1(), *self.reduced(), *self.beyond(), *self.later(), *self.remarked()]
-
-    def walks(self) -> dict[str, Walk]:
-        """The paths of Figure 1."""
-        trades = self.defended["TRADES", "Linf"]
-        return {
-            "natural, PGD": self.walk(self.natural_trades, "pgd"),
-            "TRADES, PGD": self.walk(trades, "pgd"),
-            "TRADES, S-O": self.walk(trades, "second_order"),
-        }
-
-    def walk(self, model: Train, kind: str) -> Walk:
-        return Walk(model, self.data, self.l2, self.named(kind, self.l2), min(self.scale.averaged, 200), self.seed)
-
-    def curve(self, model: Train) -> Curve:
-        return Curve(model, self.data, self.l2, min(self.scale.audited, 100), self.seed)
-
-    def curves(self) -> dict[str, Curve]:
-        """Curvature of the natural net, and of each defence in Linf."""
-        bent = {"natural net": self.natural} | {f"{name} Linf": self.defended[name, "Linf"] for name in DEFENCES}
-        return {name: self.curve(model) for name, model in bent.items()}
+    def curvature_of(self, model: Train) -> Curve:
+        """How the loss bends in L2."""
+        return Curve(model, self.data, self.l2, min(self.scale.audited_n, CURVATURE_IMAGES), self.seed)

@@ -16,12 +16,10 @@ TABLE_1 = {  # per cent; columns L2, Linf, Mix of each defence
     "S-O L2": ((96.6, 0.0, 18.3), (81.7, 3.2, 84.2), (98.9, 65.8, 58.4), (97.2, 64.0, 56.8)),
     "S-O Linf": ((0.0, 91.3, 84.2), (16.9, 94.7, 14.5), (0.0, 88.9, 82.1), (0.0, 61.3, 83.4)),
 }
-HEADS = "table read from the paper; heads of rows and columns inferred (strong)"
+TABLE_1_CERTAINTY = "table read from the paper; heads of rows and columns inferred (strong)"
 LATER = {  # Maini et al. 2020, MNIST, first 1,000 images, 10 restarts: clean, Linf 0.3, L2 2, L1 10, all
     "AVG": (99.1, 65.2, 60.1, 39.2, 34.9),
     "MAX": (98.6, 51.0, 61.9, 52.6, 42.1),
     "MSD": (98.3, 62.7, 67.9, 65.0, 58.4),
 }
-
-
-LATER_SAID = "Maini et al. 2020, README (quoted), not of this paper: 15 epochs, 10 restarts, first 1,000 images"
+LATER_CERTAINTY = "Maini et al. 2020, README (quoted), not of this paper: 15 epochs, 10 restarts, first 1,000 images"

@@ -1,0 +1,74 @@
+"""What differs from the paper, and may explain gaps."""
+
+from ..paper import seeds_in_words
+from .lab import Ilyas2019Lab
+from .scales import Ilyas2019Scale
+
+
+def all_deviations(lab: Ilyas2019Lab, seeds: int) -> tuple[str, ...]:
+    """The deviations of a scale, as sentences."""
+    scale = lab.scale
+    return (
+        f"{scale.net} on {lab.data.name}; the paper: ResNet-50, CIFAR-10 and Restricted ImageNet.",
+        *_of_sets(scale, len(lab.data.load().train)),
+        *_of_nets(scale),
+        *(
+            ()
+            if lab.new_test_set
+            else ("D.7 is left out: CIFAR-10.1 is not at hand (brittle data cifar10.1 says how to get it).",)
+        ),
+        "D.8 is this paper with --data restricted:PATH@SIDE and the user's own ImageNet; in which size it tests "
+        "there is not known (here L2 1.5).",
+        seeds_in_words(seeds),
+        *(_of_the_other_data(scale.beside) if scale.beside else ()),
+        *(
+            ()
+            if scale.carries
+            else ("Digits of 8 x 8 pixels and tiny nets: this scale shows that everything runs, not what is true.",)
+        ),
+    )
+
+
+def _of_sets(scale: Ilyas2019Scale, train: int) -> tuple[str, ...]:
+    matching, perturbing, bugs = scale.matching, scale.perturbing, scale.bugs
+    return (
+        f"Sets are made of the {train:,} images that are left when validation is held out, and a tenth of each set is "
+        "held out again: nothing is chosen on test images. They are kept in 8 bits.",
+        f"D_R and D_NR: {_count(matching.count)} images, {matching.steps} steps of {matching.step:g} (paper: all, "
+        "1,000 of 0.1; on Restricted ImageNet 2,000 of 1); the closest point is kept, not the last, and gradients are "
+        "the model's own behind its last ReLU.",
+        f"D_rand and D_det: {_count(perturbing.count)} images, L2 {perturbing.eps}, {perturbing.steps} steps of "
+        f"{perturbing.step:g} (paper: all, L2 0.5, 100 of 0.1; on Restricted ImageNet L2 3); the best point is kept, "
+        "not the last.",
+        f"From noise: {_count(matching.from_noise)} images. Perturbations that do not transfer, and plain ones beside "
+        f"them: {_count(bugs.count)} images, made not to transfer to {scale.bug_helpers} other nets (Nakkiran: "
+        f"ten), in L2 {bugs.eps} (2.5).",
+    )
+
+
+def _of_nets(scale: Ilyas2019Scale) -> tuple[str, ...]:
+    recipes, hardening, testing = scale.recipes, scale.hardening, scale.testing
+    return (
+        f"Trainings: {recipes.natural.epochs:g} epochs on the data, {recipes.robust.epochs:g} adversarial ones with "
+        f"{hardening.steps} steps in L2 {hardening.eps}, {recipes.made_sets.epochs:g} on made sets, all with one "
+        f"recipe ({recipes.made_sets.optimizer}, lr {recipes.made_sets.lr:g}); the paper searches learning rate, batch "
+        "and augmentation for each set and does not say how long. Shifts and mirrored images where the data usually "
+        "have them; no jitter, no rotation.",
+        f"Nets that are only asked what transfers to them trained for {recipes.helpers.epochs:g} epochs.",
+        f"Robust accuracy: PGD-{testing.steps} on {testing.n:,} test images, a success where any point of the walk "
+        f"fools, verified in float32; the strongest attacks take {testing.long_steps:,} steps, of the usual length "
+        "(the paper searches it, up to 2,500 steps).",
+    )
+
+
+def _of_the_other_data(small: Ilyas2019Scale) -> tuple[str, ...]:
+    matching, perturbing = small.matching, small.perturbing
+    return (
+        f"On {small.data}, which the paper has not: {small.net}, {small.recipes.natural.epochs:g} epochs; D_R and D_NR "
+        f"of {_count(matching.count)} images in {matching.steps} steps; D_rand and D_det of "
+        f"{_count(perturbing.count)} in L2 {perturbing.eps} and {perturbing.steps} steps.",
+    )
+
+
+def _count(images: int) -> str:
+    return f"{images:,}" if images else "all"

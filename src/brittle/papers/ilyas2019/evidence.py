@@ -1,0 +1,201 @@
+"""The figures that the paper's claims rest on, by name, and the rules that they decide; thresholds stand here once, for
+the rules and for their words in `claims.py`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from brittle.science import FittedLine
+
+from ..paper import Ruling, rule_on
+from ..results import Share
+
+SHARE_OF_D = 0.5  # of the accuracy on D, which D_NR must give
+MASKED = 0.02  # of the images, which stronger attacks may break beyond the first
+CORRELATED_P = 0.05  # one-sided, of the rank correlation
+FOOLED = 0.5  # of the images, which perturbations must fool
+
+
+@dataclass(frozen=True)
+class NonRobustFeaturesSuffice:
+    """Accuracy on the real test set of nets trained on D, D_rand and D_det."""
+
+    d: Share
+    d_rand: Share
+    d_det: Share
+    chance: float
+
+    def ruling(self) -> Ruling:
+        asked = (self.d_rand, self.d_det)
+        return rule_on(
+            f"D {self.d}, D_rand {self.d_rand}, D_det {self.d_det}",
+            holds=[one.low > self.chance for one in asked],
+            fails=[one.high < self.chance for one in asked],
+        )
+
+
+@dataclass(frozen=True)
+class RobustFeaturesGiveRobustness:
+    """Robust accuracy of standard training on as much of D, on D_R and on D_NR; accuracy of that on D_R.
+
+    Attributes:
+        p: McNemar's, that on the same images D_R lies above as much of D by chance.
+    """
+
+    control: Share
+    d_r: Share
+    d_nr: Share
+    d_r_clean: Share
+    p: float
+    chance: float
+
+    def ruling(self) -> Ruling:
+        return rule_on(
+            f"robust accuracy as much of D {self.control}, D_R {self.d_r}, D_NR {self.d_nr}; on the same images D_R "
+            f"lies above as much of D with p {self.p:.2g} (McNemar, one-sided); accuracy of D_R {self.d_r_clean}",
+            holds=[
+                self.d_r.low > self.control.high,
+                self.d_r.low > self.d_nr.high,
+                self.d_r_clean.low > self.chance,
+            ],
+            fails=[
+                self.d_r.high < self.control.low,
+                self.d_r.high < self.d_nr.low,
+                self.d_r_clean.high < self.chance,
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class NonRobustFeaturesGiveAccuracyAlone:
+    """Accuracy of standard training on D and D_NR; robust accuracy of that on D_R and D_NR."""
+
+    d: Share
+    d_nr: Share
+    d_r_robust: Share
+    d_nr_robust: Share
+
+    def ruling(self) -> Ruling:
+        enough = SHARE_OF_D * self.d.accuracy
+        return rule_on(
+            f"accuracy D {self.d}, D_NR {self.d_nr}; robust accuracy D_R {self.d_r_robust}, D_NR {self.d_nr_robust}",
+            holds=[self.d_nr.low > enough, self.d_nr_robust.high < self.d_r_robust.low],
+            fails=[self.d_nr.high < enough, self.d_nr_robust.low > self.d_r_robust.high],
+        )
+
+
+@dataclass(frozen=True)
+class NoMasking:
+    """Robust accuracy of the net trained on D_R under each attack, and the share of images that withstand the first
+    attack and not all of them."""
+
+    robust: Mapping[str, Share]
+    lost: Share
+
+    def ruling(self) -> Ruling:
+        each = ", ".join(f"{attack} {share}" for attack, share in self.robust.items())
+        return rule_on(
+            f"{each}; together they break {self.lost} more than the first",
+            holds=[self.lost.high < MASKED],
+            fails=[self.lost.low > MASKED],
+        )
+
+
+@dataclass(frozen=True)
+class TransferFollowsLearning:
+    """The line through transfer rate against what is learned of D_det, over some architectures; none where there is
+    none."""
+
+    architectures: int
+    line: FittedLine | None
+
+    def ruling(self) -> Ruling:
+        if self.line is None:
+            return Ruling("open", "too few architectures, or no difference between them")
+        rank, p = self.line.rank, self.line.p
+        return rule_on(
+            f"over {self.architectures} architectures the rank correlation is {rank:.2f} (one-sided p {p:.2g}), slope "
+            f"{self.line.slope:.2f}",
+            holds=[rank > 0, p < CORRELATED_P],
+            fails=[rank < 0],
+        )
+
+
+@dataclass(frozen=True)
+class OppositeLabels:
+    """Shares of test labels y and y + 1 that nets answer which were trained on the standard net's D_det, and on the
+    robust net's."""
+
+    standard_y: Share
+    standard_next: Share
+    robust_y: Share
+    robust_next: Share
+
+    def ruling(self) -> Ruling:
+        return rule_on(
+            f"standard net, y {self.standard_y}, standard net, y + 1 {self.standard_next}, robust net, y "
+            f"{self.robust_y}, robust net, y + 1 {self.robust_next}",
+            holds=[self.standard_y.low > self.standard_next.high, self.robust_y.high < self.robust_next.low],
+            fails=[self.standard_y.high < self.standard_next.low, self.robust_y.low > self.robust_next.high],
+        )
+
+
+@dataclass(frozen=True)
+class NoLeakage:
+    """Accuracy on true labels through robust linear features of D_rand and D_det; shares of the rarest and of the
+    commonest test label."""
+
+    d_rand: Share
+    d_det: Share
+    rarest: float
+    commonest: float
+
+    def ruling(self) -> Ruling:
+        return rule_on(
+            f"D_rand {self.d_rand}, D_det {self.d_det}",
+            holds=[self.d_det.high < self.rarest],
+            fails=[self.d_det.low > self.commonest],
+        )
+
+
+@dataclass(frozen=True)
+class SomeAreBugs:
+    """Of perturbations by PGD and of those kept from transferring: how many fool the net, how many another, and how
+    accurate a net is that was trained on them."""
+
+    fooling_pgd: Share
+    fooling: Share
+    transfer_pgd: Share
+    transfer: Share
+    learned_pgd: Share
+    learned: Share
+    chance: float
+
+    def ruling(self) -> Ruling:
+        return rule_on(
+            f"success PGD {self.fooling_pgd}, without transfer {self.fooling}; transfer PGD {self.transfer_pgd}, "
+            f"without transfer {self.transfer}; learned, on the test set PGD {self.learned_pgd}, without transfer "
+            f"{self.learned}",
+            holds=[
+                self.fooling.low > FOOLED,
+                self.transfer.high < self.transfer_pgd.low,
+                self.learned.low <= self.chance,
+            ],
+            fails=[
+                self.fooling.high < FOOLED,
+                self.transfer.low > self.transfer_pgd.high,
+                self.learned.low > self.chance,
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class MistakesTeach:
+    """Accuracy on the real test set of a net that was trained on mistakes."""
+
+    accuracy: Share
+    chance: float
+
+    def ruling(self) -> Ruling:
+        return rule_on(
+            str(self.accuracy), holds=[self.accuracy.low > self.chance], fails=[self.accuracy.high < self.chance]
+        )

@@ -1,0 +1,69 @@
+"""What is to be looked at in the paper."""
+
+from .. import exhibits as kinds
+from ..paper import Exhibit
+from .lab import Li2019Lab
+from .printed import DEFENCES
+
+
+def all_exhibits(lab: Li2019Lab) -> tuple[Exhibit, ...]:
+    """The exhibits, in the order of the page."""
+    return _paths(lab), _curvature(lab), _fooling_images(lab), _audits(lab)
+
+
+def _paths(lab: Li2019Lab) -> Exhibit:
+    trades = lab.defences["TRADES", "Linf"]
+    walks = {
+        "natural, PGD": lab.walk(lab.natural_trades, "pgd"),
+        "TRADES, PGD": lab.walk(trades, "pgd"),
+        "TRADES, S-O": lab.walk(trades, "second_order"),
+    }
+    return Exhibit(
+        kind="walks",
+        part="Figure 1",
+        title="Gradient along the attack",
+        note="Mean gradient length at each step: the natural net and TRADES (Linf) under PGD, and TRADES under the "
+        "second-order attack, in L2; bands are 95 % intervals.",
+        nodes=tuple(walks.values()),
+        show=lambda results: kinds.along_paths(results, walks),
+    )
+
+
+def _curvature(lab: Li2019Lab) -> Exhibit:
+    nets = {"natural net": lab.natural_madry} | {f"{name} Linf": lab.defences[name, "Linf"] for name in DEFENCES}
+    curves = {name: lab.curvature_of(model) for name, model in nets.items()}
+    return Exhibit(
+        kind="curvature",
+        part="Curvature",
+        title="Curvature of the loss",
+        note="Means with 95 % intervals, at the data and at the ends of two attack paths.",
+        nodes=tuple(curves.values()),
+        show=lambda results: kinds.along_paths(results, curves),
+    )
+
+
+def _fooling_images(lab: Li2019Lab) -> Exhibit:
+    attack = lab.attack_on(lab.defences["TRADES", "Linf"], "second_order", lab.small_l2)
+    return Exhibit(
+        kind="turned",
+        part="Figure 2",
+        title="Images that turn the model",
+        note=f"Drawn at random among those with which the second-order attack in {lab.small_l2} turned TRADES (Linf).",
+        nodes=(attack,),
+        show=lambda results: kinds.fooling_images(results, attack),
+    )
+
+
+def _audits(lab: Li2019Lab) -> Exhibit:
+    nets = {"natural net": lab.natural_madry} | {f"{name} {norm}": net for (name, norm), net in lab.defences.items()}
+    audits = {name: lab.audit_of(net) for name, net in nets.items()} | {
+        name: lab.audit_of_three(net) for name, net in lab.several_norms.items()
+    }
+    return Exhibit(
+        kind="audits",
+        part="What is left",
+        title="What the strongest attacks leave",
+        note="The sentence of each audit.",
+        nodes=tuple(audits.values()),
+        show=lambda results: kinds.audit_verdicts(results, audits),
+    )

@@ -1,0 +1,71 @@
+"""The tables of the paper, and those beside them: which node measures which printed figure."""
+
+from collections.abc import Iterator
+
+from ..paper import Figure
+from . import printed
+from .lab import ROW_ATTACKS, Li2019Lab
+
+VARIANTS = {  # which part of the second-order attack carries its effect
+    "PGD": "pgd",
+    "S-O": "second_order",
+    "S-O with APGD steps": "second_order_apgd",
+    "exact curvature": "hessian",
+}
+
+
+def all_figures(lab: Li2019Lab) -> list[Figure]:
+    """All tables."""
+    rows = [*table_1(lab), *reduced_size(lab), *what_is_left(lab), *several_norms_at_once(lab)]
+    return [*rows, *cifar_10(lab)] if lab.trial_data else rows
+
+
+def table_1(lab: Li2019Lab) -> Iterator[Figure]:
+    """Every defence in every norm under every attack; natural accuracy is read from PGD in Linf."""
+    for row in printed.ROWS:
+        attack, read = (row, "robust") if row in ROW_ATTACKS else ("PGD Linf", "clean")
+        for name, values in zip(printed.DEFENCES, printed.TABLE_1[row], strict=True):
+            for norm, value in zip(printed.NORMS, values, strict=True):
+                nodes = (lab.attack_in_row(lab.defences[name, norm], attack),)
+                certainty = printed.TABLE_1_CERTAINTY
+                yield Figure("Table 1", row, f"{name} {norm}", value, certainty, nodes, read, lab.scale.slack)
+
+
+def reduced_size(lab: Li2019Lab) -> Iterator[Figure]:
+    """The reduced size, and which part of the second-order attack carries its effect there."""
+    certainty = "size (first commit of the authors' code) inferred; accuracy not found"
+    for name in ("TRADES", "Madry"):
+        for row, attack in VARIANTS.items():
+            nodes = (lab.attack_on(lab.defences[name, "Linf"], attack, lab.small_l2),)
+            yield Figure("Reduced size", row, f"{name} Linf", None, certainty, nodes, "robust", None)
+
+
+def what_is_left(lab: Li2019Lab) -> Iterator[Figure]:
+    """What the strongest attacks leave of each defence, in each threat and in all at once; nothing of it was
+    printed."""
+    nets = {("natural", "net"): lab.natural_madry, **lab.defences}
+    reads = ("clean", *map(str, (lab.linf, lab.small_l2, lab.l2, lab.l1)), "union")
+    for (name, norm), model in nets.items():
+        for read in reads:
+            nodes = (lab.audit_of(model),)
+            yield Figure("What is left", f"{name} {norm}", read, None, "not in the paper", nodes, read, None)
+
+
+def several_norms_at_once(lab: Li2019Lab) -> Iterator[Figure]:
+    """Training for several norms at once, beside the figures of later work."""
+    reads = ("clean", str(lab.linf), str(lab.small_l2), str(lab.l1), "union")
+    for name, model in lab.several_norms.items():
+        known = name in printed.LATER
+        values = printed.LATER[name] if known else (None,) * len(reads)
+        certainty = printed.LATER_CERTAINTY if known else "no figure for MNIST is known"
+        for read, value in zip(reads, values, strict=True):
+            nodes = (lab.audit_of_three(model),)
+            yield Figure("Several norms at once", name, read, value, certainty, nodes, read, lab.scale.later_slack)
+
+
+def cifar_10(lab: Li2019Lab) -> Iterator[Figure]:
+    """The remark on CIFAR-10: nothing of it was printed but that nothing similar is seen."""
+    for row in printed.ROWS:
+        attack, read = (row, "robust") if row in ROW_ATTACKS else ("PGD Linf", "clean")
+        nodes = (lab.trial_attack(attack),)
+        yield Figure("CIFAR-10", "TRADES Linf", row, None, "no figure printed", nodes, read, None)

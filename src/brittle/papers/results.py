@@ -1,0 +1,131 @@
+"""What finished nodes hold, as figures and claims ask for it: shares with intervals, gradient lengths, tensors."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from brittle.audits import Interval, Proportion
+from brittle.learning import load_tensors
+from brittle.studies import Node, Store, hash_of
+
+READ = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")  # shares in records of nodes
+
+
+@dataclass(frozen=True)
+class Share:
+    """`correct` of `n` images, with its 95 % interval from `low` to `high`.
+
+    Attributes:
+        seeds: the accuracy of each training, where `n` counts the images of several.
+    """
+
+    correct: int
+    n: int
+    low: float
+    high: float
+    seeds: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, correct: int, n: int) -> "Share":
+        """The share with its exact interval."""
+        return cls(correct, n, *Proportion(correct, n).interval)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Share":
+        """The share that stands in a record."""
+        low, high = record["interval"]
+        return cls(record["correct"], record["n"], low, high)
+
+    @property
+    def accuracy(self) -> float:
+        """correct / n; 0 of 0 is 0."""
+        return self.correct / self.n if self.n else 0.0
+
+    def __str__(self) -> str:
+        return f"{100 * self.accuracy:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}] %"
+
+    def record(self) -> dict[str, Any]:
+        """As it stands in JSON."""
+        record = {"correct": self.correct, "n": self.n, "accuracy": self.accuracy, "interval": [self.low, self.high]}
+        return record | ({"seeds": list(self.seeds)} if self.seeds else {})
+
+
+def pool(shares: Sequence[Share]) -> Share:
+    """The share over several trainings: all examples together, and the hull of the intervals, since the images are the
+    same and each training differs."""
+    if len(shares) == 1:
+        return shares[0]
+    return Share(
+        correct=sum(one.correct for one in shares),
+        n=sum(one.n for one in shares),
+        low=min(one.low for one in shares),
+        high=max(one.high for one in shares),
+        seeds=tuple(one.accuracy for one in shares),
+    )
+
+
+class Results:
+    """The results of finished nodes; each file is read once.
+
+    Raises:
+        LookupError: a node that is not in the store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.folder_of = cache(partial(_folder_of, store))
+        self.record_of = cache(self._record_of)
+
+    def _record_of(self, node: Node) -> dict[str, Any]:
+        """The JSON of a node, or the header of a net."""
+        name = next((name for name in node.results if name.endswith(".json")), None)
+        folder = self.folder_of(node)
+        return dict(json.loads((folder / name).read_text())) if name else load_tensors(folder / node.results[0])[1]
+
+    def tensors(self, node: Node) -> dict[str, Tensor]:
+        """The tensors of a node: of an attack `x_adv`, and per example `broken`, `wrong` (when clean), `answers`; of a
+        made set its `images`, `labels`, and what they were made of."""
+        return load_tensors(
+            self.folder_of(node) / next(name for name in node.results if name.endswith(".safetensors"))
+        )[0]
+
+    def survivors(self, node: Node) -> Tensor:
+        """Which images withstand an attack [n]."""
+        return ~self.tensors(node)["broken"]
+
+    def shares(self, node: Node) -> dict[str, Share]:
+        """All accuracies of an attack or an audit, by what they are of."""
+        return shares_of(self.record_of(node))
+
+    def share(self, node: Node, read: str) -> Share:
+        """`clean`, `robust` or `union` of a node's record, or the robust accuracy of one threat of an audit."""
+        return self.shares(node)[read]
+
+    def path_lengths(self, walk: Node) -> tuple[Interval, ...]:
+        """The mean gradient length at each step of a walk."""
+        return tuple(Interval(point["mean"], *point["interval"]) for point in self.record_of(walk)["points"])
+
+    def length_at_the_data(self, curve: Node) -> Interval:
+        """The mean gradient length at the data, from a record of curvature."""
+        found: Mapping[str, float] = next(
+            point["gradient"] for point in self.record_of(curve)["points"] if point["where"] == "at the data"
+        )
+        return Interval(found["mean"], found["low"], found["high"])
+
+
+def shares_of(record: Mapping[str, Any]) -> dict[str, Share]:
+    """All accuracies in the record of an attack or an audit: clean, robust or union, and each threat's."""
+    shares = {name: record[name] for name in READ if name in record}
+    shares |= {threat["threat"]: threat["robust"] for threat in record.get("threats", ())}
+    return {name: Share.from_record(one) for name, one in shares.items()}
+
+
+def _folder_of(store: Store, node: Node) -> Path:
+    folder, _ = store.read(hash_of(node))
+    if folder is None:
+        raise LookupError(f"{node.title} is not in the store")
+    return folder

@@ -1,0 +1,79 @@
+"""Figures as a test wishes for them, in place of a store's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from brittle.audits import Interval
+from brittle.papers import Results, Share
+from brittle.papers.results import READ
+from brittle.studies import Node
+
+E = 1e-9  # just beside a threshold
+
+
+def between(low: float, high: float) -> Share:
+    """A share with this interval."""
+    return Share(round(500 * (low + high)), 1000, low, high)
+
+
+def interval(low: float, high: float) -> Interval:
+    """A mean with this interval."""
+    return Interval((low + high) / 2, low, high)
+
+
+def above(low: float, high: float | None = None) -> list[tuple[tuple[float, float], str]]:
+    """Intervals around a threshold, or around another interval, which they must lie above; and the verdict of each."""
+    high = low if high is None else high
+    return [
+        ((high + E, high + 0.1), "agrees"),
+        ((high, high + 0.1), "open"),
+        ((high - E, high + 0.1), "open"),
+        ((low - 0.1, low + E), "open"),
+        ((low - 0.1, low), "open"),
+        ((low - 0.1, low - E), "differs"),
+    ]
+
+
+def below(low: float, high: float | None = None) -> list[tuple[tuple[float, float], str]]:
+    """The same where they must lie below."""
+    high = low if high is None else high
+    return [
+        ((low - 0.1, low - E), "agrees"),
+        ((low - 0.1, low), "open"),
+        ((low - 0.1, low + E), "open"),
+        ((high - E, high + 0.1), "open"),
+        ((high, high + 0.1), "open"),
+        ((high + E, high + 0.1), "differs"),
+    ]
+
+
+class MadeUp(Results):
+    """Results whose records and broken images are given, or made up for each node: what is read from them is noted."""
+
+    def __init__(self, records: Mapping[Node, Any] | None = None, broken: Mapping[Node, Tensor] | None = None) -> None:
+        self.records, self.broken = records or {}, broken or {}
+        self.read: list[Node] = []
+        self.record_of = self._made_up_record  # type: ignore[assignment]
+
+    def _made_up_record(self, node: Node) -> dict[str, Any]:
+        self._note(node)
+        return self.records[node] if node in self.records else self._distinct_record(self.read.index(node))
+
+    def _note(self, node: Node) -> None:
+        if node not in self.read:
+            self.read.append(node)
+
+    def _distinct_record(self, k: int) -> dict[str, Any]:
+        """Figures that no other node has."""
+        length = {"mean": 0.2 + k, "low": 0.1 + k, "high": 0.3 + k}
+        point = {"where": "at the data", "gradient": length, "mean": 0.2 + k, "interval": [0.1 + k, 0.3 + k]}
+        shares = {read: Share.of(100 + 10 * k + j, 1000).record() for j, read in enumerate(READ)}
+        return shares | {"points": [point, {"where": "elsewhere", "mean": -1.0, "interval": [-2.0, 0.0]}]}
+
+    def tensors(self, node: Node) -> dict[str, Tensor]:
+        self._note(node)
+        k = self.read.index(node)
+        return {"broken": self.broken[node] if self.broken else torch.arange(1000) >= 900 - 10 * k}

@@ -1,0 +1,407 @@
+"""The claims of the features paper on made-up figures: each agrees, differs and stays open where it should."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from brittle.audits import paired_p_value
+from brittle.papers import Claim, Evidence, Ruling, Share, ilyas2019
+from brittle.papers.ilyas2019 import claims, evidence, theory
+from brittle.papers.ilyas2019.lab import Ilyas2019Lab
+from brittle.papers.ilyas2019.scales import SCALES
+from brittle.papers.paper import rule_on
+from brittle.science import FittedLine, LinearRule, adversarial_gap, example, folded, gap_of_samples, robust_likelihood
+from made_up import E, MadeUp, above, below, between
+
+LAB = Ilyas2019Lab(SCALES["smoke"], None, 0)
+CHANCE = 0.1
+
+
+def verdict(of: Evidence, **changes: Any) -> str:
+    return replace(of, **changes).ruling().verdict  # type: ignore[type-var]
+
+
+def trained(made: Any) -> Any:
+    return LAB.answers_of(LAB.net_trained_on(made))
+
+
+@pytest.mark.parametrize(
+    ("holds", "fails", "said"),
+    [
+        ([True, True], [False, False], "agrees"),
+        ([True, False], [False, False], "open"),
+        ([True, False], [False, True], "differs"),
+        ([False, False], [True, True], "differs"),
+    ],
+)
+def test_a_claim_holds_where_all_holds_and_fails_where_something_fails(
+    holds: list[bool], fails: list[bool], said: str
+) -> None:
+    assert rule_on("so", holds, fails) == Ruling(said, "so")  # type: ignore[arg-type]
+
+
+SUFFICE = evidence.NonRobustFeaturesSuffice(
+    d=between(0.94, 0.96), d_rand=between(0.6, 0.65), d_det=between(0.4, 0.45), chance=CHANCE
+)
+
+
+@pytest.mark.parametrize("field", ["d_rand", "d_det"])
+@pytest.mark.parametrize(("ends", "said"), above(CHANCE))
+def test_non_robust_features_suffice_above_chance(field: str, ends: tuple[float, float], said: str) -> None:
+    assert verdict(SUFFICE) == verdict(SUFFICE, d=between(0.01, 0.02)) == "agrees"  # D itself is not asked
+    assert verdict(SUFFICE, **{field: between(*ends)}) == said
+    assert SUFFICE.ruling().evidence == "D 95.0 [94.0, 96.0] %, D_rand 62.5 [60.0, 65.0] %, D_det 42.5 [40.0, 45.0] %"
+
+
+ROBUST = evidence.RobustFeaturesGiveRobustness(
+    control=between(0.1, 0.2),
+    d_r=between(0.45, 0.5),
+    d_nr=between(0.01, 0.03),
+    d_r_clean=between(0.8, 0.9),
+    p=0.012,
+    chance=CHANCE,
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        *(({"d_r": between(*ends)}, said) for ends, said in above(0.1, 0.2)),
+        *(({"control": between(*ends)}, said) for ends, said in below(0.45, 0.5)),
+        *(({"d_nr": between(*ends)}, said) for ends, said in below(0.45, 0.5)),
+        *(({"d_r_clean": between(*ends)}, said) for ends, said in above(CHANCE)),
+        ({"p": 0.9}, "agrees"),
+    ],
+)
+def test_robust_features_give_robustness(changed: dict[str, Any], said: str) -> None:
+    assert verdict(ROBUST, **changed) == said
+    assert ROBUST.ruling().evidence == (
+        "robust accuracy as much of D 15.0 [10.0, 20.0] %, D_R 47.5 [45.0, 50.0] %, D_NR 2.0 [1.0, 3.0] %; on the same "
+        "images D_R lies above as much of D with p 0.012 (McNemar, one-sided); accuracy of D_R 85.0 [80.0, 90.0] %"
+    )
+
+
+ALONE = evidence.NonRobustFeaturesGiveAccuracyAlone(
+    d=between(0.9, 1.0), d_nr=between(0.85, 0.9), d_r_robust=between(0.45, 0.5), d_nr_robust=between(0.01, 0.03)
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        *(({"d_nr": between(*ends)}, said) for ends, said in above(0.475)),  # half of 0.95
+        *(({"d_nr_robust": between(*ends)}, said) for ends, said in below(0.45, 0.5)),
+        *(({"d_r_robust": between(*ends)}, said) for ends, said in above(0.01, 0.03)),
+    ],
+)
+def test_non_robust_features_give_accuracy_alone(changed: dict[str, Any], said: str) -> None:
+    assert verdict(ALONE, **changed) == said
+    assert ALONE.ruling().evidence == (
+        "accuracy D 95.0 [90.0, 100.0] %, D_NR 87.5 [85.0, 90.0] %; robust accuracy D_R 47.5 [45.0, 50.0] %, "
+        "D_NR 2.0 [1.0, 3.0] %"
+    )
+
+
+@pytest.mark.parametrize(("ends", "said"), below(0.02))
+def test_no_masking_is_less_than_two_points(ends: tuple[float, float], said: str) -> None:
+    found = evidence.NoMasking(robust={"PGD-5": between(0.4, 0.5), "APGD-20": between(0.3, 0.4)}, lost=between(*ends))
+    assert verdict(found) == said
+    assert verdict(found, lost=between(0.01, 0.015)) == "agrees"
+    assert replace(found, lost=between(0.01, 0.03)).ruling().evidence == (
+        "PGD-5 45.0 [40.0, 50.0] %, APGD-20 35.0 [30.0, 40.0] %; together they break 2.0 [1.0, 3.0] % more than the "
+        "first"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rank", "p", "said"),
+    [
+        (1.0, 0.05 - E, "agrees"),
+        (1.0, 0.05, "open"),
+        (E, 0.01, "agrees"),
+        (0.0, 0.01, "open"),
+        (0.0, 0.5, "open"),
+        (-E, 0.5, "differs"),
+        (-E, 0.01, "differs"),
+    ],
+)
+def test_transfer_needs_ranks_that_chance_does_not_give(rank: float, p: float, said: str) -> None:
+    line = FittedLine(slope=2.46, intercept=0.0, r=0.9, rank=rank, p=p)
+    assert evidence.TransferFollowsLearning(4, line).ruling().verdict == said
+
+
+def test_transfer_says_its_line_or_that_there_is_none() -> None:
+    line = FittedLine(slope=2.46, intercept=0.0, r=0.9, rank=1.0, p=0.0417)
+    assert evidence.TransferFollowsLearning(4, line).ruling().evidence == (
+        "over 4 architectures the rank correlation is 1.00 (one-sided p 0.042), slope 2.46"
+    )
+    assert evidence.TransferFollowsLearning(2, None).ruling() == Ruling(
+        "open", "too few architectures, or no difference between them"
+    )
+
+
+OPPOSITE = evidence.OppositeLabels(
+    standard_y=between(0.4, 0.45),
+    standard_next=between(0.15, 0.2),
+    robust_y=between(0.2, 0.25),
+    robust_next=between(0.4, 0.45),
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        *(({"standard_y": between(*ends)}, said) for ends, said in above(0.15, 0.2)),
+        *(({"standard_next": between(*ends)}, said) for ends, said in below(0.4, 0.45)),
+        *(({"robust_y": between(*ends)}, said) for ends, said in below(0.4, 0.45)),
+        *(({"robust_next": between(*ends)}, said) for ends, said in above(0.2, 0.25)),
+    ],
+)
+def test_standard_and_robust_sets_teach_opposite_labels(changed: dict[str, Any], said: str) -> None:
+    assert verdict(OPPOSITE, **changed) == said
+    assert OPPOSITE.ruling().evidence == (
+        "standard net, y 42.5 [40.0, 45.0] %, standard net, y + 1 17.5 [15.0, 20.0] %, robust net, y 22.5 "
+        "[20.0, 25.0] %, robust net, y + 1 42.5 [40.0, 45.0] %"
+    )
+
+
+@pytest.mark.parametrize(("ends", "said"), below(0.08, 0.12))
+def test_leakage_is_what_lies_above_the_commonest_label(ends: tuple[float, float], said: str) -> None:
+    found = evidence.NoLeakage(d_rand=between(0.2, 0.3), d_det=between(*ends), rarest=0.08, commonest=0.12)
+    assert verdict(found) == verdict(found, d_rand=between(0.01, 0.02)) == said
+    assert replace(found, d_det=between(0.05, 0.07)).ruling().evidence == (
+        "D_rand 25.0 [20.0, 30.0] %, D_det 6.0 [5.0, 7.0] %"
+    )
+
+
+BUGS = evidence.SomeAreBugs(
+    fooling_pgd=between(0.98, 1.0),
+    fooling=between(0.9, 0.98),
+    transfer_pgd=between(0.6, 0.64),
+    transfer=between(0.01, 0.03),
+    learned_pgd=between(0.3, 0.34),
+    learned=between(0.02, 0.04),
+    chance=CHANCE,
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        *(({"fooling": between(*ends)}, said) for ends, said in above(0.5)),
+        *(({"transfer": between(*ends)}, said) for ends, said in below(0.6, 0.64)),
+        *(({"transfer_pgd": between(*ends)}, said) for ends, said in above(0.01, 0.03)),
+        ({"learned": between(CHANCE, 0.3)}, "agrees"),
+        ({"learned": between(CHANCE + E, 0.3)}, "differs"),
+        ({"learned": between(CHANCE + E, 0.3), "fooling": between(0.4, 0.6)}, "differs"),
+        ({"learned": between(CHANCE, 0.3), "fooling": between(0.4, 0.6)}, "open"),
+    ],
+)
+def test_bugs_must_fool_stay_and_teach_nothing(changed: dict[str, Any], said: str) -> None:
+    assert verdict(BUGS, **changed) == said
+    assert BUGS.ruling().evidence == (
+        "success PGD 99.0 [98.0, 100.0] %, without transfer 94.0 [90.0, 98.0] %; transfer PGD 62.0 [60.0, 64.0] %, "
+        "without transfer 2.0 [1.0, 3.0] %; learned, on the test set PGD 32.0 [30.0, 34.0] %, without transfer 3.0 "
+        "[2.0, 4.0] %"
+    )
+
+
+@pytest.mark.parametrize(("ends", "said"), above(CHANCE))
+def test_mistakes_teach_above_chance(ends: tuple[float, float], said: str) -> None:
+    assert evidence.MistakesTeach(between(*ends), CHANCE).ruling().verdict == said
+    assert evidence.MistakesTeach(between(0.4, 0.6), CHANCE).ruling().evidence == "50.0 [40.0, 60.0] %"
+
+
+TOY = theory.RobustAndAccurate(
+    plain=LinearRule((4.2, 1.8), clean=1.0, robust=0.076, eps=1.0),
+    robust=LinearRule((15.0, 0.0), clean=1.0, robust=1.0, eps=1.0),
+)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"plain": replace(TOY.plain, clean=0.999)},
+        {"plain": replace(TOY.plain, robust=1.0)},
+        {"robust": replace(TOY.robust, clean=0.999)},
+        {"robust": replace(TOY.robust, robust=0.999)},
+        {"robust": replace(TOY.robust, weights=(15.0, E))},
+        {"robust": replace(TOY.robust, weights=(0.0, 15.0))},
+    ],
+)
+def test_the_toy_differs_where_one_figure_does(changed: dict[str, Any]) -> None:
+    assert verdict(TOY) == verdict(TOY, plain=replace(TOY.plain, robust=0.999)) == "agrees"
+    assert verdict(TOY, **changed) == "differs"
+
+
+THEOREMS = theory.TheoremsHold(gap=-0.6, distance=4.5e-7, conditions=(23.0, 6.2, 2.6), cosines=(0.4, 0.69, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"gap": 4 - E}, "agrees"),
+        ({"gap": E - 4}, "agrees"),
+        ({"gap": 4.0}, "differs"),
+        ({"gap": -4.0}, "differs"),
+        ({"distance": 1e-3 - E}, "agrees"),
+        ({"distance": 1e-3}, "differs"),
+        ({"conditions": (23.0, 6.2, 6.2)}, "differs"),
+        ({"conditions": (6.2, 23.0, 2.6)}, "differs"),
+        ({"cosines": (0.4, 0.4, 0.9)}, "differs"),
+        ({"cosines": (0.4, 0.9, 0.69)}, "differs"),
+    ],
+)
+def test_theorems_differ_where_one_of_them_does(changed: dict[str, Any], said: str) -> None:
+    assert verdict(THEOREMS) == "agrees"
+    assert verdict(THEOREMS, **changed) == said
+
+
+def test_theory_agrees_on_what_is_computed() -> None:
+    toy, theorems = theory.compare_trainings(), theory.check_theorems(seed=3)
+    assert toy.ruling() == Ruling(
+        "agrees",
+        "plain weights (4.2, 1.8): clean 100.0%, robust 7.6%; robust weights (15, 0): clean 100.0%, robust 100.0%",
+    )
+    truth = example()
+    samples, penalty = folded(*truth.draw(5000, 3)), 2 / np.linalg.eigvalsh(truth.sigma)[0]
+    gap, error = gap_of_samples(truth, samples, penalty)
+    assert theorems.gap == pytest.approx((gap - adversarial_gap(truth, penalty)) / error)
+    learned = [robust_likelihood(truth, eps).learned for eps in (0.0, 1.0, 10.0)]
+    assert theorems.conditions == tuple(one.condition for one in learned)
+    assert theorems.cosines == tuple(one.worst_alignment for one in learned)
+    assert 0 < theorems.distance < 1e-5
+    assert theorems.ruling().verdict == "agrees"
+    assert THEOREMS.ruling().evidence == (
+        "the gap lies 0.6 standard errors from the formula; training ends 4.5e-07 from the closed form at most; for "
+        "eps 0, 1, 10 the condition number is (23, 6.2, 2.6) and the worst cosine (0.4, 0.69, 0.9)"
+    )
+
+
+def test_chance_is_what_the_commonest_label_gets() -> None:
+    test = LAB.data.load().test
+    counts = sorted(int((test.labels == k).sum()) for k in range(10))
+    assert counts[0] < counts[-1]
+    assert claims.chance(LAB) == pytest.approx(counts[-1] / len(test))
+    assert claims.label_shares(LAB) == pytest.approx([count / len(test) for count in counts])
+
+
+def test_evidence_of_the_made_sets_is_read_from_the_nodes_that_it_names() -> None:
+    results, chance = MadeUp(), claims.chance(LAB)
+    d, d_rand, d_det = LAB.answers_of(LAB.standard_net), trained(LAB.random_set()), trained(LAB.shifted_set())
+    assert claims.non_robust_features_suffice(LAB).evidence(results) == evidence.NonRobustFeaturesSuffice(
+        *(results.share(node, "clean") for node in (d, d_rand, d_det)), chance
+    )
+    of_robust = trained(LAB.shifted_set(LAB.robust_net))
+    assert claims.opposite_labels(LAB).evidence(results) == evidence.OppositeLabels(
+        *(results.share(node, read) for node in (d_det, of_robust) for read in ("clean", "shifted"))
+    )
+    assert claims.mistakes_teach(LAB).evidence(results) == evidence.MistakesTeach(
+        results.share(trained(LAB.mistakes()), "clean"), chance
+    )
+
+
+def test_evidence_of_the_four_nets_is_read_from_the_nodes_that_it_names() -> None:
+    d, d_r, d_nr, control = (
+        LAB.attack_on(net)
+        for net in (
+            LAB.standard_net,
+            LAB.net_trained_on(LAB.matched_set("D_R")),
+            LAB.net_trained_on(LAB.matched_set("D_NR")),
+            LAB.control_net,
+        )
+    )
+    images = torch.arange(1000)
+    results = MadeUp(broken={d_r: images >= 700, control: (images >= 680) | (images < 5)})
+    assert claims.robust_features_give_robustness(LAB).evidence(results) == evidence.RobustFeaturesGiveRobustness(
+        control=results.share(control, "robust"),
+        d_r=results.share(d_r, "robust"),
+        d_nr=results.share(d_nr, "robust"),
+        d_r_clean=results.share(d_r, "clean"),
+        p=paired_p_value(25, 0),
+        chance=claims.chance(LAB),
+    )
+    swapped = MadeUp(broken={control: images >= 700, d_r: (images >= 680) | (images < 5)})
+    found = claims.robust_features_give_robustness(LAB).evidence(swapped)
+    assert isinstance(found, evidence.RobustFeaturesGiveRobustness)
+    assert found.p == paired_p_value(0, 25) == 1
+    alone = claims.non_robust_features_give_accuracy_alone(LAB).evidence(results)
+    assert alone == evidence.NonRobustFeaturesGiveAccuracyAlone(
+        d=results.share(d, "clean"),
+        d_nr=results.share(d_nr, "clean"),
+        d_r_robust=results.share(d_r, "robust"),
+        d_nr_robust=results.share(d_nr, "robust"),
+    )
+
+
+def test_no_masking_counts_what_others_take_from_the_images_that_withstand_the_first_attack() -> None:
+    claim, images = claims.no_masking(LAB), torch.arange(1000)
+    first, *others, last = claim.nodes
+    broken = dict.fromkeys(others, images >= 500) | {first: images >= 600, last: images < 7}
+    found = claim.evidence(results := MadeUp(broken=broken))
+    assert isinstance(found, evidence.NoMasking)
+    assert found.lost == Share.of(107, 1000)
+    assert list(found.robust) == ["PGD-5", "PGD-20", "PGD-20 on the margin (CW)", "APGD-20"]
+    assert list(found.robust.values()) == [results.share(node, "robust") for node in claim.nodes]
+
+
+def test_transfer_is_fitted_over_architectures() -> None:
+    claim = claims.transfer_follows_learning(LAB)
+    nets = LAB.scale.architectures
+    learned = [LAB.answers_of(LAB.net_trained_on(LAB.shifted_set(), net)) for net in nets]
+    fooled = [LAB.transfer_to(net) for net in nets]
+    rows = zip(learned, fooled, (0.2, 0.3, 0.4), (0.9, 0.5, 0.7), strict=True)
+    records = {}
+    for x, y, right, wrong in rows:
+        records |= {x: {"clean": Share.of(round(1000 * right), 1000).record()}}
+        records |= {y: {"fooled": Share.of(round(1000 * wrong), 1000).record()}}
+    found = claim.evidence(MadeUp(records))
+    assert isinstance(found, evidence.TransferFollowsLearning)
+    assert found.architectures == 3
+    assert found.line is not None
+    assert (found.line.slope, found.line.rank) == pytest.approx((-1.0, -0.5))
+
+
+def test_evidence_of_the_discussion_is_read_from_the_nodes_that_it_names() -> None:
+    results, test = MadeUp(), LAB.data.load().test
+    shares = torch.bincount(test.labels) / len(test)
+    leak = claims.no_leakage(LAB).evidence(results)
+    assert isinstance(leak, evidence.NoLeakage)
+    assert leak.d_rand == results.share(LAB.leakage_of(LAB.random_set()), "clean")
+    assert leak.d_det == results.share(LAB.leakage_of(LAB.shifted_set()), "clean")
+    assert (leak.rarest, leak.commonest) == pytest.approx((float(shares.min()), float(shares.max())))
+    pgd, bugs = LAB.bug_set(transfers=True), LAB.bug_set(transfers=False)
+    receiver = LAB.receiving_net(LAB.scale.net)
+    assert claims.some_are_bugs(LAB).evidence(results) == evidence.SomeAreBugs(
+        *(results.share(made, "reached") for made in (pgd, bugs)),
+        *(results.share(LAB.answers_of(receiver, made), "clean") for made in (pgd, bugs)),
+        *(results.share(trained(made), "clean") for made in (pgd, bugs)),
+        claims.chance(LAB),
+    )
+
+
+def test_theory_is_asked_of_the_papers_seed() -> None:
+    asked = {claim.name: claim for claim in ilyas2019("smoke", seeds=(2,)).claims}
+    assert asked["theorems 1 to 3"].evidence(MadeUp()) == theory.check_theorems(2)
+    assert asked["robust and accurate at once"].evidence(MadeUp()) == theory.compare_trainings()
+
+
+@pytest.mark.parametrize("claim", ilyas2019("smoke").claims, ids=lambda claim: claim.name)
+def test_a_claim_names_the_nodes_that_it_reads(claim: Claim) -> None:
+    results = MadeUp()
+    claim.evidence(results)
+    assert set(results.read) == set(claim.nodes)
+
+
+def test_rules_in_words_tell_the_thresholds() -> None:
+    words = {claim.name: claim.rule for claim in ilyas2019("smoke").claims}
+    assert "above 50 % of that on D" in words["non-robust features give accuracy alone"]
+    assert "below 2 points" in words["the robustness of D_R is no masking"]
+    assert "p below 0.05" in words["transfer goes with what is learned of D_det"]
+    assert "more than 50 % of the images" in words["some adversarial examples are bugs"]
+    assert "5,000 samples" in words["theorems 1 to 3"]
+    assert "within 4 standard errors" in words["theorems 1 to 3"]
+    assert "(0.001, relative)" in words["theorems 1 to 3"]

@@ -1,0 +1,325 @@
+"""From figures to a paper's record and its files, on small made-up papers; records of before are still shown."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from brittle.audits import Interval, Proportion
+from brittle.cli.terminal import paper_tables
+from brittle.ground import BrittleError, write_out
+from brittle.learning import save_tensors
+from brittle.papers import Claim, Exhibit, Figure, Paper, Repetition, Results, Ruling, Share, table_files
+from brittle.papers.exhibits import Reading, curves, features, scatter
+from brittle.papers.ilyas2019.lab import Ilyas2019Lab
+from brittle.papers.ilyas2019.scales import SCALES
+from brittle.papers.measure import WIDE, claim_record, exhibit_records, figure_record, figure_verdict
+from brittle.papers.paper import across_seeds, find_data, seeds_in_words
+from brittle.papers.results import pool
+from brittle.report import read_paper
+from brittle.studies import DataSource, Node, Store, hash_of
+from brittle.studies.nodes import Work
+from conftest import Run
+from made_up import E, MadeUp, between
+
+LAB = Ilyas2019Lab(SCALES["smoke"], None, 0)
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A node whose result is written by hand."""
+
+    name: str
+    results: tuple[str, ...] = ("figures.json", "images.safetensors")
+    needs: tuple[Node, ...] = ()
+    gradients: float = 0.0
+
+    @property
+    def title(self) -> str:
+        return f"node {self.name}"
+
+    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+        yield from ()
+        return True
+
+
+A, B = Done("a"), Done("b")
+FIGURE = Figure("Table 1", "one", "left", 50.0, "sure", (A,), "clean", 3.0)
+
+
+def figure(table: str, row: str, column: str, *nodes: Node, printed: float | None = None) -> Figure:
+    return Figure(table, row, column, printed, "sure", nodes or (A,), "clean", None)
+
+
+def record(row: str, column: str, printed: float | None, share: Share, table: str = "Table 1") -> dict[str, Any]:
+    return {
+        "table": table,
+        "row": row,
+        "column": column,
+        "printed": printed,
+        "certainty": "quoted",
+        "measured": share.record(),
+        "verdict": "agrees",
+        "node": "abc",
+    }
+
+
+def test_a_share_has_the_exact_interval_and_stands_in_json_as_it_was() -> None:
+    share = Share.of(30, 200)
+    assert share.record() == Proportion(30, 200).record()
+    assert Share.from_record(share.record()) == share
+    assert share.accuracy == 0.15
+    assert str(Share(150, 1000, 0.1, 0.2)) == "15.0 [10.0, 20.0] %"
+    assert Share.of(0, 0).accuracy == 0
+
+
+def test_seeds_are_pooled_with_the_hull_of_their_intervals() -> None:
+    first, second, third = Share(10, 100, 0.05, 0.18), Share(30, 100, 0.21, 0.4), Share(20, 200, 0.06, 0.15)
+    assert pool([first]) == first
+    assert "seeds" not in pool([first]).record()
+    assert pool([second, first, third]) == Share(60, 400, 0.05, 0.4, seeds=(0.3, 0.1, 0.1))
+    assert pool([second, first]).record() == {
+        "correct": 40,
+        "n": 200,
+        "accuracy": 0.2,
+        "interval": [0.05, 0.4],
+        "seeds": [0.3, 0.1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [(37.0, "agrees"), (37 - E, "differs"), (50.0, "agrees"), (63.0, "agrees"), (63 + E, "differs"), (None, "open")],
+)
+def test_a_printed_figure_agrees_within_interval_and_slack(printed: float | None, said: str) -> None:
+    share = between(0.4, 0.6)
+    assert figure_verdict(replace(FIGURE, printed=printed), share) == said
+    assert figure_verdict(replace(FIGURE, printed=printed, slack=None), share) == "open"
+
+
+def test_where_interval_and_slack_are_wide_nothing_is_said() -> None:
+    assert WIDE == 20
+    share = between(0.25, 0.5)  # 12.5 points to each side
+    assert figure_verdict(replace(FIGURE, printed=40.0, slack=7.5), share) == "agrees"
+    assert figure_verdict(replace(FIGURE, printed=90.0, slack=7.5), share) == "differs"
+    assert figure_verdict(replace(FIGURE, printed=40.0, slack=7.5 + E), share) == "open"
+    assert figure_verdict(replace(FIGURE, printed=90.0, slack=7.5 + E), share) == "open"
+
+
+def test_a_figure_is_measured_over_its_seeds() -> None:
+    results = MadeUp({A: {"clean": Share.of(400, 1000).record()}, B: {"clean": Share.of(600, 1000).record()}})
+    both = replace(FIGURE, nodes=(A, B))
+    found = figure_record(both, results, carries=True)
+    assert found == {
+        "table": "Table 1",
+        "row": "one",
+        "column": "left",
+        "printed": 50.0,
+        "certainty": "sure",
+        "measured": pool([Share.of(400, 1000), Share.of(600, 1000)]).record(),
+        "slack": 3.0,
+        "verdict": "agrees",
+        "node": f"{hash_of(A)[:16]} {hash_of(B)[:16]}",
+        "what": "node a",
+    }
+    assert figure_record(both, results, carries=False) == found | {"verdict": "open"}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Evidence that always agrees."""
+
+    count: int
+
+    def ruling(self) -> Ruling:
+        return Ruling("agrees", f"{self.count} nodes")
+
+
+CLAIM = Claim("Table 1", "name", "what is said", "section 1", "what counts", (A,), lambda results: Counted(2))
+
+
+def test_a_claim_is_open_where_the_scale_cannot_carry_it() -> None:
+    words = {"part": "Table 1", "name": "name", "claim": "what is said", "where": "section 1", "rule": "what counts"}
+    assert claim_record(CLAIM, MadeUp(), carries=True) == words | {"verdict": "agrees", "evidence": "2 nodes"}
+    assert claim_record(CLAIM, MadeUp(), carries=False) == words | {
+        "verdict": "open",
+        "evidence": "2 nodes (this scale cannot carry the claim)",
+    }
+
+
+def test_images_are_named_after_the_exhibits_place() -> None:
+    one = Exhibit("bars", "Figure 1", "title", "note", (), lambda results: ([1], {}))
+    two = replace(one, kind="sets", show=lambda results: ([2], {"clean": torch.zeros(1)}))
+    records, images = exhibit_records((one, two), MadeUp())
+    assert records[1] == {"kind": "sets", "part": "Figure 1", "title": "title", "note": "note", "data": [2]}
+    assert set(images) == {"1.clean"}
+
+
+PAPER = Paper(
+    name="made1999",
+    title="Made up",
+    scale="smoke",
+    seeds=(0,),
+    carries=True,
+    bibtex="",
+    figures=(figure("Table 1", "one", "left", A), figure("D.2", "one", "left", B)),
+    claims=(replace(CLAIM, nodes=(B, A)), replace(CLAIM, part="D.2")),
+    exhibits=(Exhibit("bars", "Figure 3", "title", "note", (Done("c"),), lambda results: ([], {})),),
+    slack="",
+    deviations=(),
+)
+
+
+def test_a_paper_is_cut_down_to_its_parts() -> None:
+    assert PAPER.parts == ("table-1", "d.2", "figure-3")
+    assert PAPER.nodes == [A, B, Done("c")]
+    first = PAPER.only(["table-1"])
+    assert (first.figures, first.claims, first.exhibits) == (PAPER.figures[:1], PAPER.claims[:1], ())
+    both = PAPER.only(["figure-3", "d.2"])
+    assert (both.figures, both.claims, both.exhibits) == (PAPER.figures[1:], PAPER.claims[1:], PAPER.exhibits)
+    assert both.nodes == [B, A, Done("c")]
+    assert PAPER.only([]) is PAPER
+    with pytest.raises(BrittleError, match=r"^made1999 has no part 'table-2'; it has table-1, d.2, figure-3$"):
+        PAPER.only(["table-1", "table-2"])
+
+
+def test_tables_of_several_seeds_hold_the_nodes_of_all() -> None:
+    of_a, of_b = ([figure("Table 1", row, "left", node) for row in ("one", "two")] for node in (A, B))
+    assert across_seeds([of_a, of_b]) == (
+        figure("Table 1", "one", "left", A, B),
+        figure("Table 1", "two", "left", A, B),
+    )
+    with pytest.raises(ValueError, match="shorter"):
+        across_seeds([of_a, of_b[:1]])
+    assert seeds_in_words(1).startswith("One training")
+    assert seeds_in_words(3) == "3 trainings of each net: an interval is the hull of theirs."
+
+
+def test_data_are_found_without_a_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert find_data("digits", None) == DataSource.of("digits")
+    monkeypatch.setenv("BRITTLE_DATA", str(tmp_path))
+    assert find_data("cifar10.1", tmp_path) is None
+
+
+def test_tables_are_csv_and_latex() -> None:
+    figures = [
+        record("net_a", "L2 5 %", 98.25, Share(150, 1000, 0.125, 0.175)),
+        record("net_a", "Linf", None, Share(1, 3, 0.0, 1.0)),
+        record("net, b", "Linf", 3.0, Share(1, 2, 0.0125, 0.9875)),
+        record("other", "x", None, Share(0, 5, 0.0, 0.5), table="Figure 2"),
+    ]
+    claim = {"part": "D.2", "name": "n", "claim": "c", "where": "w", "rule": "r", "verdict": "open", "evidence": "e, f"}
+    files = table_files({"figures": figures, "claims": [claim]})
+    assert set(files) == {"table-1.csv", "table-1.tex", "figure-2.csv", "figure-2.tex", "claims.csv"}
+    assert files["table-1.csv"] == (
+        "row,column,printed,measured,low,high,n,verdict,certainty,node\n"
+        "net_a,L2 5 %,98.25,15.00,12.50,17.50,1000,agrees,quoted,abc\n"
+        "net_a,Linf,,33.33,0.00,100.00,3,agrees,quoted,abc\n"
+        '"net, b",Linf,3.0,50.00,1.25,98.75,2,agrees,quoted,abc\n'
+    )
+    assert files["table-1.tex"] == (
+        "% ours (printed), per cent\n"
+        "\\begin{tabular}{lrr}\n"
+        "\\toprule\n"
+        " & L2 5 \\% & Linf \\\\\n"
+        "\\midrule\n"
+        "net\\_a & 15.0 (98.25) & 33.3 \\\\\n"
+        "net, b & -- & 50.0 (3) \\\\\n"
+        "\\bottomrule\n"
+        "\\end{tabular}\n"
+    )
+    assert "other & 0.0 \\\\" in files["figure-2.tex"]
+    assert files["claims.csv"] == 'name,verdict,evidence,claim,where,rule\nn,open,"e, f",c,w,r\n'
+
+
+def test_the_terminal_shows_tables_and_claims() -> None:
+    claim = {"name": "n", "verdict": "open", "evidence": "e"}
+    figures = [record("one", "left", 50.0, Share.of(1, 2)), record("one", "right", None, Share.of(0, 2))]
+    table, claims = paper_tables({"figures": figures, "claims": [claim]})
+    assert (table.title, claims.title) == ("Table 1: ours (printed)", "claims")
+    assert [list(column.cells) for column in table.columns] == [
+        ["left", "right"],
+        ["50.0 (50) [green]=[/]", "0.0 [green]=[/]"],
+    ]
+    assert [list(column.cells) for column in claims.columns] == [["n"], ["  open"], ["e"]]
+    assert len(paper_tables({"figures": figures, "claims": []})) == 1
+
+
+def test_results_are_read_from_the_store(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(LookupError, match="node a is not in the store"):
+        Results(store).share(A, "clean")
+    held = {
+        "clean": Share.of(3, 4).record(),
+        "union": Share.of(1, 4).record(),
+        "threats": [{"threat": "L2:1", "robust": Share.of(2, 4).record()}],
+        "points": [
+            {"where": "PGD's end", "gradient": {"mean": 9.0, "low": 8.0, "high": 10.0}},
+            {"where": "at the data", "gradient": {"mean": 2.0, "low": 1.0, "high": 4.0}},
+        ],
+        "other": 1,
+    }
+    folder = store.work(hash_of(A))
+    write_out(folder / "figures.json", json.dumps(held))
+    save_tensors(folder / "images.safetensors", {"broken": torch.tensor([True, False])}, {})
+    store.finish(hash_of(A), {}, A.results)
+    results = Results(store)
+    assert results.shares(A) == {"clean": Share.of(3, 4), "union": Share.of(1, 4), "L2:1": Share.of(2, 4)}
+    assert results.survivors(A).tolist() == [False, True]
+    assert results.length_at_the_data(A) == Interval(2.0, 1.0, 4.0)
+    walk = MadeUp({A: {"points": [{"mean": 2.0, "interval": [1.0, 4.0]}, {"mean": 5.0, "interval": [3.0, 6.0]}]}})
+    assert walk.path_lengths(A) == (Interval(2.0, 1.0, 4.0), Interval(5.0, 3.0, 6.0))
+
+
+@pytest.mark.parametrize(("again", "said"), [(39, False), (40, True), (50, True), (60, True), (61, False)])
+def test_a_figure_comes_back_inside_its_interval(again: int, said: bool) -> None:
+    assert Repetition("clean", between(0.4, 0.6), Share.of(again, 100)).comes_back is said
+
+
+def test_a_scatter_has_its_line_and_a_learning_curve_prefers_real_images() -> None:
+    results = MadeUp()
+    nodes = {name: (Reading(Done(f"{name} x"), "clean"), Reading(Done(f"{name} y"), "fooled")) for name in "pqr"}
+    shown, images = scatter(results, nodes, x="across", y="up")
+    assert (shown["x"], shown["y"], images) == ("across", "up", {})
+    assert [point["x"] for point in shown["points"]] == [
+        results.share(x.node, "clean").record() for x, _ in nodes.values()
+    ]
+    assert [point["y"] for point in shown["points"]] == [
+        results.share(y.node, "fooled").record() for _, y in nodes.values()
+    ]
+    assert shown["line"]["slope"] == pytest.approx(1.0)
+    two = {name: nodes[name] for name in "pq"}
+    assert scatter(results, two, x="across", y="up")[0]["line"] is None
+    rows = [{"epoch": 1, "clean": 0.5, "real": None}, {"epoch": 2, "clean": 0.6, "real": 0.4}]
+    net = LAB.standard_net
+    assert curves(MadeUp({net: {"history": rows}}), {"net": net})[0] == {"net": [[1, 0.5], [2, 0.4]]}
+
+
+def test_features_are_counted_by_verdict_and_shown_where_they_were_attacked() -> None:
+    useless = {"rho": 0.0, "gamma": None, "verdict": "useless", "name": "a"}
+    robust = {"rho": 0.5, "gamma": 0.3, "verdict": "robustly useful", "name": "b"}
+    score = LAB.features_of(LAB.standard_net)
+    results = MadeUp({score: {"threat": "L2:1", "features": [useless, robust, useless]}})
+    assert features(results, {"net": score})[0] == {
+        "net": {
+            "threat": "L2:1",
+            "counts": {"robustly useful": 1, "useful but not robust": 0, "undecided": 0, "useless": 2},
+            "features": [{"rho": 0.5, "gamma": 0.3, "verdict": "robustly useful"}],
+        }
+    }
+
+
+@pytest.mark.parametrize("paper", ["ilyas2019-laptop", "li2019-laptop"])
+def test_records_of_before_are_still_shown(paper: str, run: Run, tmp_path: Path) -> None:
+    status, _, err = run("report", str(RESULTS / paper), "--out", str(tmp_path / "page"))
+    assert (status, err) == (0, "")
+    held, _ = read_paper(RESULTS / paper)
+    page = (tmp_path / "page" / "paper.html").read_text()
+    assert held["claims"]
+    assert page.count("Counts as agreement") == len(held["claims"])
+    assert all(one["name"] in page for one in held["claims"])
+    assert read_paper(RESULTS / paper)[0]["format"] == "brittle-paper/3"
