@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import torch
 from torch import Tensor
 
-from brittle.attacks import Threat, against, check_examples, logits_of, session
-from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode
+from brittle.attacks import Threat
+from brittle.ground import BrittleError, Images, Labels
 
-from .doctor import Finding, doctor
+from .doctor import Finding
 from .ensemble import Effort, effort_named
 from .jobs import Job, jobs
 from .journal import Journal
@@ -20,7 +20,7 @@ from .masking import Probe, probe
 from .provenance import circumstances
 from .records import Check, GradientPath
 from .report import Report
-from .state import AuditState, Subject, ThreatState
+from .state import AuditState, Subject, ThreatState, first_state
 from .verdict import record_of
 
 BUDGET_SPENT = "the budget was spent before attacks could be compared"
@@ -101,8 +101,9 @@ def audit_events(
     journal: Journal | None = None,
 ) -> Iterator[AuditEvent]:
     """`audit`, step by step: an event before each piece of work, the last with the report."""
-    clock, effort, journal = _Clock(settings.budget), effort_named(settings.effort), journal or Journal()
-    state = _state_at_first(Subject(model, *data, settings.batch), threats)
+    clock, journal = _Clock(settings.budget, time.monotonic()), journal or Journal()
+    effort = effort_named(settings.effort)
+    state = first_state(Subject(model, *data, settings.batch), threats)
     work = jobs(state, effort, settings.seed)
     total = len(work) + len(state.threats)
     for done, text in _attack(state, work, journal, clock):
@@ -121,7 +122,7 @@ class _Clock:
     """How long an audit has taken, and whether its budget is spent."""
 
     budget: float | None
-    started: float = field(default_factory=time.monotonic)
+    started: float
 
     @property
     def seconds(self) -> float:
@@ -130,41 +131,6 @@ class _Clock:
     @property
     def spent(self) -> bool:
         return self.budget is not None and self.seconds > self.budget
-
-
-def _state_at_first(subject: Subject, threats: Iterable[Threat]) -> AuditState:
-    """How an audit stands before any attack.
-
-    Raises:
-        BrittleError: no threat, or examples or a model that are unfit to be attacked.
-    """
-    distinct = list(dict.fromkeys(threats))
-    if not distinct:
-        raise BrittleError("an audit needs at least one threat, such as Linf(0.3)")
-    check_examples(subject.x, subject.y)
-    if subject.x.dtype not in (torch.float32, torch.float64):
-        kind = subject.x.dtype
-        raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
-    some = slice(0, min(100, subject.batch))
-    findings = doctor(subject.model, subject.x[some], subject.y[some])
-    for finding in findings:
-        if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
-            raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
-    right = _right(subject)
-    states = [ThreatState.at_first(threat, subject.x, right) for threat in distinct]
-    return AuditState(subject, right, states, [Check.of(finding) for finding in findings])
-
-
-def _right(subject: Subject) -> Flags:
-    """Whether the model is right on each clean example."""
-    model, x, y, batch = subject
-    with torch.no_grad(), eval_mode(model):
-        classes = logits_of(model(x[:1])).shape[1]
-    if int(y.max()) >= classes:
-        raise BrittleError(f"labels go up to {int(y.max())} but the model has {classes} classes")
-    with session(against(model)) as evaluate, torch.no_grad():
-        parts = zip(torch.split(x, batch), torch.split(y, batch), strict=True)
-        return torch.cat([~evaluate(*part).success for part in parts])
 
 
 def _attack(state: AuditState, work: list[Job], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:

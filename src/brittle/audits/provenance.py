@@ -48,7 +48,8 @@ def circumstances(place: torch.device, seconds: float, seed: int, effort: str | 
 def command() -> str:
     """The command line that this process was started with, as one would type it."""
     ours = sys.argv[0].endswith(("brittle", "cli/__main__.py"))
-    return shlex.join(["brittle", *sys.argv[1:]] if ours else ["python", *sys.argv])
+    typed = shlex.join(["brittle", *sys.argv[1:]] if ours else ["python", *sys.argv])
+    return typed.encode("utf-8", "replace").decode()  # a path may hold bytes that are no text
 
 
 @cache

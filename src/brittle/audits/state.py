@@ -1,6 +1,6 @@
 """How an audit stands while it goes on: the whole, and each of its threats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from brittle.attacks import Threat, classes_of
-from brittle.ground import Flags, Images, Labels
+from brittle.attacks import Threat, against, check_examples, classes_of, logits_of, session
+from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode
 
+from .doctor import doctor
 from .records import AttackTally, Check, GradientPath, ProportionRecord
 from .statistics import Proportion
 
@@ -133,3 +134,38 @@ class AuditState:
     @property
     def robust(self) -> dict[str, Proportion]:
         return {str(state.threat): state.robust for state in self.threats}
+
+
+def first_state(subject: Subject, threats: Iterable[Threat]) -> AuditState:
+    """How an audit stands before any attack.
+
+    Raises:
+        BrittleError: no threat, or examples or a model that are unfit to be attacked.
+    """
+    distinct = list(dict.fromkeys(threats))
+    if not distinct:
+        raise BrittleError("an audit needs at least one threat, such as Linf(0.3)")
+    check_examples(subject.x, subject.y)
+    if subject.x.dtype not in (torch.float32, torch.float64):
+        kind = subject.x.dtype
+        raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
+    some = slice(0, min(100, subject.batch))
+    findings = doctor(subject.model, subject.x[some], subject.y[some])
+    for finding in findings:
+        if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
+            raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
+    right = _right(subject)
+    states = [ThreatState.at_first(threat, subject.x, right) for threat in distinct]
+    return AuditState(subject, right, states, [Check.of(finding) for finding in findings])
+
+
+def _right(subject: Subject) -> Flags:
+    """Whether the model is right on each clean example."""
+    model, x, y, batch = subject
+    with torch.no_grad(), eval_mode(model):
+        classes = logits_of(model(x[:1])).shape[1]
+    if int(y.max()) >= classes:
+        raise BrittleError(f"labels go up to {int(y.max())} but the model has {classes} classes")
+    with session(against(model)) as evaluate, torch.no_grad():
+        parts = zip(torch.split(x, batch), torch.split(y, batch), strict=True)
+        return torch.cat([~evaluate(*part).success for part in parts])
