@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import L1, L2, Linf, against, pgd
 from brittle.audits import Journal, Proportion, audit, doctor, paired_p_value, to_8bit, verify
+from brittle.audits.provenance import commit_of
 from brittle.ground import BrittleError
 from brittle.learning import build_net, load
 from brittle.report import read_run
@@ -39,18 +41,18 @@ def test_an_audit_counts_per_example_over_attacks_and_threats(digits_net: nn.Mod
     assert report.union.correct == int(report.withstands.all(0).sum())
     assert report.union.correct <= min(robust.correct for robust in report.robust.values()) <= report.clean.correct
     for index, threat in enumerate(THREATS):
-        record = report.record["threats"][index]
+        record = report.record.threats[index]
         broken = ~report.withstands[index] & (digits_net(x).argmax(1) == y)
-        assert sum(row["broke"] for row in record["attacks"]) == int(broken.sum())
-        assert record["robust"]["correct"] == report.robust[str(threat)].correct
+        assert sum(row.broke for row in record.attacks) == int(broken.sum())
+        assert record.robust.correct == report.robust[str(threat)].correct
         # every image that broke an example does so when looked at afresh
         again = verify(digits_net, threat, x, report.adversarial[index], y)
         assert again.broken[broken].all()
         assert torch.equal(report.adversarial[index][~broken], x[~broken])
-        assert record["robust_8bit"]["correct"] >= record["robust"]["correct"]
-        curve = record["curve"]
-        assert curve["accuracy"] == sorted(curve["accuracy"], reverse=True)
-    assert {row["index"] for row in report.record["examples"]} == set(range(60))
+        assert record.robust_8bit.correct >= record.robust.correct
+        curve = record.curve
+        assert curve.accuracy == sorted(curve.accuracy, reverse=True)
+    assert {row.index for row in report.record.examples} == set(range(60))
 
 
 def test_an_audit_is_at_least_as_strong_as_each_attack(digits_net: nn.Module) -> None:
@@ -72,17 +74,17 @@ def test_an_audit_resumes_from_its_journal_and_gives_the_same(digits_net: nn.Mod
     again = audit(digits_net, (x, y), THREATS, effort="smoke", journal=journal).save(tmp_path / "again")
     assert timeless(whole) == timeless(again)
     other = Journal(tmp_path / "pieces", "other")
-    assert other.read(pieces[3].stem) is None
+    assert other.read(pieces[3].stem, dict) is None
 
 
 def test_the_batch_changes_no_figure(digits_net: nn.Module) -> None:
     whole, parts = (audit(digits_net, some(30), [Linf(0.1), L2(0.5)], effort="smoke", batch=size) for size in (250, 7))
     assert torch.equal(whole.withstands, parts.withstands)
-    assert whole.record["examples"] == parts.record["examples"]
-    for one, other in zip(whole.record["threats"], parts.record["threats"], strict=True):
-        assert one["curve"]["n"] == other["curve"]["n"] == 30
-        assert one["curve"]["accuracy"] == other["curve"]["accuracy"]
-    assert [check["level"] for check in whole.record["checks"]] == [check["level"] for check in parts.record["checks"]]
+    assert whole.record.examples == parts.record.examples
+    for one, other in zip(whole.record.threats, parts.record.threats, strict=True):
+        assert one.curve.n == other.curve.n == 30
+        assert one.curve.accuracy == other.curve.accuracy
+    assert [check.level for check in whole.record.checks] == [check.level for check in parts.record.checks]
     with pytest.raises(BrittleError, match="at least 1 example"):
         audit(digits_net, some(30), [Linf(0.1)], batch=0)
 
@@ -109,15 +111,15 @@ def test_a_spent_budget_is_said_and_gives_an_upper_bound(digits_net: nn.Module) 
     x, y = some(30)
     report = audit(digits_net, (x, y), THREATS, effort="quick", budget=0.0)
     assert report.union.correct == report.clean.correct
-    assert len(report.record["skipped"]) == 3 * 7
-    assert report.verdict["level"] == "suspicious"
-    assert "upper bound" in report.verdict["sentence"]
+    assert len(report.record.skipped) == 3 * 7
+    assert report.verdict.level == "suspicious"
+    assert "upper bound" in report.verdict.sentence
 
 
 def test_trust_is_not_given_where_gradients_were_not_looked_at(digits_net: nn.Module) -> None:
     report = audit(digits_net, some(30), [Linf(0)], effort="quick")
-    assert report.verdict["level"] == "suspicious"
-    assert "not looked at" in report.verdict["sentence"]
+    assert report.verdict.level == "suspicious"
+    assert "not looked at" in report.verdict.sentence
 
 
 def test_tiny_radii_are_not_lost_to_rounding(digits_net: nn.Module) -> None:
@@ -146,15 +148,15 @@ def test_claims_that_do_not_hold_are_said(digits_net: nn.Module) -> None:
             return digits_net(x) * (-1 if x.requires_grad else 1)
 
     report = audit(Fickle(), (x, y), [Linf(0.05)], effort="quick")
-    assert report.verdict["level"] == "broken"
-    assert any(check["name"] == "successes hold" and check["level"] == "bad" for check in report.record["checks"])
+    assert report.verdict.level == "broken"
+    assert any(check.name == "successes hold" and check.level == "bad" for check in report.record.checks)
 
 
 def test_the_curve_counts_what_fools_in_float32(digits_net: nn.Module) -> None:
     x, y = some(40)
-    curve = audit(digits_net, (x, y), [L2(0.5)], effort="quick").record["threats"][0]["curve"]
-    assert curve["accuracy"][0] == pytest.approx(float((digits_net(x).argmax(1) == y).float().mean()))
-    assert curve["accuracy"][-1] < curve["accuracy"][0]
+    curve = audit(digits_net, (x, y), [L2(0.5)], effort="quick").record.threats[0].curve
+    assert curve.accuracy[0] == pytest.approx(float((digits_net(x).argmax(1) == y).float().mean()))
+    assert curve.accuracy[-1] < curve.accuracy[0]
 
 
 def test_half_precision_and_labels_that_are_no_classes_are_refused(digits_net: nn.Module) -> None:
@@ -181,11 +183,11 @@ class Masked(nn.Module):
 def test_masked_gradients_are_noticed(digits_net: nn.Module) -> None:
     x, y = some(60)
     report = audit(Masked(digits_net), (x, y), [Linf(0.15)], effort="quick")
-    assert report.verdict["level"] == "broken"
-    bad = {check["name"] for check in report.record["checks"] if check["level"] == "bad"}
+    assert report.verdict.level == "broken"
+    bad = {check.name for check in report.record.checks if check.level == "bad"}
     assert "gradient" in bad
     assert {"gradients are alive", "gradients beat guessing", "an unbounded attack wins"} & bad
-    assert audit(digits_net, (x, y), [Linf(0.15)], effort="quick").verdict["level"] != "broken"
+    assert audit(digits_net, (x, y), [Linf(0.15)], effort="quick").verdict.level != "broken"
 
 
 def test_verification_refuses_what_is_not_allowed(digits_net: nn.Module) -> None:
@@ -292,22 +294,22 @@ def test_eps_zero_is_clean_accuracy(digits_net: nn.Module) -> None:
 def test_a_record_names_the_commit_of_the_checkout_and_of_no_other(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from brittle.audits.provenance import _commit
-
     def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(tmp_path), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        words = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words)
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
+    moments = count(2_000_000_000)  # after everything that is written here
     git("init", "-q")
     file = tmp_path / "package" / "audits" / "about.py"
     file.parent.mkdir(parents=True)
     file.write_text("one")
-    assert _commit(file) is None  # a repository lies around it, but it is not part of it
+    assert commit_of(file, next(moments)) is None  # a repository lies around it, but it is not part of it
     git("add", ".")
-    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")
-    assert _commit(file) == git("rev-parse", "HEAD")
+    git("commit", "-qm", "one")
+    assert commit_of(file, next(moments)) == git("rev-parse", "HEAD")
+    assert commit_of(file, 0) == git("rev-parse", "HEAD") + "+"  # written after it was imported
     (file.parent.parent / "new.py").write_text("untracked, yet imported")
-    assert _commit(file) == git("rev-parse", "HEAD") + "+"
+    assert commit_of(file, next(moments)) == git("rev-parse", "HEAD") + "+"
     monkeypatch.setenv("PATH", "")
-    assert _commit(file) is None
+    assert commit_of(file, 0) is not None  # git is asked once
+    assert commit_of(file, next(moments)) is None

@@ -50,7 +50,6 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
     broken: dict[str, dict[int, str]] = {}
     threats = []
     for threat, attacks in THREATS.items():
-        norm, eps = threat.split(":")
         broken[threat] = {i: attacks[rng.integers(len(attacks))] for i in right if rng.random() > strength}
         left, rows = len(right), []
         for attack in attacks:
@@ -63,18 +62,20 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
         line = [share(round(len(right) * (1 - t) ** (2 - strength))) for t in np.linspace(0, 1, 9)]
         curve = {
             "attack": "FMN-100",
+            "n": N,
+            "radius": 0.05,
             "eps": np.linspace(0, 0.1, 9).tolist(),
             "accuracy": [p["accuracy"] for p in line],
             "low": [p["interval"][0] for p in line],
             "high": [p["interval"][1] for p in line],
         }
         robust = {"robust": share(left), "robust_8bit": share(left + 1)}
-        threats.append({"threat": threat, "norm": norm, "eps": eps, **robust, "attacks": rows, "curve": curve})
+        threats.append({"threat": threat, **robust, "attacks": rows, "curve": curve})
     union = len(right) - len(set().union(*broken.values()))
     clean = rng.integers(0, 256, (wall, channels, size, size), dtype=np.uint8)
     moved = np.clip(clean / 255 + rng.uniform(-0.03, 0.03, clean.shape), 0, 1).astype(np.float32)
     record = {
-        "format": "brittle-audit/1",
+        "format": "brittle-audit/2",
         "model": {
             "name": name,
             "source": "runs/model.safetensors",
@@ -128,12 +129,14 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             {"index": i, "label": i, "answer": i + 1, "threat": "L1:12", "attack": "FMN-100", "size": 1.25 + i}
             for i in range(wall)
         ],
+        "skipped": [],
         "run": {
             "command": f"brittle audit {name} --seed 7",
             "seed": 7,
             "seconds": 63.1,
             "date": "2026-11-21T09:12:33+00:00",
             "versions": {"brittle": "0.1.0", "torch": "2.13.0"},
+            "commit": "0123456789abcdef+",
             "hardware": "2-core test machine",
             "precision": "float32",
         },
@@ -291,7 +294,6 @@ def test_what_was_left_out_or_seen_in_part_is_said(two: list[Audited]) -> None:
     part.record["verdict"]["next"] = "give a larger budget"
     for threat in part.record["threats"]:
         threat["curve"]["n"] = 100
-    del part.record["model"]["source"]
     html = page([part])
     assert "upper bounds. Left out: Square-1000 in L1:12 on 17 examples." in said(html)
     assert "on the first 100 examples" in said(html)
@@ -307,7 +309,7 @@ def test_inputs_that_are_no_images_are_not_drawn(two: list[Audited]) -> None:
 def test_nothing_in_a_record_is_markup() -> None:
     def poison(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: v if k in ("format", "level", "eps", "norm", "date") else poison(v) for k, v in value.items()}
+            return {k: v if k in ("format", "level", "date") else poison(v) for k, v in value.items()}
         if isinstance(value, list):
             return [poison(item) for item in value]
         return value + NASTY if isinstance(value, str) else value
@@ -385,7 +387,7 @@ def test_names_at_line_ends_keep_their_distance_and_stay_inside() -> None:
 def test_a_run_is_read_as_it_was_written(two: list[Audited], tmp_path: Path) -> None:
     for whole in (*two, bare(two[0])):
         back = read_run(put(tmp_path / "run", whole))
-        assert back.record == whole.record
+        assert json.loads(json.dumps(back.record)) == whole.record
         assert np.array_equal(back.clean, whole.clean)
         assert np.array_equal(back.adversarial, whole.adversarial)
 
@@ -395,23 +397,23 @@ def test_a_run_is_read_as_it_was_written(two: list[Audited], tmp_path: Path) -> 
     [
         (lambda run: shutil.rmtree(run), "no finished audit here"),
         (lambda run: (run / "audit.json").unlink(), "audit.json is missing"),
-        (lambda run: (run / "audit.safetensors").unlink(), "audit.safetensors is missing"),
         (lambda run: (run / "audit.json").write_text('{"format": "brittle-au'), "not JSON"),
         (lambda run: (run / "audit.json").write_bytes(b"\xff\xfe\x00"), "not JSON"),
-        (lambda run: (run / "audit.json").write_text("[]"), "its format is None"),
+        (lambda run: (run / "audit.json").write_text("{}"), "its format is None"),
+        (lambda run: (run / "audit.json").write_text("[]"), "damaged: Expected `object`"),
         (lambda run: edit(run, lambda r: r.update(format="brittle-audit/9")), "its format is 'brittle-audit/9'"),
-        (lambda run: edit(run, lambda r: r.pop("union")), "it has no 'union'"),
+        (lambda run: edit(run, lambda r: r.pop("union")), "missing required field `union`"),
         (
             lambda run: edit(run, lambda r: r["threats"][1]["attacks"][0].pop("left")),
-            r"threats\[1\].attacks\[0\] has no 'left'",
+            r"missing required field `left` - at `\$.threats\[1\].attacks\[0\]`",
         ),
         (
             lambda run: edit(run, lambda r: r["threats"][0]["attacks"][1].pop("verified")),
-            r"threats\[0\].attacks\[1\] has no 'verified'",
+            r"missing required field `verified` - at `\$.threats\[0\].attacks\[1\]`",
         ),
-        (lambda run: edit(run, lambda r: r["clean"].update(accuracy="1")), "clean.accuracy cannot be"),
-        (lambda run: edit(run, lambda r: r["verdict"].update(level="nice")), "verdict.level cannot be"),
-        (lambda run: edit(run, lambda r: r.update(checks={})), "checks is no list"),
+        (lambda run: edit(run, lambda r: r["clean"].update(accuracy="1")), r"at `\$.clean.accuracy`"),
+        (lambda run: edit(run, lambda r: r["verdict"].update(level="nice")), "'nice' - at `\\$.verdict.level`"),
+        (lambda run: edit(run, lambda r: r.update(checks={})), "Expected `array`, got `object` - at `\\$.checks`"),
         (lambda run: edit(run, lambda r: r["wall"].pop()), "for 3 entries of the wall"),
         (lambda run: (run / "audit.safetensors").write_bytes(b"x" * 40), "audit.safetensors: damaged"),
         (lambda run: save_file({"wall_clean": np.zeros(3)}, run / "audit.safetensors"), "audit.safetensors: damaged"),
@@ -424,6 +426,43 @@ def test_a_missing_or_damaged_run_is_one_clear_line(two: list[Audited], tmp_path
         read_run(run)
     assert "\n" not in str(caught.value)
     assert str(run) in str(caught.value)
+
+
+OLD = Path(__file__).parents[1] / "results" / "mnist-madry-linf"
+
+
+def test_a_record_of_version_1_is_still_read_and_shown(tmp_path: Path) -> None:
+    written = json.loads((OLD / "audit.json").read_text())
+    assert written["format"] == "brittle-audit/1"
+    audited = read_run(OLD)
+    assert audited.record["union"]["correct"] == written["union"]["correct"] == 12
+    assert [threat["curve"]["radius"] for threat in audited.record["threats"]] == [0.3, 2.0, 10.0]
+    text = said(page([audited]))
+    for threat in written["threats"]:
+        assert f"{threat['threat']}" in text
+        assert all(shown(attack["left"]) in text for attack in threat["attacks"])
+    assert "units of each threat’s own eps" in page([audited])
+    assert "The images are not here" in text
+
+
+def test_a_size_that_version_1_wrote_as_a_fraction_is_drawn_at_its_value(tmp_path: Path) -> None:
+    old = json.loads((OLD / "audit.json").read_text())
+    old["threats"] = old["threats"][:1]
+    old["threats"][0] |= {"threat": "Linf:8/255", "eps": "8/255"}
+    (tmp_path / "audit.json").write_text(json.dumps(old))
+    audited = read_run(tmp_path)
+    assert audited.record["threats"][0]["curve"]["radius"] == 8 / 255
+    assert "eps 8/255" in page([audited])
+
+
+def test_a_run_without_its_images_is_shown_without_them(two: list[Audited], tmp_path: Path) -> None:
+    run = put(tmp_path, two[0])
+    assert "<img" in page([read_run(run)])
+    (run / "audit.safetensors").unlink()
+    html = page([read_run(run)])
+    assert "<img" not in html
+    assert "The images are not here" in html
+    assert "The images are not here" not in page([bare(two[0])])
 
 
 def edit(run: Path, change: Any) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from brittle.attacks import L2, AttackSpec, Linf
 from brittle.learning import Adversarial, InnerAttack, Recipe, Standard, load_net, load_tensors
-from brittle.studies import Attack, Audit, DataSource, File, Store, Train, hash_of, run_node
+from brittle.studies import Audit, DataSource, File, RunAttack, Store, Train, hash_of, run_node
 from killing import command, finished, killed_and_resumed
 from test_audits import timeless
 
@@ -75,7 +75,7 @@ def test_a_damaged_entry_is_reported_and_computed_again(tmp_path: Path, harm: st
 
 def test_what_a_node_needs_is_computed_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    attack = Attack(small(), DataSource.of("digits"), Linf(0.1), AttackSpec("pgd", 5), n=40)
+    attack = RunAttack(small(), DataSource.of("digits"), Linf(0.1), AttackSpec("pgd", 5), n=40)
     folder = last(attack, store).folder
     record = json.loads((folder / "attack.json").read_text())
     tensors, _ = load_tensors(folder / "attack.safetensors")

@@ -4,7 +4,8 @@ from .audit import AuditEvent, AuditSettings, audit, audit_events
 from .doctor import Finding, doctor
 from .ensemble import EFFORTS, Effort, effort_named, ensemble
 from .journal import Journal
-from .provenance import provenance
+from .provenance import command, provenance
+from .records import AuditRecord, DataRecord, ModelRecord, TrainingRecord, Verdict, decode_record
 from .report import Report
 from .statistics import Interval, Proportion, mean_interval, paired_p_value
 from .verification import Verified, to_8bit, verify
@@ -12,16 +13,23 @@ from .verification import Verified, to_8bit, verify
 __all__ = [
     "EFFORTS",
     "AuditEvent",
+    "AuditRecord",
     "AuditSettings",
+    "DataRecord",
     "Effort",
     "Finding",
     "Interval",
     "Journal",
+    "ModelRecord",
     "Proportion",
     "Report",
+    "TrainingRecord",
+    "Verdict",
     "Verified",
     "audit",
     "audit_events",
+    "command",
+    "decode_record",
     "doctor",
     "effort_named",
     "ensemble",

@@ -2,21 +2,27 @@
 journal."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from msgspec import Struct
 from torch import Tensor
 
-from brittle.attacks import Attack, Fmn, Threat
-from brittle.ground import Images, Labels
+from brittle.attacks import Attack, Fmn
 
 from .ensemble import Effort, ensemble
 from .journal import Journal
-from .threat_state import ThreatState
+from .state import AuditState, Piece, Subject, ThreatState
 from .verification import verify
 
-Kept = tuple[dict[str, Tensor], dict[str, Any]]
+BOUNDLESS = 1e9  # times the threat: where only what fools counts, and how far it is
+
+
+class PieceFacts(Struct, frozen=True):
+    """What the journal keeps of a piece beside its tensors."""
+
+    claimed: int
+    seconds: float
 
 
 class Job(NamedTuple):
@@ -28,67 +34,66 @@ class Job(NamedTuple):
     rows: Tensor
 
     @property
+    def title(self) -> str:
+        return f"{self.state.threat} {self.name}"
+
+    @property
     def key(self) -> str:
-        threat = self.state.threat
-        return f"{threat.norm}-{threat.eps}-{self.name}-{int(self.rows[0])}".replace("/", "of")
+        return f"{self.title} {int(self.rows[0])}"
 
     @property
     def alive(self) -> Tensor:
         return self.rows[self.state.alive_8bit[self.rows]]
 
-    def read(self, journal: Journal, alive: Tensor) -> Kept | None:
+    def read(self, journal: Journal, alive: Tensor) -> Piece | None:
         """What the journal holds of this piece; a piece for other survivors is none."""
-        kept = journal.read(self.key)
-        return kept if kept is not None and torch.equal(kept[0]["rows"], alive.cpu()) else None
+        kept = journal.read(self.key, PieceFacts)
+        if kept is None or not torch.equal(kept[0]["rows"], alive.cpu()):
+            return None
+        tensors = {name: value.to(alive.device) for name, value in kept[0].items()}
+        return Piece(**tensors, claimed=kept[1].claimed, seconds=kept[1].seconds)
 
-    def run(self, model: Callable[[Tensor], Any], x: Images, y: Labels, alive: Tensor) -> Kept:
+    def write(self, journal: Journal, piece: Piece) -> None:
+        """Keep the piece in the journal."""
+        tensors = {name: value for name, value in piece._asdict().items() if isinstance(value, Tensor)}
+        journal.write(self.key, tensors, PieceFacts(piece.claimed, piece.seconds))
+
+    def run(self, subject: Subject, alive: Tensor) -> Piece:
         """Attack the examples `alive`, and verify what is claimed."""
-        tensors, facts = _attacked(model, self.state.threat, self.attack, x[alive], y[alive])
-        return {"rows": alive, **tensors}, facts
+        started, minimum = time.monotonic(), None
+        threat, x, y = self.state.threat, subject.x[alive], subject.y[alive]
+        if isinstance(self.attack, Fmn):
+            found = self.attack(x, y)
+            x_adv, claimed = found.within(threat, x)
+            # the curve counts what fools in float32, at its size in float64
+            near = verify(subject.model, threat.scaled(BOUNDLESS), x, found.x, y)
+            minimum = torch.where(near.broken.cpu() & found.size.cpu().isfinite(), near.size, torch.inf)
+        else:
+            result = self.attack.run(x, y)
+            x_adv, claimed = result.x, result.success
+        seen = verify(subject.model, threat, x, x_adv, y)
+        return Piece(
+            rows=alive,
+            broken=seen.broken,
+            broken_8bit=seen.broken_8bit & seen.broken,
+            x=x_adv[seen.broken],
+            size=seen.size[seen.broken.cpu()],
+            minimum=minimum,
+            claimed=int(claimed.sum()),
+            seconds=time.monotonic() - started,
+        )
 
-    def enter(self, kept: Kept) -> None:
-        """Tell the threat's standing how the piece ended."""
-        tensors = {name: value.to(self.rows.device) for name, value in kept[0].items()}
-        self.state.note(self.name, tensors["rows"], tensors, kept[1])
 
-
-def jobs(
-    model: Callable[[Tensor], Any], states: Sequence[ThreatState], effort: Effort, x: Images, seed: int, batch: int
-) -> list[Job]:
+def jobs(state: AuditState, effort: Effort, seed: int) -> list[Job]:
     """The work in its order: attack by attack, then threat by threat and batch by batch, so that a budget is spread
     evenly."""
-    ensembles = [ensemble(model, state.threat, effort, images=x.dim() == 4, seed=seed) for state in states]
+    model, x, _, batch = state.subject
+    ensembles = [ensemble(model, one.threat, effort, images=x.dim() == 4, seed=seed) for one in state.threats]
     rows = torch.split(torch.arange(len(x), device=x.device), batch)
     return [
-        Job(state, *list(attacks.items())[stage], part)
+        Job(one, *list(attacks.items())[stage], part)
         for stage in range(max(len(attacks) for attacks in ensembles))
-        for state, attacks in zip(states, ensembles, strict=True)
+        for one, attacks in zip(state.threats, ensembles, strict=True)
         if stage < len(attacks)
         for part in rows
     ]
-
-
-def _attacked(
-    model: Callable[[Tensor], Any], threat: Threat, attack: Attack | Fmn, x: Images, y: Labels
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Run one attack on some examples and verify what it claims."""
-    started = time.monotonic()
-    extra = {}
-    if isinstance(attack, Fmn):
-        minimum = attack(x, y)
-        x_adv, claimed = minimum.within(threat, x)
-        wide = Threat(threat.norm, "1e9")  # the curve counts what fools in float32, at its size in float64
-        looked = verify(model, wide, x, minimum.x, y)
-        extra["minimum"] = torch.where(looked.broken.cpu() & minimum.size.cpu().isfinite(), looked.size, torch.inf)
-    else:
-        x_adv, claimed, _ = attack.run(x, y)
-    checked = verify(model, threat, x, x_adv, y)
-    broken = checked.broken
-    tensors = {
-        "broken": broken,
-        "broken_8bit": checked.broken_8bit & broken,
-        "x": x_adv[broken],
-        "size": checked.size[broken.cpu()],
-        **extra,
-    }
-    return tensors, {"claimed": int(claimed.sum()), "seconds": time.monotonic() - started}

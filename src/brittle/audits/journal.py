@@ -1,14 +1,16 @@
 """The journal of an audit: each finished piece of work as one file, so that a kill loses only the piece at hand."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from brittle.ground import write_bytes
+from brittle.ground import plain_name, write_bytes
+
+Facts = TypeVar("Facts")
 
 
 class Journal:
@@ -19,25 +21,30 @@ class Journal:
         identity: what the work belongs to; pieces written for anything else are not read.
     """
 
-    def __init__(self, folder: Path | None, identity: str) -> None:
+    def __init__(self, folder: Path | None = None, identity: str = "") -> None:
         self.folder, self.identity = folder, identity
 
-    def read(self, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The tensors and facts kept under `key`; none if they are not there, damaged, or of other work."""
+    def read(self, key: str, kind: type[Facts]) -> tuple[dict[str, Tensor], Facts] | None:
+        """The tensors and the facts kept under `key`; none if they are not there, damaged, or of other work."""
         if self.folder is None:
             return None
         try:
-            with safe_open(self.folder / f"{key}.safetensors", "pt") as file:
-                header = json.loads((file.metadata() or {})["brittle"])
+            with safe_open(self._path(self.folder, key), "pt") as file:
+                header = file.metadata() or {}
                 if header["identity"] != self.identity:
                     return None
-                return {name: file.get_tensor(name) for name in file.keys()}, header["facts"]  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, ValueError):
+                facts = msgspec.json.decode(header["facts"], type=kind)
+                return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError, msgspec.MsgspecError):
             return None
 
-    def write(self, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Keep the piece, atomically."""
+    def write(self, key: str, tensors: dict[str, Tensor], facts: Any) -> None:
+        """Keep the piece, atomically; `facts` are anything that msgspec writes as JSON."""
         if self.folder is not None:
             held = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-            header = {"brittle": json.dumps({"identity": self.identity, "facts": facts})}
-            write_bytes(self.folder / f"{key}.safetensors", save(held, header))
+            header = {"identity": self.identity, "facts": msgspec.json.encode(facts).decode()}
+            write_bytes(self._path(self.folder, key), save(held, header))
+
+    @staticmethod
+    def _path(folder: Path, key: str) -> Path:
+        return folder / f"{plain_name(key)}.safetensors"

@@ -1,73 +1,99 @@
 """What an audit found, in memory and on disk."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from brittle.ground import write_bytes
 from brittle.learning import save_tensors
 
+from .records import AuditRecord, DataRecord, ModelRecord, ProportionRecord, Verdict, encode_record
 from .statistics import Proportion
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an audit found. `record` is its JSON; per-example results and the wall of images are beside it.
+    """What an audit found.
 
     Attributes:
-        clean, union, union_8bit: accuracies, over all n examples, with 95 % intervals.
-        robust: accuracy per threat, by its name ("Linf:0.3").
+        record: all figures, as they are written.
         withstands: threats in rows, examples in columns: right on the clean example and under every attack.
         adversarial: for each threat the verified adversarial image of each broken example, else the clean image [T, n,
             *S].
+        images: the clean examples [n, *S].
     """
 
-    clean: Proportion
-    union: Proportion
-    union_8bit: Proportion
-    robust: dict[str, Proportion]
-    verdict: dict[str, str]
-    record: dict[str, Any]
+    record: AuditRecord
     withstands: Tensor
     adversarial: Tensor
     images: Tensor
 
-    def save(self, folder: Path, about: dict[str, Any] | None = None) -> Path:
-        """Write `audit.json` and `audit.safetensors` (wall, survivors, adversarial images) into `folder`; `about` joins
-        the JSON.
+    @property
+    def clean(self) -> Proportion:
+        """Examples on which the model is right."""
+        return _proportion(self.record.clean)
+
+    @property
+    def union(self) -> Proportion:
+        """Examples on which it is right under every attack of every threat."""
+        return _proportion(self.record.union)
+
+    @property
+    def union_8bit(self) -> Proportion:
+        """The same, where an adversarial image counts if it fools when it is rounded to 8 bits."""
+        return _proportion(self.record.union_8bit)
+
+    @property
+    def robust(self) -> dict[str, Proportion]:
+        """Examples on which it is right under every attack of one threat, by the threat's name ("Linf:0.3")."""
+        return {one.threat: _proportion(one.robust) for one in self.record.threats}
+
+    @property
+    def verdict(self) -> Verdict:
+        """`trust`, `suspicious` or `broken`, a sentence, and what to do next."""
+        return self.record.verdict
+
+    def save(self, folder: Path | str, model: ModelRecord | None = None, data: DataRecord | None = None) -> Path:
+        """Write `audit.json` and `audit.safetensors` into `folder`, and give the folder back.
 
         The tensors: `withstands` [T, n]; `wall_clean`, `wall_adversarial` [k, *S]; per threat the broken rows and their
-            images.
+        images.
+
+        Args:
+            model, data: what the record says of them, where it is known.
         """
-        shape = list(self.images.shape[1:])
-        unsaid = {
-            "model": {"name": "model", "digest": "", "parameters": None, "training": None},
-            "data": {"name": f"images {shape}", "n": self.clean.n, "of": self.clean.n, "classes": [], "digest": ""},
-        }
-        record = {**unsaid, **self.record, **(about or {})}
-        places = {entry["threat"]: index for index, entry in enumerate(record["threats"])}
-        wall = [(places[entry["threat"]], entry["index"]) for entry in record["wall"]]
-        kinds, rows = (torch.tensor([pair[side] for pair in wall], dtype=torch.int64) for side in (0, 1))
+        folder, record = Path(folder), self._named(model, data)
+        places = {entry.threat: index for index, entry in enumerate(record.threats)}
+        threats = torch.tensor([places[entry.threat] for entry in record.wall], dtype=torch.int64)
+        rows = torch.tensor([entry.index for entry in record.wall], dtype=torch.int64)
         tensors = {
             "withstands": self.withstands,
             "wall_clean": (self.images[rows] * 255).round().to(torch.uint8),
-            "wall_adversarial": self.adversarial[kinds, rows],
+            "wall_adversarial": self.adversarial[threats, rows],
         }
         for name, index in places.items():
-            broken = torch.tensor(
-                [one["index"] for one in record["examples"] if one["broken_by"][name]], dtype=torch.int64
-            )
+            broken = torch.tensor([one.index for one in record.examples if one.broken_by[name]], dtype=torch.int64)
             tensors |= {f"rows/{name}": broken, f"adversarial/{name}": self.adversarial[index][broken]}
-        save_tensors(folder / "audit.safetensors", tensors, {"format": record["format"]})
-        write_bytes(folder / "audit.json", json.dumps(record, indent=1).encode())
+        save_tensors(folder / "audit.safetensors", tensors, {"format": record.format})
+        write_bytes(folder / "audit.json", encode_record(record))
         return folder
+
+    def _named(self, model: ModelRecord | None, data: DataRecord | None) -> AuditRecord:
+        record = replace(self.record, data=data or self.record.data)
+        if model is None:
+            return record
+        verdict = replace(record.verdict, next=record.verdict.next.replace("MODEL", model.source or "MODEL"))
+        return replace(record, model=model, verdict=verdict)
 
     def __str__(self) -> str:
         lines = [f"{'clean':<14}{self.clean}"]
         lines += [f"{threat:<14}{robust}" for threat, robust in self.robust.items()]
-        lines += [f"{'union':<14}{self.union}", f"{self.verdict['level']}: {self.verdict['sentence']}"]
+        lines += [f"{'union':<14}{self.union}", f"{self.verdict.level}: {self.verdict.sentence}"]
         return "\n".join(lines)
+
+
+def _proportion(record: ProportionRecord) -> Proportion:
+    return Proportion(record.correct, record.n)

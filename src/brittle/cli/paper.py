@@ -11,7 +11,7 @@ from .app import app
 from .options import DataDir, Device, Json, Out, Seed
 
 if TYPE_CHECKING:
-    from brittle.studies import Planned, Store
+    from brittle.studies import PlanRow, Store
 
 
 @app.command()
@@ -43,7 +43,7 @@ def paper(
     """Measure a paper's tables and figures again; resumes after a kill."""
     import torch
 
-    from brittle.audits.provenance import command
+    from brittle.audits import command
     from brittle.ground import pick_device, write_out
     from brittle.learning import save_tensors
     from brittle.papers import PAPERS, measure_paper, table_files
@@ -95,14 +95,14 @@ def paper(
         typer.launch(str(page))
 
 
-def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> None:
+def _once_more(key: str, rows: list["PlanRow"], store: "Store", device: str) -> None:
     """Compute one node again beside the store; status 1 if a figure does not come back."""
     import tempfile
 
     from brittle.papers import accuracies, compare_with_stored
     from brittle.studies import recompute
 
-    from .terminal import follow_graph
+    from .terminal import follow
     from .terminal import out as terminal
 
     found = [row for row in rows if row.key.startswith(key) and row.stored]
@@ -112,7 +112,7 @@ def _once_more(key: str, rows: list["Planned"], store: "Store", device: str) -> 
         )
     accuracies(found[0].node, store)  # before anything is computed
     with tempfile.TemporaryDirectory() as folder:
-        follow_graph(recompute(found[0].node, store, Path(folder), device))
+        follow(recompute(found[0].node, store, Path(folder), device))
         figures = compare_with_stored(found[0].node, store, Path(folder))
     for one in figures:
         verdict = "comes back" if one.comes_back else "DOES NOT COME BACK"

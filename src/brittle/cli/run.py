@@ -159,14 +159,14 @@ def attack(
 ) -> None:
     """Run one attack on every image, verified."""
     from brittle.attacks import AttackSpec
-    from brittle.studies import Attack
+    from brittle.studies import RunAttack
 
     from .terminal import as_json
     from .terminal import out as terminal
 
     file, source = subject(model, weights, data, data_dir)
     asked = AttackSpec(name, steps, step, start, draws, sigma, loss)
-    node = Attack(
+    node = RunAttack(
         file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch
     )
     record = json_of(computed(node, out, device, fresh) / "attack.json")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from brittle.science import Curvature
-    from brittle.studies import GraphProgress, NodeEvent, Planned
+    from brittle.studies import GraphProgress, NodeEvent, PlanRow
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False, soft_wrap=True)
@@ -85,7 +85,7 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-def plan_table(rows: list["Planned"]) -> Table:
+def plan_table(rows: list["PlanRow"]) -> Table:
     """Every node with its cost, and the sum of what is left to do."""
     left = [row for row in rows if not row.stored]
     clock = _clock(sum(row.seconds for row in left))

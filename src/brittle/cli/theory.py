@@ -14,7 +14,7 @@ from .options import Json, Out, Seed
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brittle.science.gaussian import Gaussians
+    from brittle.science import Gaussians
 
 FEW = 6  # eigenvalues shown in the table
 
@@ -38,7 +38,7 @@ def gaussian(
     json: Json = False,
 ) -> None:
     """Compute what robust training learns of two Gaussians."""
-    from brittle.science.gaussian import robust_likelihood
+    from brittle.science import robust_likelihood
 
     from .terminal import as_json, console
     from .terminal import out as terminal
@@ -80,7 +80,7 @@ def _truth(mu: str | None, sigma: str | None, covariance: Path | None) -> "Gauss
     """The Gaussians described, or the example's mean or covariance where nothing is said."""
     import numpy as np
 
-    from brittle.science.gaussian import Gaussians, example
+    from brittle.science import Gaussians, example
 
     if sigma and covariance:
         raise BrittleError("--sigma and --covariance both give the covariance; leave out one")
@@ -134,8 +134,7 @@ def _matrix(path: Path) -> list[list[float]]:
 
 def _simulated(truth: "Gaussians", eps: list[float], n: int, seed: int) -> list[dict[str, Any]]:
     """For each eps, how far training on samples ends from the closed form of the samples and of the truth."""
-    from brittle.science.gaussian import folded, maximum_likelihood, robust_likelihood
-    from brittle.science.gaussian_training import adversarial_training
+    from brittle.science import adversarial_training, folded, maximum_likelihood, robust_likelihood
 
     samples = folded(*truth.draw(n, seed))
     runs, own = [], maximum_likelihood(samples)

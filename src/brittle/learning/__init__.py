@@ -46,6 +46,7 @@ from .models import Loaded, load_model
 from .nets import NETS, Normalize, build_net
 from .recipe import Recipe
 from .training import TrainingProgress, accuracy, train
+from .training_state import history_of
 
 __all__ = [
     "GOALS",
@@ -80,6 +81,7 @@ __all__ = [
     "default_augment",
     "default_inner",
     "goal_named",
+    "history_of",
     "load",
     "load_model",
     "load_net",

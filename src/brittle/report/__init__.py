@@ -9,10 +9,9 @@ from .figures import standing
 from .gaussian import two_gaussians
 from .page import page, write_page
 from .paper import read_paper, write_paper
-from .reading import FORMAT, Audited, read_run
+from .reading import Audited, read_run
 
 __all__ = [
-    "FORMAT",
     "Audited",
     "page",
     "read_paper",

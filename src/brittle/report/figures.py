@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -51,23 +50,24 @@ def curves(threats: Sequence[Record], colours: Mapping[str, str], name: str) -> 
 
     Where the norms differ, eps is measured in units of each threat's own eps, so that 1 is the threat itself.
     """
-    shown = [threat for threat in threats if threat["curve"] and Fraction(threat["eps"]) > 0]
+    shown = [threat for threat in threats if threat["curve"] and threat["curve"]["radius"]]
     if not shown:
         return ""
-    relative = len({threat["norm"] for threat in shown}) > 1
+    (norm, _, _), *others = (threat["threat"].partition(":") for threat in shown)
+    relative = any(other != norm for other, _, _ in others)
     with drawing(name, height=320) as figure:
         axes = panel(figure, 46, 52, WIDTH - room_for(threat["threat"] for threat in shown), 320 - 34)
         accuracy_axis(axes)
         ends, told = [], []
         for i, threat in enumerate(shown):
             curve, colour = threat["curve"], colours[threat["threat"]]
-            unit = float(Fraction(threat["eps"]))
+            unit = float(curve["radius"])
             eps, accuracy = numbers(curve["eps"]), numbers(curve["accuracy"])
             x = eps / unit if relative else eps
             axes.fill_between(x, numbers(curve["low"]), numbers(curve["high"]), color=colour, alpha=0.14, linewidth=0)
             axes.plot(x, accuracy, color=colour, linestyle=dash(i))
             if not relative:
-                mark(axes, unit, f"eps {threat['eps']}", 6 + 14 * (i % 2))
+                mark(axes, unit, readable(f"eps {threat['threat'].partition(':')[2]}"), 6 + 14 * (i % 2))
             ends.append(End(accuracy, threat["threat"], colour))
             start, stop = (f"{accuracy[k]:.1%} at eps {eps[k]:.3g}" for k in (0, -1))
             told.append(f"{threat['threat']} from {start} to {stop}")
@@ -75,7 +75,7 @@ def curves(threats: Sequence[Record], colours: Mapping[str, str], name: str) -> 
             mark(axes, 1, "the audited eps")
         axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(plain())
-        axes.set_xlabel("eps, in units of each threat’s own eps" if relative else readable(f"eps ({shown[0]['norm']})"))
+        axes.set_xlabel("eps, in units of each threat’s own eps" if relative else readable(f"eps ({norm})"))
         name_ends(axes, ends)
         return inline(figure, name, "Accuracy against eps. " + "; ".join(told) + ".")
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from brittle.ground import BrittleError
-from brittle.science.gaussian import Gaussians, Robust, robust_likelihood
+from brittle.science import Gaussians, Robust, robust_likelihood
 
 from .drawing import DASHES, GREY, INK, PALETTE, WIDTH, drawing, inline, panel, plain
 

@@ -85,6 +85,7 @@ def model(audited: Audited, ident: str, colours: dict[str, str]) -> Record:
         "skipped": record.get("skipped", []),
         "curve_n": max((n for n in counts if n < record["data"]["n"]), default=None),
         "wall": [triple(audited, i, named) for i in range(len(record["wall"])) if audited.clean.ndim == 4],
+        "images_missing": len(audited.clean) < len(record["wall"]),
         "matrix": [
             {
                 **example,

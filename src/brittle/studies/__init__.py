@@ -1,10 +1,9 @@
 """Floor 6. Work as data: frozen declarations, a content-addressed store, one runner."""
 
 from .declare import declaration_of, hash_of
-from .graph import GraphProgress, all_nodes, plan, recompute, run_graph
+from .graph import GraphProgress, run_graph
 from .nodes import (
     Answer,
-    Attack,
     Audit,
     Curve,
     DataSource,
@@ -13,6 +12,7 @@ from .nodes import (
     Leak,
     Make,
     Node,
+    RunAttack,
     Score,
     Train,
     Transfer,
@@ -22,9 +22,12 @@ from .nodes import (
     on_device,
     test_examples,
 )
-from .planned import Planned
-from .runner import NodeEvent, run_node
+from .order import all_nodes
+from .planning import PlanRow, plan
+from .runner import NodeEvent, recompute, run_node
 from .store import Store
+
+Attack = RunAttack  # until papers/ says RunAttack
 
 __all__ = [
     "Answer",
@@ -39,7 +42,8 @@ __all__ = [
     "Make",
     "Node",
     "NodeEvent",
-    "Planned",
+    "PlanRow",
+    "RunAttack",
     "Score",
     "Store",
     "Train",

@@ -1,11 +1,14 @@
 """One runner for all nodes: what is needed first, what is stored already, the rest computed and kept."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from brittle.ground import BrittleError
+
 from .declare import declaration_of, hash_of
-from .nodes import Node, Work
+from .nodes import Computation, Node
+from .order import all_nodes
 from .store import Store
 
 
@@ -31,12 +34,29 @@ def run_node(node: Node, store: Store, *, device: str = "auto", fresh: bool = Fa
     Interrupted work goes on where it stopped. `fresh` forgets this node's result (not those it needs) and computes it
     again.
     """
-    inputs = []
+    results: dict[Node, Path] = {}
+    *needed, _ = all_nodes([node])
+    for one in needed:
+        results[one] = yield from _run(one, store, results, device)
+    yield from _run(node, store, results, device, fresh)
+
+
+def recompute(node: Node, store: Store, folder: Path, device: str = "auto") -> Iterator[NodeEvent]:
+    """Compute a node once more into `folder`, from the stored results of what it needs, whatever is stored of it."""
+    results: dict[Node, Path] = {}
     for need in node.needs:
-        for event in run_node(need, store, device=device):
-            yield event
-        assert event.folder is not None
-        inputs.append(event.folder)
+        found, _ = store.read(hash_of(need))
+        if found is None:
+            raise BrittleError(f"{node.title} needs {need.title}, which is not stored; run the whole first")
+        results[need] = found
+    yield from _events(node, node.compute(folder, results, device))
+    yield NodeEvent(node.title, 1, 1, "done", folder)
+
+
+def _run(
+    node: Node, store: Store, results: Mapping[Node, Path], device: str, fresh: bool = False
+) -> Generator[NodeEvent, None, Path]:
+    """The folder of a node whose needs are all in `results`."""
     key = hash_of(node)
     with store.lock(key):
         if fresh:
@@ -44,18 +64,20 @@ def run_node(node: Node, store: Store, *, device: str = "auto", fresh: bool = Fa
         folder, warning = store.read(key)
         if folder is not None:
             yield NodeEvent(node.title, 1, 1, "stored", folder, stored=True)
-            return
+            return folder
         yield NodeEvent(node.title, 0, 1, "starting", warning=warning)
-        complete = yield from _told(node, node.compute(store.work(key), tuple(inputs), device))
+        complete = yield from _events(node, node.compute(store.work(key), results, device))
         # what a budget cut short is shown, and goes on from its journal when it is asked for again
         folder = store.finish(key, declaration_of(node), node.results) if complete else store.work(key)
         yield NodeEvent(node.title, 1, 1, "done" if complete else "cut short", folder)
+        return folder
 
 
-def _told(node: Node, work: Work) -> Generator[NodeEvent, None, bool]:
+def _events(node: Node, computation: Computation) -> Generator[NodeEvent, None, bool]:
+    """The progress of one node; at the end whether its result is complete."""
     while True:
         try:
-            step = next(work)
+            step = next(computation)
         except StopIteration as ended:
             return bool(ended.value)
         yield NodeEvent(node.title, step.done, step.total, step.text)

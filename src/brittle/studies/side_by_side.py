@@ -6,8 +6,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
+from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -15,38 +17,46 @@ from brittle.ground import BrittleError
 
 from .declare import hash_of
 from .nodes import Node
-from .planned import Planned
+from .planning import PlanRow
 from .runner import run_node
 from .store import Store
 
-Told = tuple[float, float, str | None]  # how far, of how much, a warning
+
+class Step(NamedTuple):
+    """Progress of some nodes: planned seconds done, nodes done, what is being done, a warning."""
+
+    seconds: float
+    nodes: int
+    text: str
+    warning: str | None
 
 
-def side_by_side(
-    planned: list[Planned], store: Store, device: str, jobs: int
-) -> Iterator[tuple[float, int, str, str | None]]:
-    """Compute what is not stored; gives planned seconds done, nodes done, what is being done, a warning."""
-    chains = _chains(planned)
-    waiting = sorted((row for row in planned if not row.stored), key=lambda row: chains[row.key], reverse=True)
+def side_by_side(rows: list[PlanRow], store: Store, device: str, jobs: int) -> Iterator[Step]:
+    """Compute nodes in `jobs` processes; `rows` has what is needed first."""
+    by_key, chains = {row.key: row for row in rows}, _chains(rows)
+    order = TopologicalSorter({row.key: [key for key in map(hash_of, row.node.needs) if key in by_key] for row in rows})
+    order.prepare()
+    ready: list[PlanRow] = []
     past, finished = 0.0, 0
     threads = max(1, torch.get_num_threads() // jobs)
-    workers = [_Worker(store, device, threads) for _ in range(min(jobs, len(waiting)))]
+    workers = [_Worker(store, device, threads) for _ in range(min(jobs, len(rows)))]
     try:
-        while waiting or any(worker.row for worker in workers):
-            unfinished = {row.key for row in waiting} | {worker.row.key for worker in workers if worker.row}
-            ready = [row for row in waiting if not any(hash_of(need) in unfinished for need in row.node.needs)]
-            for worker, row in zip((worker for worker in workers if not worker.row), ready, strict=False):
-                waiting.remove(row)
-                worker.give(row)
+        while order.is_active():
+            ready += [by_key[key] for key in order.get_ready()]
+            ready.sort(key=lambda row: chains[row.key])
+            for worker in workers:
+                if ready and not worker.row:
+                    worker.give(ready.pop())
             busy = {worker.pipe: worker for worker in workers if worker.row}
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
-                warning = worker.hear()
-                if not worker.row:
-                    past, finished = past + worker.seconds, finished + 1
-                moving = [worker for worker in workers if worker.row]
-                seconds = past + sum(worker.seconds for worker in moving)
-                yield seconds, finished, "; ".join(worker.row.node.title for worker in moving if worker.row), warning
+                row, warning = worker.row, worker.hear()
+                if row and not worker.row:
+                    order.done(row.key)
+                    past, finished = past + row.seconds, finished + 1
+                moving = [(one.row, one.seconds) for one in workers if one.row]
+                titles = "; ".join(row.node.title for row, _ in moving)
+                yield Step(past + sum(seconds for _, seconds in moving), finished, titles, warning)
     finally:  # what is done is stored, and what is begun goes on from its last saved state
         for worker in workers:
             worker.process.terminate()
@@ -54,15 +64,29 @@ def side_by_side(
             worker.process.join()
 
 
-def _chains(planned: list[Planned]) -> dict[str, float]:
-    """For each node the seconds of the longest chain that begins with it; `planned` has what is needed first."""
+def _chains(rows: list[PlanRow]) -> dict[str, float]:
+    """For each node the seconds of the longest chain that begins with it."""
     after: dict[str, float] = defaultdict(float)
     chains = {}
-    for row in reversed(planned):
+    for row in reversed(rows):
         chains[row.key] = row.seconds + after[row.key]
         for need in row.node.needs:
             after[hash_of(need)] = max(after[hash_of(need)], chains[row.key])
     return chains
+
+
+class _Share(NamedTuple):
+    """What a process says while it works: how far it is, and a warning."""
+
+    done: float
+    total: float
+    warning: str | None
+
+
+class _End(NamedTuple):
+    """What it says when a node is done, or has failed."""
+
+    error: str | None
 
 
 class _Worker:
@@ -75,10 +99,10 @@ class _Worker:
         self.process = context.Process(target=_serve, args=words, daemon=True)
         self.process.start()
         theirs.close()
-        self.row: Planned | None = None
+        self.row: PlanRow | None = None
         self.seconds = 0.0
 
-    def give(self, row: Planned) -> None:
+    def give(self, row: PlanRow) -> None:
         self.row, self.seconds = row, 0.0
         with suppress(OSError):  # it has ended; `hear` says so
             self.pipe.send(row.node)
@@ -92,16 +116,15 @@ class _Worker:
         row = self.row
         assert row is not None
         try:
-            said: Told | str = self.pipe.recv()
+            said: _Share | _End = self.pipe.recv()
         except (EOFError, OSError):
-            said = "its process ended (in a script, run_graph belongs under if __name__ == '__main__')"
-        if isinstance(said, tuple):
-            done, total, warning = said
-            self.seconds = row.seconds * done / max(total, 1)
-            return warning
-        if said:
-            raise BrittleError(f"{row.node.title}: {said}")
-        self.row, self.seconds = None, row.seconds
+            said = _End("its process ended (in a script, run_graph belongs under if __name__ == '__main__')")
+        if isinstance(said, _Share):
+            self.seconds = row.seconds * said.done / max(said.total, 1)
+            return said.warning
+        if said.error:
+            raise BrittleError(f"{row.node.title}: {said.error}")
+        self.row, self.seconds = None, 0.0
         return None
 
 
@@ -110,18 +133,18 @@ def _serve(pipe: Connection, root: Path, device: str, threads: int, parent: int)
     while True:
         try:
             _compute(pipe.recv(), pipe, Store(root), device, parent)
-            pipe.send("")
+            pipe.send(_End(None))
         except (EOFError, KeyboardInterrupt):
             return
         except Exception as error:
-            pipe.send(str(error) if isinstance(error, BrittleError) else f"{type(error).__name__}: {error}")
+            pipe.send(_End(str(error) if isinstance(error, BrittleError) else f"{type(error).__name__}: {error}"))
 
 
 def _compute(node: Node, pipe: Connection, store: Store, device: str, parent: int) -> None:
-    told = time.monotonic()
+    heard = time.monotonic()
     for event in run_node(node, store, device=device):
         if os.getppid() != parent:
             raise EOFError
-        if event.warning or (not event.stored and time.monotonic() - told > 1):
-            told = time.monotonic()
-            pipe.send((event.done, event.total, event.warning))
+        if event.warning or (not event.stored and time.monotonic() - heard > 1):
+            heard = time.monotonic()
+            pipe.send(_Share(event.done, event.total, event.warning))

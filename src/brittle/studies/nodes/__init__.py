@@ -1,9 +1,9 @@
 """The kinds of work: train a net, attack a model, audit it. Each is a declaration and knows how to be computed in a
 folder."""
 
-from .attacking import Attack, Walk
+from .attacking import RunAttack, Walk
 from .auditing import Audit, Curve
-from .common import DataSource, File, Model, Node, NodeProgress, Work, on_device, test_examples
+from .common import Computation, DataSource, File, ModelRef, Node, NodeProgress, on_device, test_examples
 from .evaluation import Answer, Leak, Transfer
 from .made_sets import Make, contact_rows, examples_from
 from .scoring import Directions, Score
@@ -11,22 +11,22 @@ from .training import Train
 
 __all__ = [
     "Answer",
-    "Attack",
     "Audit",
+    "Computation",
     "Curve",
     "DataSource",
     "Directions",
     "File",
     "Leak",
     "Make",
-    "Model",
+    "ModelRef",
     "Node",
     "NodeProgress",
+    "RunAttack",
     "Score",
     "Train",
     "Transfer",
     "Walk",
-    "Work",
     "contact_rows",
     "examples_from",
     "on_device",

@@ -1,6 +1,7 @@
 """Nodes that attack a model: one attack on every example, and the gradient along its path."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,18 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.attacks import Attack as Search
-from brittle.attacks import AttackSpec, Threat, against, classes_of, session
+from brittle.attacks import Attack, AttackSpec, Threat, against, classes_of, session
 from brittle.audits import Proportion, mean_interval, verify
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import Split, save_tensors
 
 from .common import (
+    Computation,
     DataSource,
-    Model,
+    ModelRef,
     Node,
     NodeProgress,
-    Work,
     bit_key,
     cached_part,
     model_of,
@@ -31,16 +31,16 @@ from .common import (
     test_examples,
     write_json,
 )
-from .made_sets import Data, example_count, examples_from, nodes_of_data
+from .made_sets import DataRef, example_count, examples_from, nodes_of_data
 
 
 @dataclass(frozen=True)
-class Attack:
+class RunAttack:
     """One named attack on the first `n` test images (0: all), every example tried. Result: `attack.json`,
     `attack.safetensors`."""
 
-    model: Model
-    data: Data
+    model: ModelRef
+    data: DataRef
     threat: Threat
     attack: AttackSpec = AttackSpec("pgd", steps=40)
     n: int = 0
@@ -64,16 +64,16 @@ class Attack:
     def gradients(self) -> float:
         return example_count(self.data, self.n) * self.attack.gradients
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split = model_of(self.model, inputs), examples_from(self.data, inputs[-1] if inputs else folder, self.n)
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
         place, started = pick_device(device), time.monotonic()
         model = on_device(loaded, device)
         attack = self.attack.build(self.attack.objective(model), self.threat, self.seed)
         parts: list[dict[str, Tensor]] = []
         for start in range(0, len(split), self.batch):
             which = slice(start, min(start + self.batch, len(split)))
-            tried = partial(self.tried, attack, model, split.take(which).to(place))
-            parts.append(cached_part(folder, f"{bit_key(place)}-{which.start}-{which.stop}", tried))
+            compute = partial(self.attack_part, attack, model, split.take(which).to(place))
+            parts.append(cached_part(folder, f"{bit_key(place)}-{which.start}-{which.stop}", compute))
             left = Proportion(sum(int((~part["broken"]).sum()) for part in parts), which.stop)
             yield NodeProgress(which.stop, len(split), f"{left} withstand")
         whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -91,7 +91,7 @@ class Attack:
         )
         return True
 
-    def tried(self, attack: Search, model: Any, part: Split) -> dict[str, Tensor]:
+    def attack_part(self, attack: Attack, model: Any, part: Split) -> dict[str, Tensor]:
         """What the attack finds on some images, verified, and whether they were wrong when clean."""
         x, y = part.x(), part.labels
         x_adv = attack(x, y)
@@ -106,7 +106,7 @@ class Walk:
     """The length of the gradient that an attack follows, step by step, on the first `n` test images. Result:
     `walk.json`."""
 
-    model: Model
+    model: ModelRef
     data: DataSource
     threat: Threat
     attack: AttackSpec
@@ -129,8 +129,8 @@ class Walk:
     def gradients(self) -> float:
         return self.n * self.attack.gradients
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, started = model_of(self.model, inputs), test_examples(self.data, self.n), time.monotonic()
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        loaded, split, started = model_of(self.model, results), test_examples(self.data, self.n), time.monotonic()
         part = split.to(pick_device(device))
         attack = self.attack.build(against(on_device(loaded, device)), self.threat, self.seed)
         if attack.path is None:

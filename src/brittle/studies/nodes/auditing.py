@@ -1,6 +1,7 @@
 """Nodes that judge a model: an audit over several threats, and the curvature of its loss."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +14,16 @@ from brittle.science import curvature
 
 from ..declare import hash_of
 from .common import (
+    Computation,
     DataSource,
-    Model,
+    ModelRef,
     Node,
     NodeProgress,
-    Work,
     model_of,
     nodes_of_model,
     on_device,
     run_record,
+    subject_of,
     subject_record,
     test_examples,
     write_json,
@@ -32,7 +34,7 @@ from .common import (
 class Audit:
     """An audit on the first `n` test images (0: all). Result: `audit.json`, `audit.safetensors`."""
 
-    model: Model
+    model: ModelRef
     data: DataSource
     threats: tuple[Threat, ...]
     effort: str = "standard"
@@ -62,8 +64,8 @@ class Audit:
         n = self.n or len(self.data.load().test)
         return len(self.threats) * (n * self.tries.gradients + min(n, self.tries.probes) * self.tries.probe_gradients)
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, place = model_of(self.model, inputs), test_examples(self.data, self.n), pick_device(device)
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        loaded, split, place = model_of(self.model, results), test_examples(self.data, self.n), pick_device(device)
         model = on_device(loaded, device)
         journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
         data = split.x().to(place), split.labels.to(place)
@@ -72,16 +74,15 @@ class Audit:
             yield NodeProgress(event.done, event.total, event.text)
         report = event.report
         assert report is not None, "the last event carries the report"
-        report.verdict["next"] = report.verdict["next"].replace("MODEL", loaded.source)
-        report.save(folder, subject_record(loaded, split, self.data))
-        return not report.record["skipped"]
+        report.save(folder, *subject_of(loaded, split, self.data))
+        return not report.record.skipped
 
 
 @dataclass(frozen=True)
 class Curve:
     """How the loss bends at the first `n` test images and on attack paths. Result: `curvature.json`."""
 
-    model: Model
+    model: ModelRef
     data: DataSource
     threat: Threat
     n: int = 100
@@ -103,8 +104,8 @@ class Curve:
     def gradients(self) -> float:
         return self.n * 400
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        loaded, split, started = model_of(self.model, inputs), test_examples(self.data, self.n), time.monotonic()
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        loaded, split, started = model_of(self.model, results), test_examples(self.data, self.n), time.monotonic()
         yield NodeProgress(0, 1, "products with the Hessian")
         part = split.to(pick_device(device))
         points = curvature(on_device(loaded, device), (part.x(), part.labels), self.threat, seed=self.seed)

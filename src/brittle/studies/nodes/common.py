@@ -4,13 +4,15 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
-from brittle.audits import provenance
+from brittle.audits import DataRecord, ModelRecord, TrainingRecord, provenance
 from brittle.ground import fast_dtype, pick_device, write_bytes
 from brittle.learning import DataSet, Loaded, Split, load, load_model, load_tensors, save_tensors
 
@@ -23,15 +25,16 @@ class NodeProgress(NamedTuple):
     text: str
 
 
-Work = Generator[NodeProgress, None, bool]
+Computation = Generator[NodeProgress, None, bool]  # returns whether the result is complete
 
 
 @runtime_checkable
 class Node(Protocol):
-    """A declaration: what it needs first, and how it is computed into a folder from the folders of those.
+    """A declaration: what it needs first, and how it is computed.
 
-    `compute` yields its progress and returns whether the result is complete; `results` names the files that stay;
-    `gradients` is about what it costs, in gradients of one example with respect to the input.
+    `compute` writes into `folder` and finds what the node needs in `results`, the folder of each node; `results` of a
+    node names the files that stay; `gradients` is about what it costs, in gradients of one example with respect to the
+    input.
     """
 
     @property
@@ -42,7 +45,7 @@ class Node(Protocol):
     def results(self) -> tuple[str, ...]: ...
     @property
     def gradients(self) -> float: ...
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work: ...
+    def compute(self, folder: Path, results: Mapping["Node", Path], device: str) -> Computation: ...
     def __hash__(self) -> int: ...
 
 
@@ -58,12 +61,12 @@ class DataSource:
     @classmethod
     def of(cls, name: str, data_dir: Path | None = None) -> "DataSource":
         """The data set called `name`, loaded once to know its content."""
-        data = _loaded(name, str(data_dir) if data_dir else None)
+        data = _data(name, str(data_dir) if data_dir else None)
         return cls(data.name, data.train.digest[:32] + data.test.digest[:32], str(data_dir) if data_dir else None, name)
 
     def load(self) -> DataSet:
         """The data."""
-        return _loaded(self.given or self.name, self.folder)
+        return _data(self.given or self.name, self.folder)
 
     @property
     def source(self) -> "DataSource":
@@ -76,15 +79,9 @@ class DataSource:
         return len(self.load().train)
 
 
-_DATA: dict[tuple[str, str | None], DataSet] = {}
-
-
-def _loaded(name: str, folder: str | None) -> DataSet:
-    if (name, folder) not in _DATA:
-        if len(_DATA) > 1:  # two data sets are held at a time
-            _DATA.pop(next(iter(_DATA)))
-        _DATA[name, folder] = load(name, Path(folder) if folder else None)
-    return _DATA[name, folder]
+@lru_cache(maxsize=2)  # data sets are large
+def _data(name: str, folder: str | None) -> DataSet:
+    return load(name, Path(folder) if folder else None)
 
 
 @dataclass(frozen=True)
@@ -111,19 +108,19 @@ class File:
         return self.loaded or load_model(self.spec, Path(self.weights) if self.weights else None)
 
 
-Model = Node | File
+ModelRef = Node | File
 
 
-def nodes_of_model(model: Model) -> tuple[Node, ...]:
+def nodes_of_model(model: ModelRef) -> tuple[Node, ...]:
     """The node that makes the model, if it is not a file."""
     return () if isinstance(model, File) else (model,)
 
 
-def model_of(model: Model, inputs: tuple[Path, ...]) -> Loaded:
+def model_of(model: ModelRef, results: Mapping[Node, Path]) -> Loaded:
     """The model, from its file or from the folder of the node that made it; such a folder's place does not matter."""
     if isinstance(model, File):
         return model.load()
-    return replace(load_model(str(inputs[0] / "model.safetensors")), name=model.title, source=model.title)
+    return replace(load_model(str(results[model] / "model.safetensors")), name=model.title, source=model.title)
 
 
 def test_examples(source: DataSource, n: int) -> Split:
@@ -132,32 +129,28 @@ def test_examples(source: DataSource, n: int) -> Split:
     return test.take(min(n, len(test)) if n else len(test))
 
 
-def subject_record(loaded: Loaded, split: Split, source: DataSource) -> dict[str, Any]:
-    """Model and data of a record."""
+def subject_of(loaded: Loaded, split: Split, source: DataSource) -> tuple[ModelRecord, DataRecord]:
+    """What a record says of its model and of its data."""
     header = loaded.header or {}
-    parameters = (
-        sum(value.numel() for value in loaded.model.parameters()) if isinstance(loaded.model, nn.Module) else None
+    training = TrainingRecord(
+        **{key: header.get(key) for key in ("goal", "epochs", "net", "history")},
+        threat=", ".join(header.get("threats", ())),
     )
-    keys = ("goal", "epochs", "net", "history")
-    training = (
-        {key: header.get(key) for key in keys} | {"threat": ", ".join(header.get("threats", ()))} if header else None
+    net = loaded.model
+    model = ModelRecord(
+        name=loaded.name,
+        source=loaded.source,
+        digest=loaded.digest,
+        parameters=sum(value.numel() for value in net.parameters()) if isinstance(net, nn.Module) else None,
+        training=training if header else None,
     )
-    return {
-        "model": {
-            "name": loaded.name,
-            "source": loaded.source,
-            "digest": loaded.digest,
-            "parameters": parameters,
-            "training": training,
-        },
-        "data": {
-            "name": split.name,
-            "n": len(split),
-            "of": len(source.load().test),
-            "classes": list(split.classes),
-            "digest": split.digest,
-        },
-    }
+    return model, DataRecord(split.name, len(split), len(source.load().test), list(split.classes), split.digest)
+
+
+def subject_record(loaded: Loaded, split: Split, source: DataSource) -> dict[str, Any]:
+    """The same as plain JSON."""
+    model, data = subject_of(loaded, split, source)
+    return {"model": msgspec.to_builtins(model), "data": msgspec.to_builtins(data)}
 
 
 def on_device(loaded: Loaded, device: str) -> Any:

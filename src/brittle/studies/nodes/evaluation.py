@@ -1,6 +1,7 @@
 """The nodes that ask a finished model: what it answers, what transfers to it, what leaks through it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from brittle.ground import BrittleError, pick_device
 from brittle.learning import load_tensors
 from brittle.science import leak, part_slices
 
-from .attacking import Attack
+from .attacking import RunAttack
 from .common import (
-    Model,
+    Computation,
+    ModelRef,
     Node,
     NodeProgress,
-    Work,
     model_of,
     nodes_of_model,
     on_device,
@@ -26,7 +27,7 @@ from .common import (
     subject_record,
     write_json,
 )
-from .made_sets import Data, Make, example_count, examples_from, nodes_of_data
+from .made_sets import DataRef, Make, example_count, examples_from, nodes_of_data
 
 
 def answer_record(answers: torch.Tensor, labels: torch.Tensor, classes: int) -> dict[str, Any]:
@@ -44,8 +45,8 @@ class Answer:
     `clean` is the share of right answers, `shifted` that of the class after the right one (labels y + 1 mod C).
     """
 
-    model: Model
-    data: Data
+    model: ModelRef
+    data: DataRef
     n: int = 0
 
     @property
@@ -64,14 +65,12 @@ class Answer:
     def gradients(self) -> float:
         return 0.4 * example_count(self.data, self.n)
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        started, loaded, place = time.monotonic(), model_of(self.model, inputs), pick_device(device)
-        split, model = examples_from(self.data, inputs[-1] if inputs else folder, self.n), on_device(loaded, device)
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        started, loaded, place = time.monotonic(), model_of(self.model, results), pick_device(device)
+        split, model = examples_from(self.data, results, self.n), on_device(loaded, device)
         yield NodeProgress(0, 1, "forward passes")
-        said = torch.cat(
-            [classes_of(model, split.take(which).to(place).x()).cpu() for which in part_slices(len(split))]
-        )
-        record = answer_record(said, split.labels, len(split.classes))
+        parts = [classes_of(model, split.take(which).to(place).x()).cpu() for which in part_slices(len(split))]
+        record = answer_record(torch.cat(parts), split.labels, len(split.classes))
         facts = subject_record(loaded, split, self.data.source)
         write_json(folder / "answers.json", record | facts | run_record(device, started, 0))
         return True
@@ -84,8 +83,8 @@ class Transfer:
     `fooled` is the share of wrong answers, whichever.
     """
 
-    attack: Attack
-    model: Model
+    attack: RunAttack
+    model: ModelRef
 
     def __post_init__(self) -> None:
         if nodes_of_data(self.attack.data):
@@ -107,14 +106,14 @@ class Transfer:
     def gradients(self) -> float:
         return 0.8 * example_count(self.attack.data, self.attack.n)
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        started, loaded, place = time.monotonic(), model_of(self.model, inputs[1:]), pick_device(device)
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        started, loaded, place = time.monotonic(), model_of(self.model, results), pick_device(device)
         yield NodeProgress(0, 1, "forward passes")
-        found, _ = load_tensors(inputs[0] / "attack.safetensors")
+        found, _ = load_tensors(results[self.attack] / "attack.safetensors")
         split, model = self.attack.data.source.load().test.take(len(found["wrong"])), on_device(loaded, device)
         clean, moved = (classes_of(model, x.to(place)).cpu() for x in (split.x(), found["x_adv"]))
-        examples_from = found["broken"] & ~found["wrong"] & (clean == split.labels)
-        success = Proportion(int((examples_from & (moved != split.labels)).sum()), int(examples_from.sum()))
+        asked = found["broken"] & ~found["wrong"] & (clean == split.labels)
+        success = Proportion(int((asked & (moved != split.labels)).sum()), int(asked.sum()))
         record = {"fooled": success.record()}
         facts = subject_record(loaded, split, self.attack.data.source)
         write_json(folder / "transfer.json", record | facts | run_record(device, started, self.attack.seed))
@@ -125,7 +124,7 @@ class Transfer:
 class Leak:
     """What a linear classifier learns from a made set through the outputs of one model alone. Result: `leak.json`."""
 
-    model: Model
+    model: ModelRef
     data: Make
 
     @property
@@ -144,9 +143,9 @@ class Leak:
     def gradients(self) -> float:
         return 0.4 * len(self.data.split())
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        started, loaded, place = time.monotonic(), model_of(self.model, inputs), pick_device(device)
-        learned, test = examples_from(self.data, inputs[-1], 0), self.data.source.load().test
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        started, loaded, place = time.monotonic(), model_of(self.model, results), pick_device(device)
+        learned, test = examples_from(self.data, results, 0), self.data.source.load().test
         yield NodeProgress(0, 1, "a linear classifier")
         right = leak(on_device(loaded, device), learned, test, device=place)
         write_json(

@@ -17,11 +17,11 @@ from brittle.science import Construction, Part, check_set, check_source, join_pa
 
 from ..declare import declaration_of, hash_of
 from .common import (
+    Computation,
     DataSource,
-    Model,
+    ModelRef,
     Node,
     NodeProgress,
-    Work,
     bit_key,
     cached_part,
     model_of,
@@ -47,14 +47,14 @@ class Make:
     """
 
     label: str
-    model: Model
+    model: ModelRef
     data: DataSource
     construction: Construction
     threat: Threat
     n: int = 0
     seed: int = 0
     part: str = "train"
-    others: tuple[Model, ...] = ()
+    others: tuple[ModelRef, ...] = ()
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -92,25 +92,20 @@ class Make:
         whole = self.data.load().test if self.part == "test" else self.data.load().train
         return whole.take(min(self.n or len(whole), len(whole)))
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        started, place, folders = time.monotonic(), pick_device(device), iter(inputs)
-        loaded, *rest = (
-            model_of(model, (next(folders),) if nodes_of_model(model) else ()) for model in (self.model, *self.others)
-        )
-        model, others, split = on_device(loaded, device), [on_device(other, device) for other in rest], self.split()
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        started, place, split = time.monotonic(), pick_device(device), self.split()
+        loaded = model_of(self.model, results)
+        model = on_device(loaded, device)
+        others = [on_device(model_of(other, results), device) for other in self.others]
         source = check_source(self.label, model, split.take(slice(0, 200)).to(place), self.threat)
         parts: list[Part] = []
         for which in part_slices(len(split), place):
             yield NodeProgress(which.start, len(split), source["warning"] or f"{self.label}: {which.start} images")
-            kept = cached_part(
-                folder,
-                f"{bit_key(place)}-{which.start}-{which.stop}",
-                partial(self.construct_part, model, split, which, others, place),
-            )
-            parts.append(Part(**kept))
+            compute = partial(self.construct_part, model, split, which, others, place)
+            parts.append(Part(**cached_part(folder, f"{bit_key(place)}-{which.start}-{which.stop}", compute)))
         whole = join_parts(parts)
         found = check_set(whole, self.construction, split.classes, self.seed)
-        told = {
+        header = {
             "set": self.label,
             "data": self.data.name,
             "part": self.part,
@@ -120,8 +115,8 @@ class Make:
             "model": {"name": loaded.name, "digest": loaded.digest},
             "digest": split.digest,
         }
-        write_made(folder, whole._asdict(), self.data.load().test, told)
-        record = told | found | {"source": source} | subject_record(loaded, split, self.data)
+        write_made(folder, whole._asdict(), self.data.load().test, header)
+        record = header | found | {"source": source} | subject_record(loaded, split, self.data)
         write_json(folder / "set.json", record | run_record(device, started, self.seed))
         return True
 
@@ -132,24 +127,24 @@ class Make:
         return make_part(model, split, self.construction, which, seed=self.seed, others=others, device=place)._asdict()
 
 
-Data = DataSource | Make
+DataRef = DataSource | Make
 
 
-def nodes_of_data(data: Data) -> tuple[Make, ...]:
+def nodes_of_data(data: DataRef) -> tuple[Make, ...]:
     """The node that makes the data, if one does."""
     return (data,) if isinstance(data, Make) else ()
 
 
-def examples_from(data: Data, folder: Path, n: int) -> Split:
-    """The first `n` images (0: all) that a model is asked about: test images, or those of the set made in `folder`."""
+def examples_from(data: DataRef, results: Mapping[Node, Path], n: int) -> Split:
+    """The first `n` images (0: all) that a model is asked about: test images, or those of the made set."""
     if isinstance(data, DataSource):
         return test_examples(data, n)
-    tensors, header = load_tensors(folder / "set.safetensors")
+    tensors, header = load_tensors(results[data] / "set.safetensors")
     whole = Split(tensors["images"], tensors["labels"], tuple(header["classes"]), data.name)
     return whole.take(min(n or len(whole), len(whole)))
 
 
-def example_count(data: Data, n: int) -> int:
+def example_count(data: DataRef, n: int) -> int:
     """How many images those are, about, before anything is made."""
     return n or len(data.split() if isinstance(data, Make) else data.load().test)
 

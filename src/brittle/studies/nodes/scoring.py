@@ -1,6 +1,7 @@
 """The nodes that ask how useful and how robustly useful features are."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ from brittle.science import (
 )
 
 from .common import (
+    Computation,
     DataSource,
-    Model,
+    ModelRef,
     Node,
     NodeProgress,
-    Work,
     model_of,
     nodes_of_model,
     on_device,
@@ -54,7 +55,7 @@ class Score:
         n: test images, 0 for all; attacked, steps: of `usefulness`; count: how many random or principal features.
     """
 
-    model: Model
+    model: ModelRef
     data: DataSource
     threat: Threat
     kind: str = "units"
@@ -87,8 +88,8 @@ class Score:
     def gradients(self) -> float:
         return float((self.attacked or 512) * self.steps * min(500, (self.n or len(self.data.load().test)) // 2))
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        started, loaded, split = time.monotonic(), model_of(self.model, inputs), test_examples(self.data, self.n)
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        started, loaded, split = time.monotonic(), model_of(self.model, results), test_examples(self.data, self.n)
         part = split.to(pick_device(device))
         features = self.features(on_device(loaded, device), part)
         yield NodeProgress(0, 1, f"{len(features.names)} features")
@@ -98,7 +99,7 @@ class Score:
             "layer": self.layer,
             "threat": str(self.threat),
             "features": [one.record() for one in found],
-            "telling": telling(features, part, found),
+            "telling": loudest_images(features, part, found),
         }
         write_json(
             folder / "features.json",
@@ -117,7 +118,7 @@ class Score:
         return principal_components(part.take(len(part) // 2).x(), self.count)
 
 
-def telling(features: Features, part: Split, found: list[Usefulness]) -> dict[str, list[int]]:
+def loudest_images(features: Features, part: Split, found: list[Usefulness]) -> dict[str, list[int]]:
     """Of the most useful features of each verdict, by their index: the test images on which they speak loudest."""
     values = features(part.x())
     verdicts = dict.fromkeys(one.verdict for one in found)
@@ -158,7 +159,7 @@ class Directions:
     def gradients(self) -> float:
         return 0.0  # one singular value decomposition on the CPU
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         started, data = time.monotonic(), self.data.load().train
         yield NodeProgress(0, 1, "a singular value decomposition")
         task = two_classes(data.x(), data.labels, self.first, self.second)

@@ -1,6 +1,7 @@
 """The node that trains a net."""
 
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,20 @@ import torch
 from torch import nn
 
 from brittle.ground import BrittleError, pick_device
-from brittle.learning import Goal, Recipe, build_net, load, save_net, statistics_of, train
-from brittle.learning.training_state import history_of
+from brittle.learning import (
+    Goal,
+    Recipe,
+    TrainingProgress,
+    build_net,
+    history_of,
+    load,
+    save_net,
+    statistics_of,
+    train,
+)
 
 from ..declare import hash_of
-from .common import DataSource, Model, Node, NodeProgress, Work, bit_key, model_of, nodes_of_model, run_record
+from .common import Computation, DataSource, ModelRef, Node, NodeProgress, bit_key, model_of, nodes_of_model, run_record
 from .made_sets import Make
 
 
@@ -28,7 +38,7 @@ class Train:
     goal: Goal
     recipe: Recipe
     seed: int = 0
-    static: tuple[Model, ...] = ()  # nets through which the goal may attack
+    static: tuple[ModelRef, ...] = ()  # nets through which the goal may attack
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -49,41 +59,27 @@ class Train:
     def gradients(self) -> float:
         return self.recipe.epochs * self.data.count * self.goal.cost
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
-        started, folders = time.monotonic(), iter(inputs)
-        probe = self.data.source.load().validation if isinstance(self.data, Make) else None
-        data = load(f"made:{next(folders)}") if isinstance(self.data, Make) else self.data.load()
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        started, made = time.monotonic(), isinstance(self.data, Make)
+        data = load(f"made:{results[self.data]}") if isinstance(self.data, Make) else self.data.load()
         mean, std = statistics_of(data.name, data.shape[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             net = build_net(self.net, data.shape, len(data.classes), mean, std)  # type: ignore[arg-type]
-        models = [model_of(model, (next(folders),) if nodes_of_model(model) else ()).model for model in self.static]
-        static = [model for model in models if isinstance(model, nn.Module)]
-        if len(static) < len(models):
-            raise BrittleError("a static net must be a module, not a function or a compiled program")
-        state = (
-            folder / f"training-{bit_key(pick_device(device))}.safetensors"
-        )  # other bits elsewhere: begin again there
-        alarms, said, loss = [], "", ""
-        work = train(
+        # other bits elsewhere: begin again there
+        state = folder / f"training-{bit_key(pick_device(device))}.safetensors"
+        events = train(
             net,
             data,
             self.goal,
             self.recipe,
             seed=self.seed,
-            static=static,
-            probe=probe,
+            static=self.static_nets(results),
+            probe=self.data.source.load().validation if made else None,
             state_file=state,
             device=device,
         )
-        for event in work:
-            if event.clean is not None:
-                robust = "" if event.robust is None else f" robust {event.robust:.1%}"
-                real = "" if event.real is None else f" real images {event.real:.1%}"
-                said = f"clean {event.clean:.1%}{robust}{real}"
-                alarms += [event.alarm] if event.alarm else []
-            loss = loss if event.loss is None else f"loss {event.loss:.3f}"
-            yield NodeProgress(event.step, event.steps, f"{loss} {said} {alarms[-1] if alarms else ''}".strip())
+        yield from _progress(events)
         header = {
             "name": self.title,
             "net": self.net,
@@ -100,3 +96,23 @@ class Train:
         }
         save_net(folder / "model.safetensors", net, header | run_record(device, started, self.seed))
         return True
+
+    def static_nets(self, results: Mapping[Node, Path]) -> list[nn.Module]:
+        """The nets through which the goal may attack."""
+        models = [model_of(model, results).model for model in self.static]
+        nets = [model for model in models if isinstance(model, nn.Module)]
+        if len(nets) < len(models):
+            raise BrittleError("a static net must be a module, not a function or a compiled program")
+        return nets
+
+
+def _progress(events: Iterable[TrainingProgress]) -> Iterator[NodeProgress]:
+    """The last loss, the last accuracies and the last alarm, event by event."""
+    loss = accuracies = alarm = ""
+    for event in events:
+        loss = loss if event.loss is None else f"loss {event.loss:.3f}"
+        if event.clean is not None:
+            robust = "" if event.robust is None else f" robust {event.robust:.1%}"
+            real = "" if event.real is None else f" real images {event.real:.1%}"
+            accuracies, alarm = f"clean {event.clean:.1%}{robust}{real}", event.alarm or alarm
+        yield NodeProgress(event.step, event.steps, f"{loss} {accuracies} {alarm}".strip())

@@ -1,0 +1,72 @@
+# The public names, once: `brittle/__init__.py` reads them here, and so do type checkers.
+from .attacks import (
+    L1 as L1,
+    L2 as L2,
+    Attack as Attack,
+    Linf as Linf,
+    Threat as Threat,
+    against as against,
+    apgd as apgd,
+    apgd_targeted as apgd_targeted,
+    cross_entropy as cross_entropy,
+    dlr as dlr,
+    fgsm as fgsm,
+    fmn as fmn,
+    hessian as hessian,
+    margin as margin,
+    mim as mim,
+    msd as msd,
+    pgd as pgd,
+    restarts as restarts,
+    second_order as second_order,
+    second_order_apgd as second_order_apgd,
+    square as square,
+    stages as stages,
+    targeted_dlr as targeted_dlr,
+    toward as toward,
+    without_transfer as without_transfer,
+    worst_of as worst_of,
+)
+from .audits import (
+    Report as Report,
+    audit as audit,
+    doctor as doctor,
+    verify as verify,
+)
+from .errors import (
+    BrittleError as BrittleError,
+)
+from .learning import (
+    Adversarial as Adversarial,
+    Atda as Atda,
+    Average as Average,
+    Eat as Eat,
+    Ensemble as Ensemble,
+    InnerAttack as InnerAttack,
+    Maximum as Maximum,
+    Msd as Msd,
+    Recipe as Recipe,
+    Standard as Standard,
+    Trades as Trades,
+    build_net as build_net,
+    load as load,
+    load_net as load_net,
+    save_net as save_net,
+    train as train,
+)
+from .science import (
+    Gaussians as Gaussians,
+    Matched as Matched,
+    Mislabelled as Mislabelled,
+    Targeted as Targeted,
+    Unchanged as Unchanged,
+    adversarial_training as adversarial_training,
+    curvature as curvature,
+    disentangle as disentangle,
+    representation_of as representation_of,
+    robust_likelihood as robust_likelihood,
+    units as units,
+    usefulness as usefulness,
+)
+
+__version__: str

@@ -1,0 +1,171 @@
+"""How an audit stands while it goes on: the whole, and each of its threats."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from brittle.attacks import Threat, against, check_examples, classes_of, logits_of, session
+from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode
+
+from .doctor import doctor
+from .records import AttackTally, Check, GradientPath, ProportionRecord
+from .statistics import Proportion
+
+
+class Subject(NamedTuple):
+    """The model, the examples that it is asked about, and how many of them are held at once."""
+
+    model: Callable[[Tensor], Any]
+    x: Images
+    y: Labels
+    batch: int
+
+    def answers(self, images: Images) -> list[int]:
+        """The classes that the model names for some images."""
+        return [int(answer) for answer in classes_of(self.model, images, self.batch)]
+
+
+class Piece(NamedTuple):
+    """What one attack did to the examples `rows` [k], looked at afresh.
+
+    `broken` and `broken_8bit` [k] say which it broke, `x` and `size` [b] hold only those; `minimum` [k] is the smallest
+    size found, where the attack looks for that.
+    """
+
+    rows: Int64[Tensor, "k"]
+    broken: Flags
+    broken_8bit: Flags
+    x: Images
+    size: Float64[Tensor, "b"]
+    claimed: int
+    seconds: float
+    minimum: Float64[Tensor, "k"] | None = None
+
+
+@dataclass
+class ThreatState:
+    """How one threat stands: which examples withstand, which attack broke which, and each attack's tally.
+
+    An example goes on being attacked until an adversarial image of it also fools when it is rounded to 8 bits:
+    minimum-norm images lie on the decision boundary, and rounding alone would undo them.
+    """
+
+    threat: Threat
+    alive: Flags
+    alive_8bit: Flags
+    breaker: list[str | None]
+    adversarial: Images
+    sizes: Tensor
+    minimum: Tensor  # smallest size found; 0 where the model is wrong, NaN where it was not looked for
+    minimum_by: str | None = None  # the attack that looked for it
+    tally: dict[str, AttackTally] = field(default_factory=dict)
+
+    @classmethod
+    def at_first(cls, threat: Threat, x: Images, right: Flags) -> "ThreatState":
+        """Before any attack: alive is what the model gets right."""
+        zeros = torch.zeros(len(x), dtype=torch.float64)
+        minimum = zeros.masked_fill(right.cpu(), torch.nan)
+        return cls(threat, right.clone(), right.clone(), [None] * len(x), x.clone(), zeros, minimum)
+
+    @property
+    def robust(self) -> Proportion:
+        return Proportion(int(self.alive.sum()), len(self.alive))
+
+    def enter(self, name: str, piece: Piece) -> None:
+        """Take in what the attack `name` did."""
+        rows, fresh = piece.rows, piece.broken & self.alive[piece.rows]
+        broken = rows[fresh]
+        self.alive[broken] = False
+        self.alive_8bit[rows[piece.broken_8bit]] = False
+        if piece.minimum is not None:
+            self.minimum[rows.cpu()], self.minimum_by = piece.minimum.cpu(), name
+        kept = fresh[piece.broken]  # of the images that broke, those that are news
+        self.adversarial[broken] = piece.x[kept].to(self.adversarial)
+        self.sizes[broken.cpu()] = piece.size[kept].cpu()
+        for row in broken.tolist():
+            self.breaker[row] = name
+        left = ProportionRecord.of(self.robust)
+        past = self.tally.get(name) or AttackTally(name, 0, 0, 0, 0, 0.0, left)
+        self.tally[name] = AttackTally(
+            name,
+            tried=past.tried + len(rows),
+            claimed=past.claimed + piece.claimed,
+            verified=past.verified + int(piece.broken.sum()),
+            broke=past.broke + len(broken),
+            seconds=past.seconds + piece.seconds,
+            left=left,
+        )
+
+
+@dataclass
+class AuditState:
+    """How a whole audit stands: what it is of, what the model gets right, and what was found in each threat."""
+
+    subject: Subject
+    right: Flags
+    threats: list[ThreatState]
+    checks: list[Check]
+    gradients: list[GradientPath] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> Proportion:
+        return Proportion(int(self.right.sum()), len(self.right))
+
+    @property
+    def withstands(self) -> Tensor:
+        """Threats in rows, examples in columns."""
+        return torch.stack([state.alive for state in self.threats])
+
+    @property
+    def union(self) -> Proportion:
+        """Examples that withstand every attack of every threat."""
+        return Proportion(int(self.withstands.all(0).sum()), len(self.right))
+
+    @property
+    def union_8bit(self) -> Proportion:
+        alive = torch.stack([state.alive_8bit for state in self.threats])
+        return Proportion(int(alive.all(0).sum()), len(self.right))
+
+    @property
+    def robust(self) -> dict[str, Proportion]:
+        return {str(state.threat): state.robust for state in self.threats}
+
+
+def first_state(subject: Subject, threats: Iterable[Threat]) -> AuditState:
+    """How an audit stands before any attack.
+
+    Raises:
+        BrittleError: no threat, or examples or a model that are unfit to be attacked.
+    """
+    distinct = list(dict.fromkeys(threats))
+    if not distinct:
+        raise BrittleError("an audit needs at least one threat, such as Linf(0.3)")
+    check_examples(subject.x, subject.y)
+    if subject.x.dtype not in (torch.float32, torch.float64):
+        kind = subject.x.dtype
+        raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
+    some = slice(0, min(100, subject.batch))
+    findings = doctor(subject.model, subject.x[some], subject.y[some])
+    for finding in findings:
+        if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
+            raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
+    right = _right(subject)
+    states = [ThreatState.at_first(threat, subject.x, right) for threat in distinct]
+    return AuditState(subject, right, states, [Check.of(finding) for finding in findings])
+
+
+def _right(subject: Subject) -> Flags:
+    """Whether the model is right on each clean example."""
+    model, x, y, batch = subject
+    with torch.no_grad(), eval_mode(model):
+        classes = logits_of(model(x[:1])).shape[1]
+    if int(y.max()) >= classes:
+        raise BrittleError(f"labels go up to {int(y.max())} but the model has {classes} classes")
+    with session(against(model)) as evaluate, torch.no_grad():
+        parts = zip(torch.split(x, batch), torch.split(y, batch), strict=True)
+        return torch.cat([~evaluate(*part).success for part in parts])

@@ -1,0 +1,335 @@
+"""The parts of an audit by themselves: intervals, verification, tallies, the union, the budget, the journal, the
+verdict, the record."""
+
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from scipy.stats import beta
+from torch import Tensor, nn
+
+from brittle.attacks import L1, L2, Linf
+from brittle.audits import (
+    DataRecord,
+    Journal,
+    ModelRecord,
+    Proportion,
+    audit,
+    decode_record,
+    mean_interval,
+    paired_p_value,
+    verify,
+)
+from brittle.audits.jobs import Job, PieceFacts
+from brittle.audits.records import Check, ProportionRecord, Provenance, Verdict
+from brittle.audits.state import AuditState, Piece, Subject, ThreatState
+from brittle.audits.verdict import record_of, verdict_of
+from brittle.learning import load
+
+N = 8
+PROVENANCE = msgspec.convert(
+    {
+        "seconds": 1.5,
+        "seed": 7,
+        "date": "today",
+        "versions": {"torch": "2"},
+        "commit": "abc+",
+        "hardware": "a machine",
+        "precision": "float32",
+        "command": "brittle audit",
+        "effort": "quick",
+    },
+    type=Provenance,
+)
+
+
+def some(n: int = 40) -> tuple[Tensor, Tensor]:
+    test = load("digits").test.take(n)
+    return test.x(), test.labels
+
+
+# Intervals
+
+
+@pytest.mark.parametrize(("correct", "n"), [(0, 7), (1, 7), (8, 10), (12, 500), (434, 500), (7, 7)])
+def test_the_interval_of_a_share_leaves_a_fortieth_on_each_side(correct: int, n: int) -> None:
+    low, high = Proportion(correct, n).interval
+    assert low == pytest.approx(beta.ppf(0.025, correct, n - correct + 1) if correct else 0)
+    assert high == pytest.approx(beta.ppf(0.975, correct + 1, n - correct) if correct < n else 1)
+    assert ProportionRecord.of(Proportion(correct, n)) == msgspec.convert(
+        Proportion(correct, n).record(), ProportionRecord
+    )
+    assert str(Proportion(correct, n)) == f"{100 * correct / n:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_law_for_many_values() -> None:
+    values = np.random.default_rng(0).normal(3, 2, 4000)
+    found, half = mean_interval(values), 1.96 * values.std() / 4000**0.5
+    assert found.mean == pytest.approx(values.mean())
+    assert found.high - found.mean == pytest.approx(half, rel=0.1)
+    assert found.mean - found.low == pytest.approx(half, rel=0.1)
+    assert mean_interval(values) == found
+    assert mean_interval(values, seed=1) != found
+
+
+def test_the_p_value_is_that_of_the_upper_tail() -> None:
+    assert paired_p_value(8, 2) == pytest.approx((45 + 10 + 1) / 1024)
+    assert paired_p_value(2, 8) == pytest.approx(1 - (1 + 10) / 1024)
+    assert paired_p_value(5, 5) == pytest.approx((1 + 252 / 1024) / 2)
+    assert paired_p_value(0, 0) == 1
+
+
+# Verification
+
+
+class Wrong(nn.Module):
+    """Right on what is as dark as it was given, wrong on everything else."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x.flatten(1).sum(1) * 0, torch.ones(len(x))], 1)
+
+
+@pytest.mark.parametrize(
+    ("threat", "power", "eps"), [(Linf("8/255"), np.inf, 8 / 255), (L2(0.5), 2, 0.5), (L1(12), 1, 12.0)]
+)
+def test_a_change_of_exactly_eps_is_allowed_and_a_ten_thousandth_more_is_not(
+    threat: object, power: float, eps: float
+) -> None:
+    x = 0.3 + 0.4 * torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    delta = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).double().flatten(1)
+    if power == np.inf:
+        delta = delta.sign()
+    delta = (eps * delta / torch.linalg.vector_norm(delta, power, dim=1, keepdim=True)).view(x.shape)
+    y = torch.zeros(20, dtype=torch.int64)
+
+    def allowed(factor: float) -> Tensor:
+        return verify(Wrong(), threat, x, (x.double() + factor * delta).float(), y).allowed  # type: ignore[arg-type]
+
+    assert allowed(1.0).all()
+    assert allowed(1 - 1e-4).all()
+    assert not allowed(1 + 1e-4).any()
+
+
+def test_a_pixel_just_outside_of_the_range_is_not_allowed() -> None:
+    x, y = torch.tensor([[[[0.0]]], [[[1.0]]]]), torch.zeros(2, dtype=torch.int64)
+    assert verify(Wrong(), Linf(0.1), x, x, y).allowed.all()
+    assert not verify(Wrong(), Linf(0.1), x, x + torch.tensor([-1e-6, 1e-6]).view(2, 1, 1, 1), y).allowed.any()
+
+
+class Brighter(nn.Module):
+    """Class 1 where the pixel is above 0.5 + 1.5 / 255."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        gap = x.flatten(1).sum(1) - 0.5 - 1.5 / 255
+        return torch.stack([-gap, gap], 1)
+
+
+def test_an_image_that_fools_only_unrounded_is_broken_but_not_in_8_bits() -> None:
+    x = torch.full((3, 1, 1, 1), 0.5)
+    moved = x + torch.tensor([1.0, 1.9, 2.1]).view(3, 1, 1, 1) / 255
+    seen = verify(Brighter(), Linf("3/255"), x, moved, torch.zeros(3, dtype=torch.int64))
+    assert seen.broken.tolist() == [False, True, True]
+    assert seen.broken_8bit.tolist() == [False, False, True]
+    assert torch.allclose(seen.size, torch.tensor([1.0, 1.9, 2.1], dtype=torch.float64) / 255, atol=1e-7)
+    outside = verify(Brighter(), Linf("2/255"), x, moved, torch.zeros(3, dtype=torch.int64))
+    assert outside.broken.tolist() == [False, True, False]
+    assert outside.broken_8bit.tolist() == [False, False, False]
+
+
+# Tallies and the union
+
+
+def first(right: list[int], *threats: object) -> AuditState:
+    """An audit of N black images, of which the model gets some right, before any attack."""
+    flags = torch.tensor([row in right for row in range(N)])
+    x, y = torch.zeros(N, 1, 2, 2), torch.zeros(N, dtype=torch.int64)
+    subject = Subject(lambda x: torch.stack([1 - x.amax((1, 2, 3)), x.amax((1, 2, 3))], 1), x, y, 3)
+    return AuditState(subject, flags, [ThreatState.at_first(one, x, flags) for one in threats], [])  # type: ignore[arg-type]
+
+
+def piece(rows: list[int], broken: list[int], rounded: list[int] | None = None, **more: object) -> Piece:
+    """What an attack did: it broke some of the rows, and some of them in 8 bits too, by images that say which row."""
+    rounded = broken if rounded is None else rounded
+    facts = {"claimed": len(broken), "seconds": 0.5, **more}
+    return Piece(
+        rows=torch.tensor(rows),
+        broken=torch.tensor([row in broken for row in rows]),
+        broken_8bit=torch.tensor([row in rounded for row in rows]),
+        x=torch.tensor(broken).float().view(-1, 1, 1, 1).expand(-1, 1, 2, 2) / N,
+        size=torch.tensor(broken, dtype=torch.float64) / 100,
+        **facts,  # type: ignore[arg-type]
+    )
+
+
+def test_the_union_is_taken_example_by_example_and_not_threat_by_threat() -> None:
+    state = first([0, 1, 2, 3, 4, 5], Linf(0.1), L2(1))
+    one, other = state.threats
+    one.enter("A", piece([0, 1, 2, 3, 4, 5], [0, 1]))
+    other.enter("A", piece([0, 1, 2, 3, 4, 5], [1, 2, 3], rounded=[1]))
+    assert state.clean == Proportion(6, N)
+    assert state.robust == {"Linf:0.1": Proportion(4, N), "L2:1": Proportion(3, N)}
+    assert state.union == Proportion(2, N)
+    assert state.union_8bit == Proportion(4, N)
+    assert state.withstands.tolist()[0] == [False, False, True, True, True, True, False, False]
+
+
+def test_what_rounding_saves_goes_on_being_attacked() -> None:
+    (state,) = first(list(range(6)), Linf(0.1)).threats
+    state.enter("A", piece([0, 1, 2, 3, 4, 5], [1, 2], rounded=[2]))
+    job = Job(state, "B", None, torch.arange(N))  # type: ignore[arg-type]
+    assert job.alive.tolist() == [0, 1, 3, 4, 5]
+    state.enter("B", piece([0, 1, 3, 4, 5], [1, 4]))
+    assert state.breaker == [None, "A", "A", None, "B", None, None, None]
+    assert job.alive.tolist() == [0, 3, 5]
+
+
+def test_a_tally_counts_over_batches_and_an_example_is_broken_once() -> None:
+    (state,) = first(list(range(7)), Linf(0.1)).threats
+    state.enter("A", piece([0, 1, 2, 3], [1, 2], rounded=[1], claimed=4, seconds=1.0))
+    state.enter("A", piece([4, 5, 6], [6], claimed=2, seconds=2.5))
+    state.enter("B", piece([0, 2, 3, 4, 5], [2, 3], claimed=2, seconds=1.0))
+    a, b = state.tally["A"], state.tally["B"]
+    assert (a.name, a.tried, a.claimed, a.verified, a.broke, a.seconds) == ("A", 7, 6, 3, 3, 3.5)
+    assert (b.name, b.tried, b.claimed, b.verified, b.broke, b.seconds) == ("B", 5, 2, 2, 1, 1.0)
+    assert (a.left.correct, a.left.n, b.left.correct) == (4, N, 3)
+    assert state.robust == Proportion(3, N)
+    # the first image that broke an example stays, with its size; the others are the clean ones
+    assert state.adversarial[:, 0, 0, 0].tolist() == [0, 1 / N, 2 / N, 3 / N, 0, 0, 6 / N, 0]
+    assert state.sizes.tolist() == [0, 0.01, 0.02, 0.03, 0, 0, 0.06, 0]
+
+
+def test_a_curve_is_the_share_whose_smallest_change_is_larger_than_eps() -> None:
+    state = first(list(range(6)), L2(1))
+    smallest = torch.tensor([0.5, 1.0, 1.5, torch.inf], dtype=torch.float64)
+    state.threats[0].enter("FMN", piece([0, 1, 2, 3], [0, 1], minimum=smallest))
+    record = record_of(state, PROVENANCE)
+    (threat,) = record.threats
+    curve = threat.curve
+    assert curve is not None
+    assert (curve.attack, curve.n, curve.radius) == ("FMN", 6, 1.0)  # two wrong ones, four that were tried
+    assert curve.eps == pytest.approx([0.05 * step for step in range(41)])
+    for step, correct in {0: 4, 9: 4, 10: 3, 19: 3, 20: 2, 30: 1, 40: 1}.items():
+        drawn = curve.accuracy[step], curve.low[step], curve.high[step]
+        assert drawn == pytest.approx((correct / 6, *Proportion(correct, 6).interval))
+    assert first([0], L2(1)).threats[0].minimum_by is None
+    assert record_of(first([0], L2(1)), PROVENANCE).threats[0].curve is None
+
+
+# The verdict and the record
+
+
+def test_a_record_says_who_broke_what_and_shows_it() -> None:
+    state = first([0, 1, 2, 3, 4, 5, 6], Linf(0.1), L2(1))
+    state.threats[0].enter("A", piece([0, 1, 2, 3, 4, 5, 6], [5, 6]))
+    state.threats[1].enter("B", piece([0, 1, 2, 3, 4, 5, 6], [6]))
+    record = record_of(state, PROVENANCE)
+    assert record.format == "brittle-audit/2"
+    assert [one.broken_by for one in record.examples][5:] == [
+        {"Linf:0.1": "A", "L2:1": None},
+        {"Linf:0.1": "A", "L2:1": "B"},
+        {"Linf:0.1": None, "L2:1": None},
+    ]
+    assert {(one.index, one.label, one.answer) for one in record.examples} == {(row, 0, 0) for row in range(N)}
+    shown = [(one.index, one.threat, one.attack, one.size, one.answer) for one in record.wall]
+    assert shown == [(5, "Linf:0.1", "A", 0.05, 1), (6, "Linf:0.1", "A", 0.06, 1), (6, "L2:1", "B", 0.06, 1)]
+    assert (record.clean.correct, record.union.correct, record.union_8bit.correct) == (7, 5, 5)
+    assert [one.robust.correct for one in record.threats] == [5, 6]
+    assert record.run == PROVENANCE
+
+
+def check(level: str, threat: str | None = None, text: str = "it was seen", hint: str = "do this") -> Check:
+    return Check("a check", threat, level, text, hint)  # type: ignore[arg-type]
+
+
+AGAIN = "brittle audit MODEL --effort thorough -n all"
+VERDICTS = [
+    ([check("fine")], [], "trust", "and no sign of masked gradients was seen", AGAIN),
+    ([], ["S-O"], "suspicious", "an upper bound: the budget left out 1 pieces of work", "brittle audit MODEL"),
+    ([check("skipped")], [], "suspicious", "but whether gradients can be trusted was not looked at", AGAIN),
+    (
+        [check("warn", "L2:1"), check("warn")],
+        [],
+        "suspicious",
+        "and single attacks mislead here: in L2:1 it was seen; quote the union",
+        AGAIN,
+    ),
+    (
+        [check("warn"), check("skipped"), check("bad", "L2:1"), check("bad")],
+        ["S-O"],
+        "broken",
+        "but do not trust it: in L2:1 it was seen",
+        "do this",
+    ),
+    ([check("bad")], [], "broken", "but do not trust it: it was seen", "do this"),
+]
+
+
+@pytest.mark.parametrize(("checks", "skipped", "level", "why", "then"), VERDICTS)
+def test_the_verdict_follows_from_the_checks(
+    checks: list[Check], skipped: list[str], level: str, why: str, then: str
+) -> None:
+    state = first([0, 1], Linf(0.1), L2(1))
+    state.checks, state.skipped = checks, skipped
+    low, high = (100 * end for end in Proportion(2, N).interval)
+    figure = f"25.0 % [{low:.1f}, {high:.1f}] of 8 images withstand every attack in Linf:0.1 or L2:1"
+    assert verdict_of(state) == Verdict(level, f"{figure}, {why}.", then)  # type: ignore[arg-type]
+
+
+def test_a_saved_report_comes_back_and_names_its_model_in_the_next_command(
+    digits_net: nn.Module, tmp_path: Path
+) -> None:
+    report = audit(digits_net, some(), [Linf(0.1)], effort="smoke", seed=3)
+    assert decode_record((report.save(tmp_path / "bare") / "audit.json").read_bytes()) == report.record
+    assert report.record.run.seed == 3
+    assert report.record.run.effort == "smoke"
+    model = ModelRecord(name="net", source="net.safetensors", digest="ab", parameters=5, training=None)
+    data = DataRecord("digits/test", 40, 360, list("0123456789"), "cd")
+    record = decode_record((report.save(tmp_path / "named", model, data) / "audit.json").read_bytes())
+    assert (record.model, record.data) == (model, data)
+    assert record.verdict.next == report.verdict.next.replace("MODEL", "net.safetensors") != report.verdict.next
+    assert record.union == report.record.union
+
+
+# The budget and the journal
+
+
+def test_a_budget_is_in_seconds_from_the_beginning(digits_net: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = count()
+    clock = SimpleNamespace(monotonic=lambda: float(next(ticks)))  # each look at the clock takes a second
+    monkeypatch.setattr(import_module("brittle.audits.audit"), "time", clock)
+    report = audit(digits_net, some(), [Linf(0.1)], effort="smoke", budget=3.5)
+    assert [row.name for row in report.record.threats[0].attacks] == ["FMN-10", "PGD-5", "APGD-CE-10"]
+    assert len(report.record.skipped) == 4
+    assert report.record.skipped[0].startswith("APGD-DLR-10 in Linf:0.1 on ")
+    assert any(one.name == "probes" and one.level == "skipped" for one in report.record.checks)
+
+
+def test_a_journal_spares_all_work_even_when_the_budget_is_spent(digits_net: nn.Module, tmp_path: Path) -> None:
+    threats = [Linf("8/255"), L2(0.5)]
+    whole = audit(digits_net, some(), threats, effort="smoke", batch=25, journal=Journal(tmp_path, "this")).record
+    assert not whole.skipped
+    pieces = {path.name for path in tmp_path.iterdir()}
+    assert {"Linf-8-255-PGD-5-0.safetensors", "L2-0.5-PGD-5-25.safetensors", "L2-0.5-probes.safetensors"} <= pieces
+    again = audit(digits_net, some(), threats, effort="smoke", batch=25, budget=0.0, journal=Journal(tmp_path, "this"))
+    assert not again.record.skipped
+    assert msgspec.structs.replace(again.record, run=whole.run) == whole
+    other = audit(digits_net, some(), threats, effort="smoke", batch=25, budget=0.0, journal=Journal(tmp_path, "that"))
+    assert len(other.record.skipped) == 2 * 2 * 7
+
+
+def test_a_journal_gives_back_what_was_kept_for_the_same_work_only(tmp_path: Path) -> None:
+    journal, facts = Journal(tmp_path, "this"), PieceFacts(3, 1.5)
+    kept = {"rows": torch.arange(3), "flags": torch.tensor([True, False])}
+    journal.write("Linf:8/255 PGD 0", kept, facts)
+    tensors, said = journal.read("Linf:8/255 PGD 0", PieceFacts)  # type: ignore[misc]
+    assert said == facts
+    assert all(torch.equal(tensors[name], kept[name]) for name in kept)
+    assert journal.read("Linf:8/255 PGD 1", PieceFacts) is None
+    assert Journal(tmp_path, "that").read("Linf:8/255 PGD 0", PieceFacts) is None
+    assert journal.read("Linf:8/255 PGD 0", Verdict) is None  # other facts than were written
+    assert Journal().read("Linf:8/255 PGD 0", PieceFacts) is None

@@ -1,0 +1,18 @@
+"""What a type checker sees of the package in a user's code: mypy reads this file, and nothing runs it."""
+
+from typing import assert_type
+
+from torch import Tensor, nn
+
+import brittle
+from brittle import L2, Linf, Report, audit
+
+
+def attack_and_audit(model: nn.Module, x: Tensor, y: Tensor) -> str:
+    attack = brittle.pgd(brittle.against(model), Linf("8/255"), steps=40)
+    assert_type(attack(x, y), Tensor)
+    report = audit(model, (x, y), threats=[Linf("8/255"), L2(0.5)])
+    assert_type(report, Report)
+    audit(model)  # type: ignore[call-arg]
+    brittle.nothing_of_that_name  # type: ignore[attr-defined]  # noqa: B018
+    return report.verdict.level
