@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from brittle.learning.goals.common import attack_batch
+from brittle.learning.goals.regularised import class_margin, coral, divergence, mmd, update_centres
 from torch import nn
 
 from brittle.attacks import L1, L2, Linf, against, cross_entropy, msd, pgd
@@ -31,8 +33,6 @@ from brittle.learning import (
     load,
     train,
 )
-from brittle.learning.goals.common import attack_batch
-from brittle.learning.goals.regularised import class_margin, coral, divergence, mmd, update_centres
 
 ONE, TWO, THREE = Linf(0.1), L2(0.5), L1(2)
 AT = Moment(step=3, done=0.7, seed=11)

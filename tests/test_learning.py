@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from brittle.learning.goals.common import attack_batch
 from safetensors.torch import save_file
 from torch import nn
 
@@ -28,7 +29,6 @@ from brittle.learning import (
     statistics_of,
     train,
 )
-from brittle.learning.goals.common import attack_batch
 
 
 def few(count: int = 256) -> DataSet:
