@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,34 +75,23 @@ def train(
     if not len(data.train):
         raise BrittleError(f"{data.name} has test images alone; there is nothing in it to learn from")
     keep_freed_memory()
-    run = _set_up(net, data, goal, recipe, seed, static, pick_device(device))
+    run = _set_up(net, data, goal, recipe, seed, static, state_file, pick_device(device))
     state = load_state(state_file, run.modules, run.optimizer, run.identity) or State()
     state.memory = {name: value.to(run.place) for name, value in state.memory.items()}
-    shown = run.average or net
     validation, probe = _few(data.validation, run.place), None if probe is None else _few(probe, run.place)
-    per_epoch = math.ceil(len(run.data) / recipe.batch)
-    steps = max(1, round(recipe.epochs * per_epoch))
     saved = time.monotonic()
     order: tuple[Tensor, ...] = ()
-    while state.step < steps:
-        epoch, index = divmod(state.step, per_epoch)
+    while state.step < run.steps:
+        epoch, index = divmod(state.step, run.per_epoch)
         if not order or index == 0:
             order = batches(len(run.data), recipe.batch, seed=seed, epoch=epoch)
-        ends = state.step + 1 == steps or index + 1 == per_epoch
+        ends = state.step + 1 == run.steps or index + 1 == run.per_epoch
         due = ends or (state_file is not None and time.monotonic() - saved > SAVE_EVERY)
-        read = due or state.step % 10 == 0  # one read of the host in ten steps, and before anything is saved
-        rate = recipe.rate(state.step, steps)
-        loss = _learn(run, state, order[index], rate, state.step / steps)
-        if read and not loss.isfinite():
-            raise _divergence(f"the loss became {float(loss)}", state.step + 1, state_file)
-        run.step()
-        state.step += 1
-        if due and not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):
-            raise _divergence("a parameter became NaN or infinite", state.step, state_file)
-        event = TrainingProgress(state.step, steps, float(loss) if read else None, rate)
+        rate, loss = recipe.rate(state.step, run.steps), _step(run, state, order[index], due)
+        event = TrainingProgress(state.step, run.steps, loss, rate)
         if ends:
-            event = _validation(shown, validation, probe, goal, event, state.history)
-            state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
+            event = _validation(run.average or net, validation, probe, goal, event, state.history)
+            state.history.append({"epoch": state.step / run.per_epoch, **asdict(event)})
         if due and state_file:
             save_state(state_file, run.modules, run.optimizer, state, run.identity)
             saved = time.monotonic()
@@ -111,30 +100,35 @@ def train(
         net.load_state_dict(run.average.module.state_dict())
 
 
-class _Run(NamedTuple):
+@dataclass(frozen=True)
+class _Run:
     """What stays the same from step to step."""
 
-    fabric: Any
+    goal: Goal
+    recipe: Recipe
+    seed: int
+    data: Split
+    augment: Augment
     learner: Learner
     optimizer: Any
     average: AveragedModel | None
+    fabric: Any
     place: torch.device
-    data: Split
-    augment: Augment
-    goal: Goal
-    seed: int
+    state_file: Path | None
     identity: str
+
+    @property
+    def per_epoch(self) -> int:
+        return math.ceil(len(self.data) / self.recipe.batch)
+
+    @property
+    def steps(self) -> int:
+        return max(1, round(self.recipe.epochs * self.per_epoch))
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What is saved: the net, and its running mean if there is one."""
         return {"net": self.learner.net} | ({"average": self.average} if self.average else {})
-
-    def step(self) -> None:
-        """Move the parameters along their gradients, and their running mean after them."""
-        self.optimizer.step()
-        if self.average:
-            self.average.update_parameters(self.learner.net)
 
 
 def _set_up(
@@ -144,6 +138,7 @@ def _set_up(
     recipe: Recipe,
     seed: int,
     static: Sequence[nn.Module],
+    state_file: Path | None,
     place: torch.device,
 ) -> _Run:
     """Fabric on this device, and what it made of the nets and the optimiser."""
@@ -158,10 +153,21 @@ def _set_up(
     lent = tuple(copy.deepcopy(other).to(place) for other in static)
     for other in lent:
         _check_static(other, data, place)
-    learner, average = Learner(net, wrapped, lent), recipe.average_of(net)
-    identity = identity_of(learner, data, goal, recipe, seed, half)
-    augment = default_augment(data.name)
-    return _Run(fabric, learner, optimizer, average, place, data.train.to(place), augment, goal, seed, identity)
+    learner = Learner(net, wrapped, lent)
+    return _Run(
+        goal,
+        recipe,
+        seed,
+        data.train.to(place),
+        default_augment(data.name),
+        learner,
+        optimizer,
+        recipe.average_of(net),
+        fabric,
+        place,
+        state_file,
+        identity_of(learner, data, goal, recipe, seed, half),
+    )
 
 
 def _few(split: Split, place: torch.device) -> Split:
@@ -169,11 +175,28 @@ def _few(split: Split, place: torch.device) -> Split:
     return split.take(min(500, len(split))).to(place)
 
 
-def _learn(run: _Run, state: State, rows: Tensor, rate: float, done: float) -> Tensor:
-    """Gradients of the parameters on one batch, the goal's memory brought up to date; the mean loss."""
+def _step(run: _Run, state: State, rows: Tensor, due: bool) -> float | None:
+    """One step. The loss is read by the host, and then told, once in ten steps and where something is due to be
+    saved."""
+    read = due or state.step % 10 == 0
+    loss = _gradients(run, state, rows)
+    if read and not loss.isfinite():
+        raise _divergence(f"the loss became {float(loss)}", state.step + 1, run.state_file)
+    run.optimizer.step()
+    if run.average:
+        run.average.update_parameters(run.learner.net)
+    state.step += 1
+    if due and not all(bool(parameter.isfinite().all()) for parameter in run.learner.net.parameters()):
+        raise _divergence("a parameter became NaN or infinite", state.step, run.state_file)
+    return float(loss) if read else None
+
+
+def _gradients(run: _Run, state: State, rows: Tensor) -> Tensor:
+    """The mean loss of a batch, its gradients in the parameters and its learning rate in the optimiser; the goal's
+    memory is brought up to date."""
     for group in run.optimizer.param_groups:
-        group["lr"] = rate
-    at = Moment(state.step, done, run.seed * 1_000_003 + state.step)
+        group["lr"] = run.recipe.rate(state.step, run.steps)
+    at = Moment(state.step, state.step / run.steps, run.seed * 1_000_003 + state.step)
     with seeded(at.seed, run.place):
         rows = rows.to(run.place)
         run.learner.net.train()

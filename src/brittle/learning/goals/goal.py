@@ -75,8 +75,9 @@ class GoalEntry:
     laws: tuple[Law, ...] = ()
 
     def __post_init__(self) -> None:
-        if not is_dataclass(self.goal) or not isinstance(self.usual, Goal):
-            raise BrittleError(f"the goal {self.name!r} is no dataclass with `threats`, `cost` and `losses`")
+        parts = is_dataclass(self.goal) and hasattr(self.goal, "cost") and hasattr(self.goal, "losses")
+        if not (parts and isinstance(self.usual, Goal)):
+            raise BrittleError(f"the goal {self.name!r} is no dataclass with threats, cost and losses")
         if self.weight is not None and self.weight not in self.settings:
             raise BrittleError(f"the goal {self.name!r} has no field {self.weight!r} for its weight")
 

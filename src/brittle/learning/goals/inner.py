@@ -110,5 +110,6 @@ def settings_of(attack: str) -> frozenset[str]:
 
 def require_settings(attack: str, names: list[str]) -> None:
     """Raise `BrittleError` if the attack of this name lacks one of these settings."""
-    if strange := [name for name in names if name not in settings_of(attack)]:
+    own = settings_of(attack)
+    if strange := [name for name in names if name not in own]:
         raise BrittleError(f"the inner attack {attack!r} has no {', '.join(strange)}; give one that has: --inner pgd")
