@@ -7,19 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from brittle.attacks import ATTACKS, L2, Linf, against, cross_entropy, last_of, square
 from brittle.ground import BrittleError
 from brittle.learning import (
     Adversarial,
-    Atda,
     DataSet,
     Eat,
     Ensemble,
     InnerAttack,
     Maximum,
-    Moment,
     Msd,
     Recipe,
     Standard,
@@ -160,6 +157,35 @@ def test_what_does_not_fit_is_one_line(said: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--goal ensemble --threat L2:1 --steps 3", "'fgsm' has no steps"),
+        ("--goal avg --threat L2:1 --inner apgd --step 0.1", "'apgd' has no step"),
+        ("--goal avg --threat L2:1 --start sideways", "start is one of clean, random, noise"),
+        ("--goal avg --threat L2:1 --ramp 2", "ramp is a share"),
+        ("--steps 3", "'standard' attacks nothing: it has no steps"),
+        ("--ramp 0.5", "'standard' has no ramp"),
+        ("--averaging 1", "averaging < 1"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_of_the_command(run: Run, words: str, said: str) -> None:
+    status, out, err = run("train", "--data", "digits", *words.split())
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_any_attack_of_the_table_trains_from_the_command(run: Run) -> None:
+    words = (
+        "--net mlp --epochs 0.2 --goal eat --threat L2:0.5 --inner apgd --steps 2 --averaging 0.5 --json --device cpu"
+    )
+    status, out, err = run("train", "--data", "digits", *words.split())
+    assert status == 0, err
+    assert json.loads(out)["history"]
+
+
 def test_a_static_net_must_fit_the_data() -> None:
     from brittle.learning import load
 
@@ -202,7 +228,8 @@ class Pairing:
         return cross_entropy(moved, y) + self.pull * (clean - moved).square().mean(1), memory
 
 
-GOAL = GoalEntry("pairing", Pairing, "logit pairing; weight of the pull", "Kannan 2018", "pull", ("mix", "standard at eps 0"))
+LAWS = "mix", "standard at eps 0"
+GOAL = GoalEntry("pairing", Pairing, "logit pairing; weight of the pull", "Kannan 2018", "pull", LAWS)
 '''
 
 
@@ -253,12 +280,14 @@ def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: R
         ("import not_there_at_all", "No module named 'not_there_at_all'"),
         ("GOAL = 3", "no GoalEntry"),
         (PAIRING.replace('"pairing"', '"trades"'), "a goal is called 'trades' already"),
-        (PAIRING.replace('"pull", ("mix"', '"push", ("mix"'), "has no field 'push'"),
+        (PAIRING.replace('"pull", LAWS', '"push", LAWS'), "has no field 'push'"),
         (PAIRING.replace("    def losses", "    def lozzes"), "no dataclass with"),
         ("other = 3", "has no attribute 'GOAL'"),
     ],
 )
-def test_a_broken_plugin_is_one_line_that_names_it_and_stops_no_other_goal(install, run: Run, code: str, why: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_broken_plugin_is_one_line_that_names_it_and_stops_no_other_goal(
+    install, run: Run, code: str, why: str
+) -> None:  # type: ignore[no-untyped-def]
     install("odd", code)
     status, out, err = run("goals")
     assert status == 0
