@@ -1,245 +1,194 @@
-"""Goals: each at its edge is a plainer one; what each adds is what its paper says; batches of one do no harm."""
+"""Goals: the table of laws over all of them, inner attacks, plugins, and what is refused."""
 
-from collections.abc import Callable
+import copy
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
-from brittle.attacks import L1, L2, Linf, against, cross_entropy, msd, pgd
+from brittle.attacks import ATTACKS, L2, Linf, against, cross_entropy, last_of, square
 from brittle.ground import BrittleError
 from brittle.learning import (
-    GOALS,
     Adversarial,
-    Atda,
-    Average,
     DataSet,
     Eat,
     Ensemble,
-    Goal,
     InnerAttack,
-    Learner,
     Maximum,
-    Moment,
     Msd,
     Recipe,
     Standard,
     Trades,
+    attack_batch,
+    broken_goals,
     build_net,
+    goal_entries,
+    goal_entry,
     goal_named,
-    load,
+    inner_of,
+    name_of,
     train,
 )
-from brittle.learning.goals.common import attack_batch
-from brittle.learning.goals.regularised import class_margin, coral, divergence, mmd, update_centres
+from brittle.learning.goals import registry
+from conftest import Run, trained_net
+from goal_laws import AT, ONE, TWO, examples, inside, laws_of, learner, losses
 
-ONE, TWO, THREE = Linf(0.1), L2(0.5), L1(2)
-AT = Moment(step=3, done=0.7, seed=11)
-SHORT = InnerAttack(steps=3)
-
-
-def learner(kind: str = "small", *static: nn.Module) -> Learner:
-    torch.manual_seed(0)
-    net = build_net(kind, (1, 8, 8), 10).eval()
-    return Learner(net, net, static)
+TABLE = [(name, law) for name, entry in goal_entries().items() for law in laws_of(entry)]
 
 
-def examples(count: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
-    part = load("digits").train.take(count)
-    return part.x(), part.labels
+@pytest.mark.parametrize(("name", "law"), TABLE, ids=lambda value: getattr(value, "__name__", value))
+def test_goals_keep_their_laws(name: str, law) -> None:  # type: ignore[no-untyped-def]
+    law(goal_entry(name))
 
 
-def losses(goal: Goal, who: Learner, count: int = 24, at: Moment = AT) -> torch.Tensor:
-    return goal.losses(who, *examples(count), at, {})[0]
+def test_the_goals_are_those_of_the_field() -> None:
+    assert set(goal_entries()) == {"standard", "adversarial", "trades", "ensemble", "atda", "avg", "max", "msd", "eat"}
+    assert all(name == entry.name for name, entry in goal_entries().items())
+    assert broken_goals() == {}
+    claimed = {name: set(entry.laws) for name, entry in goal_entries().items()}
+    assert {name for name, laws in claimed.items() if "mix" in laws} == {"adversarial", "trades", "ensemble", "atda"}
+    assert {name for name, laws in claimed.items() if "adversarial in one threat" in laws} >= {
+        "avg",
+        "max",
+        "msd",
+        "eat",
+    }
+    assert {name for name, laws in claimed.items() if "standard at eps 0" not in laws} == {"standard", "atda"}
 
 
-PLAIN: dict[str, tuple[Goal, Goal]] = {
-    "TRADES with beta 0": (Trades((ONE,), beta=0), Standard()),
-    "ensemble without static nets": (Ensemble((ONE,), SHORT, clean=0, predicted=False), Adversarial((ONE,), SHORT)),
-    "ensemble on clean images": (Ensemble((ONE,), SHORT, clean=1), Standard()),
-    "AVG with one norm": (Average((TWO,), SHORT), Adversarial((TWO,), SHORT)),
-    "MAX with one norm": (Maximum((TWO,), SHORT), Adversarial((TWO,), SHORT)),
-    "MSD with one norm": (Msd((THREE,), SHORT), Adversarial((THREE,), SHORT)),
-    "E-AT with one norm": (Eat((ONE,), SHORT), Adversarial((ONE,), SHORT)),
-    "eps 0": (Adversarial((Linf(0),), SHORT), Standard()),
-    "TRADES at eps 0": (Trades((Linf(0),), InnerAttack(steps=2)), Standard()),
-}
+def test_a_goal_costs_its_inner_gradients_and_what_it_learns_from() -> None:
+    inner, slow = InnerAttack(steps=5), InnerAttack("second_order", steps=5)
+    assert Standard().cost == pytest.approx(1.6)
+    assert Adversarial((ONE,), inner).cost == pytest.approx(5 + 1.6)
+    assert Adversarial((ONE,), slow).cost == pytest.approx(5 * 20 + 1.6)
+    assert Adversarial((ONE,), InnerAttack("fgsm", steps=5)).cost == pytest.approx(1 + 1.6)
+    assert Trades((ONE,), inner).cost == pytest.approx(5 + 0.4 + 2 * 1.6)
+    assert goal_named("avg", (ONE, TWO), inner).cost == pytest.approx(2 * (5 + 1.6))
+    assert Maximum((ONE, TWO), inner).cost == pytest.approx(2 * (5 + 0.4) + 1.6)
+    assert Msd((ONE, TWO), inner).cost == pytest.approx(5 * (1 + 2 * 0.4) + 1.6)
+    assert Msd((ONE,), inner).cost == pytest.approx(5 + 1.6)
 
 
-@pytest.mark.parametrize("name", PLAIN)
-def test_at_its_edge_each_goal_is_a_plainer_one(name: str) -> None:
-    goal, plain = PLAIN[name]
-    assert torch.equal(losses(goal, learner()), losses(plain, learner()))
+# Inner attacks
 
 
-def test_atda_with_weight_0_is_cross_entropy_on_both() -> None:
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("threat", [ONE, TWO], ids=str)
+def test_every_attack_that_walks_can_be_inside_training(name: str, threat) -> None:  # type: ignore[no-untyped-def]
+    net, (x, y) = copy.deepcopy(trained_net()).train(), examples()
+    moved = attack_batch(Adversarial((threat,), InnerAttack(name, steps=3), ramp=0), net, x, y, AT)
+    assert net.training
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert inside(threat, moved, x).all()
+    before, after = (float(cross_entropy(net.eval()(points), y).mean().detach()) for points in (x, moved))
+    assert after > before + 0.1
+
+
+def test_the_inner_attack_is_the_attack_of_that_name_with_these_settings() -> None:
     who, (x, y) = learner(), examples()
-    goal = Atda((ONE,), SHORT, weight=0, predicted=False)
-    moved = attack_batch(goal, who.net, x, y, AT)
-    assert torch.equal(losses(goal, who), cross_entropy(who.net(x), y) + cross_entropy(who.net(moved), y))
+    plain = ATTACKS["mim"](against(who.net, precision="fast"), TWO, steps=4, step=0.3 * TWO.radius, start="noise").path
+    assert plain is not None
+    inner = InnerAttack("mim", steps=4, step=0.3, start="noise")
+    assert torch.equal(inner.last_point(who.net, TWO, x, y, seed=7), last_of(plain(x, y, 7)))
+    usual = ATTACKS["pgd"](against(who.net, precision="fast"), TWO, steps=4).path
+    assert usual is not None
+    assert torch.equal(InnerAttack(steps=4).last_point(who.net, TWO, x, y, seed=7), last_of(usual(x, y, 7)))
 
 
-MIXED: dict[str, Callable[..., Goal]] = {
-    "adversarial": lambda threats: Adversarial(threats, SHORT),
-    "trades": lambda threats: Trades(threats, InnerAttack(steps=3, start="noise")),
-    "ensemble": lambda threats: Ensemble(threats),
-    "atda": lambda threats: Atda(threats),
-}
+def test_an_attack_that_does_not_walk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ATTACKS, "square", square)
+    with pytest.raises(BrittleError, match="'square' does not walk"):
+        Adversarial((ONE,), InnerAttack("square"))
 
 
-@pytest.mark.parametrize("name", MIXED)
-def test_mix_takes_the_norms_in_turn(name: str) -> None:
-    build, who = MIXED[name], learner()
-    both = build((ONE, TWO))
-    for step, threat in ((0, ONE), (1, TWO), (4, ONE)):
-        at = Moment(step, 0.9, 5)
-        assert torch.equal(losses(both, who, at=at), losses(build((threat,)), who, at=at))
-    assert torch.equal(losses(build((ONE, ONE)), who), losses(build((ONE,)), who))
+def test_what_is_changed_of_an_inner_attack_keeps_the_goals_own_rest() -> None:
+    assert inner_of("trades") is None
+    assert inner_of("trades", steps=10) == InnerAttack(steps=10, start="noise")
+    assert inner_of("ensemble", "pgd", step=0.5) == InnerAttack("pgd", step=0.5, start="clean")
+    assert inner_of("eat", start="clean") == InnerAttack(start="clean")
 
 
 def test_msd_with_one_norm_is_pgd_bit_for_bit() -> None:
-    who, (x, y) = learner(), examples()
-    for threat in (ONE, TWO, THREE):
-        one, plain = msd(against(who.net), [threat], steps=5), pgd(against(who.net), threat, steps=5)
-        assert torch.equal(one(x, y), plain(x, y))
-
-
-def test_msd_stays_in_the_union_and_takes_the_steepest() -> None:
-    who, (x, y) = learner(), examples()
-    attack = msd(against(who.net), (ONE, TWO, THREE), steps=6, start="clean")
-    assert attack.path is not None
-    points = [step.x for step in attack.path(x, y, 0)]
-    for point in points:
-        inside = [threat.size(point - x) <= threat.radius * (1 + 1e-5) for threat in (ONE, TWO, THREE)]
-        assert torch.stack(inside).any(0).all()
-        assert ((point >= 0) & (point <= 1)).all()
-    after_one = cross_entropy(who.net(points[1]), y)
-    for threat in (ONE, TWO, THREE):
-        alone = pgd(against(who.net), threat, steps=6, start="clean").path
-        assert alone is not None
-        assert (after_one >= cross_entropy(who.net([step.x for step in alone(x, y, 0)][1]), y) - 1e-6).all()
-
-
-def test_max_is_the_worst_and_avg_the_mean_of_the_norms() -> None:
     who = learner()
-    each = torch.stack([losses(Adversarial((threat,), SHORT), who) for threat in (ONE, TWO)])
-    assert torch.allclose(losses(Maximum((ONE, TWO), SHORT), who), each.amax(0), atol=1e-5)
-    assert torch.allclose(losses(Average((ONE, TWO), SHORT), who), each.mean(0), atol=1e-5)
+    inner = InnerAttack(steps=5)
+    assert torch.equal(losses(Msd((TWO,), inner), who), losses(Adversarial((TWO,), inner), who))
 
 
-def test_the_ensemble_attacks_through_every_source_and_changes_none() -> None:
+def test_the_ensemble_changes_no_source() -> None:
     other, (x, _) = learner("mlp").net, examples()
     who = learner("small", other)
     before = {name: value.clone() for name, value in other.state_dict().items()}
-    alone = losses(Ensemble((ONE,)), learner())
-    found = [torch.equal(losses(Ensemble((ONE,)), who, at=replace_seed(seed)), alone) for seed in range(12)]
-    assert any(found)
-    assert not all(found)
+    for seed in range(6):
+        losses(Ensemble((ONE,)), who, at=AT._replace(seed=seed)).mean().backward()  # type: ignore[no-untyped-call]
     assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
     assert all(parameter.grad is None for parameter in other.parameters())
     assert not torch.equal(other(x), who.net(x))
 
 
-def replace_seed(seed: int) -> Moment:
-    return AT._replace(seed=seed)
+# What is refused
 
 
-def test_trades_moves_away_from_identical_logits() -> None:
-    who, (x, y) = learner(), examples()
-    goal = Trades((ONE,), InnerAttack(steps=5, start="noise"), ramp=0)
-    there = who.net(x).detach()
-    moved = attack_batch(goal, who.net, x, y, AT, lambda logits, y: divergence(there, logits))
-    assert (divergence(there, who.net(moved)) > 0).all()
-    assert (divergence(there, there) == 0).all()
-    p, q = there.softmax(1), who.net(moved).softmax(1)
-    assert torch.allclose(divergence(there, who.net(moved)), (p * (p / q).log()).sum(1), atol=1e-5)
+REFUSED: dict[str, Callable[[], object]] = {
+    "at least one threat": lambda: goal_named("trades", ()),
+    "no goal is called": lambda: goal_named("magic", (ONE,)),
+    "has no weight": lambda: goal_named("avg", (ONE,), weight=2),
+    "withstands nothing": lambda: goal_named("standard", (ONE,)),
+    "'standard' has no ramp": lambda: goal_named("standard", ramp=0.5),
+    "attacks nothing": lambda: inner_of("standard", steps=3),
+    "ramp is a share": lambda: goal_named("eat", (ONE,), ramp=2),
+    "its inner attack is pgd": lambda: Msd((ONE,), InnerAttack("fgsm")),
+    "between 0 and 1, not 2": lambda: Ensemble((ONE,), clean=2),
+    "decay of E-AT": lambda: Eat((ONE,), decay=1.5),
+    "no inner attack is called 'x'": lambda: InnerAttack("x"),
+    "at least 1 step": lambda: InnerAttack(steps=0),
+    "above 0": lambda: InnerAttack(step=0),
+    "'apgd' has no step": lambda: InnerAttack("apgd", step=0.1),
+    "'fgsm' has no steps, step": lambda: inner_of("ensemble", steps=3, step=0.1),
+    "start is one of": lambda: inner_of("avg", start="sideways"),
+}
 
 
-def test_the_terms_of_atda_are_those_of_the_paper() -> None:
-    generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(7, 4, generator=generator), torch.randn(7, 4, generator=generator)
-    assert mmd(a, b) == pytest.approx(sum(abs(float(a[:, j].mean() - b[:, j].mean())) for j in range(4)) / 4, abs=1e-6)
-    gap = torch.cov(a.T, correction=0) - torch.cov(b.T, correction=0)
-    assert float(coral(a, b)) == pytest.approx(float(gap.abs().mean()), abs=1e-6)
-    y, centres = torch.tensor([0, 1, 2, 3, 0, 1, 2]), torch.randn(4, 4, generator=generator)
-    slow = [
-        nn.functional.softplus((z - centres[own]).abs().sum() - (z - centres[j]).abs().sum())
-        for z, own in zip(a, y.tolist(), strict=True)
-        for j in range(4)
-        if j != own
-    ]
-    assert float(class_margin(a, y, centres)) == pytest.approx(float(torch.stack(slow).mean()), abs=1e-5)
-    assert float(mmd(a, a) + coral(a, a)) == 0
+@pytest.mark.parametrize("said", REFUSED)
+def test_what_does_not_fit_is_one_line(said: str) -> None:
+    with pytest.raises(BrittleError, match=said) as refusal:
+        REFUSED[said]()
+    assert "\n" not in str(refusal.value)
 
 
-def test_class_centres_follow_their_class_and_absent_classes_stay() -> None:
-    centres = torch.ones(3, 3)
-    moved = update_centres(centres, torch.tensor([[2.0, 2, 2], [4, 4, 4]]), torch.tensor([0, 0]), alpha=0.1)
-    assert torch.allclose(moved[0], torch.full((3,), 1 - 0.1 * (2 * 1 - 6) / 3))
-    assert torch.equal(moved[1:], centres[1:])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--goal ensemble --threat L2:1 --steps 3", "'fgsm' has no steps"),
+        ("--goal avg --threat L2:1 --inner apgd --step 0.1", "'apgd' has no step"),
+        ("--goal avg --threat L2:1 --start sideways", "start is one of clean, random, noise"),
+        ("--goal avg --threat L2:1 --ramp 2", "ramp is a share"),
+        ("--steps 3", "'standard' attacks nothing: it has no steps"),
+        ("--ramp 0.5", "'standard' has no ramp"),
+        ("--averaging 1", "averaging < 1"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_of_the_command(run: Run, words: str, said: str) -> None:
+    status, out, err = run("train", "--data", "digits", *words.split())
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
 
 
-def test_eat_prefers_the_threat_where_attacks_succeed() -> None:
-    who, (x, y) = learner(), examples()
-    goal = Eat((ONE, TWO), SHORT)
-    memory = {"robust": torch.tensor([0.999, 0.0])}
-    two = losses(Adversarial((TWO,), SHORT), who)
-    drawn = [goal.losses(who, x, y, replace_seed(seed), memory)[0] for seed in range(5)]
-    expected = [losses(Adversarial((TWO,), SHORT), who, at=replace_seed(seed)) for seed in range(5)]
-    assert sum(torch.equal(a, b) for a, b in zip(drawn, expected, strict=True)) >= 4
-    assert len(two) == len(x)
-    _, after = goal.losses(who, x, y, AT, {"robust": torch.zeros(2)})
-    assert ((after["robust"] >= 0) & (after["robust"] <= 0.05 + 1e-6)).all()
-
-
-@pytest.mark.parametrize("name", [name for name in GOALS if name != "standard"])
-def test_batches_of_one_and_points_without_gradient_give_numbers(name: str) -> None:
-    flat = build_net("linear", (1, 8, 8), 10)
-    nn.init.zeros_(flat[1][1].weight)  # type: ignore[union-attr, index, arg-type]
-    for net in (flat, learner().net):
-        for threats in ((TWO,), (ONE, TWO, THREE)):
-            goal = goal_named(name, threats)
-            x, y = examples(1)
-            answer, memory = goal.losses(Learner(net, net), x, y, AT, {})
-            assert answer.shape == (1,)
-            assert answer.isfinite().all()
-            assert all(value.isfinite().all() for value in memory.values())
-
-
-@pytest.mark.parametrize("name", [name for name in GOALS if name != "standard"])
-def test_every_goal_trains_and_resumes_to_the_same_bits(name: str, tmp_path: Path) -> None:
-    data = load("digits")
-    few = DataSet("digits", data.train.take(160), data.validation.take(20), data.test)
-    goal, recipe = (
-        goal_named(name, (ONE, TWO), InnerAttack(steps=2) if name not in ("ensemble", "atda") else None),
-        Recipe(2, 32),
+def test_any_attack_of_the_table_trains_from_the_command(run: Run) -> None:
+    words = (
+        "--net mlp --epochs 0.2 --goal eat --threat L2:0.5 --inner apgd --steps 2 --averaging 0.5 --json --device cpu"
     )
-
-    def run(state: Path, stops: tuple[int, ...]) -> dict[str, torch.Tensor]:
-        for stop in (*stops, None):
-            torch.manual_seed(0)
-            net = build_net("mlp", (1, 8, 8), 10)
-            for event in train(net, few, goal, recipe, static=(learner("mlp").net,), state_file=state, device="cpu"):
-                if event.step == stop:
-                    break
-        return net.state_dict()
-
-    whole, parts = run(tmp_path / "whole.safetensors", ()), run(tmp_path / "parts.safetensors", (5, 7))
-    assert all(torch.equal(value, parts[key]) for key, value in whole.items())
+    status, out, err = run("train", "--data", "digits", *words.split())
+    assert status == 0, err
+    assert json.loads(out)["history"]
 
 
-def test_what_does_not_fit_is_one_line() -> None:
-    with pytest.raises(BrittleError, match="at least one threat"):
-        goal_named("trades", ())
-    with pytest.raises(BrittleError, match="no goal is called"):
-        goal_named("magic", (ONE,))
-    with pytest.raises(BrittleError, match="has no weight"):
-        goal_named("avg", (ONE,), weight=2)
-    with pytest.raises(BrittleError, match="its inner attack is pgd"):
-        Msd((ONE,), InnerAttack("fgsm"))
-    with pytest.raises(BrittleError, match="between 0 and 1"):
-        Ensemble((ONE,), clean=2)
+def test_a_static_net_must_fit_the_data() -> None:
+    from brittle.learning import load
+
     few = DataSet("digits", load("digits").train.take(32), load("digits").validation.take(8), load("digits").test)
     for other, said in (
         (build_net("mlp", (1, 8, 8), 7), "has 7 classes"),
@@ -247,3 +196,120 @@ def test_what_does_not_fit_is_one_line() -> None:
     ):
         with pytest.raises(BrittleError, match=said):
             list(train(learner().net, few, Ensemble((ONE,)), Recipe(1), static=(other,), device="cpu"))
+
+
+# Plugins
+
+PAIRING = '''"""Adversarial logit pairing, Kannan et al. 2018."""
+from dataclasses import dataclass
+
+from brittle.attacks import Threat, cross_entropy
+from brittle.learning import PARAMETER_GRADIENT, GoalEntry, InnerAttack, attack_batch, check_attack
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """CE(z', y) + pull mean |z - z'|^2."""
+
+    threats: tuple[Threat, ...]
+    inner: InnerAttack = InnerAttack()
+    ramp: float = 0.25
+    pull: float = 0.5
+
+    def __post_init__(self):
+        check_attack(self)
+
+    @property
+    def cost(self):
+        return self.inner.cost + 2 * PARAMETER_GRADIENT
+
+    def losses(self, learner, x, y, at, memory):
+        clean, moved = learner.forward(x), learner.forward(attack_batch(self, learner.net, x, y, at))
+        return cross_entropy(moved, y) + self.pull * (clean - moved).square().mean(1), memory
+
+
+LAWS = "mix", "standard at eps 0"
+GOAL = GoalEntry("pairing", Pairing, "logit pairing; weight of the pull", "Kannan 2018", "pull", LAWS)
+'''
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """`install(name, code, target)` is a package that adds a goal, as pip would leave it."""
+    home = tmp_path / "site"
+    home.mkdir()
+    monkeypatch.syspath_prepend(str(home))
+
+    def package(name: str, code: str, target: str = "GOAL") -> None:
+        (home / f"{name}_goal.py").write_text(code)
+        about = home / f"{name}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[brittle.goals]\n{name} = {name}_goal:{target}\n")
+        monkeypatch.delitem(__import__("sys").modules, f"{name}_goal", raising=False)
+        registry._found.cache_clear()
+
+    yield package
+    registry._found.cache_clear()
+
+
+def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: Run) -> None:  # type: ignore[no-untyped-def]
+    assert len(PAIRING.splitlines()) <= 30
+    install("pairing", PAIRING)
+    assert "logit pairing; weight of the pull (Kannan 2018); 10.2 gradients" in run("goals")[1]
+    listed = json.loads(run("goals", "--json")[1])
+    assert listed["pairing"]["weight"] == "pull"
+    assert listed["trades"]["cost"] == pytest.approx(7 + 0.4 + 3.2)
+    words = ["train", "--data", "digits", "--net", "mlp", "--epochs", "1", "--device", "cpu", "--json"]
+    attacked = ["--goal", "pairing", "--threat", "Linf:0.1", "--steps", "2", "--weight", "0.3"]
+    status, out, err = run(*words, *attacked)
+    assert status == 0, err
+    assert json.loads(out)["history"][0]["robust"] is not None
+    entry = goal_entry("pairing")
+    assert goal_named("pairing", (ONE,), weight=0.3).pull == 0.3  # type: ignore[attr-defined]
+    assert name_of(goal_named("pairing", (ONE,))) == "pairing"
+    laws = laws_of(entry)
+    assert len(laws) == 9
+    for law in laws:
+        law(entry)
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import not_there_at_all", "No module named 'not_there_at_all'"),
+        ("GOAL = 3", "no GoalEntry"),
+        (PAIRING.replace('"pairing"', '"trades"'), "a goal is called 'trades' already"),
+        (PAIRING.replace('"pull", LAWS', '"push", LAWS'), "has no field 'push'"),
+        (PAIRING.replace("    def losses", "    def lozzes"), "no dataclass with"),
+        ("other = 3", "has no attribute 'GOAL'"),
+    ],
+)
+def test_a_broken_plugin_is_one_line_that_names_it_and_stops_no_other_goal(
+    install, run: Run, code: str, why: str
+) -> None:  # type: ignore[no-untyped-def]
+    install("odd", code)
+    status, out, err = run("goals")
+    assert status == 0
+    assert "trades" in out
+    assert err.count("\n") == 1
+    assert "the goal plugin 'odd' (odd_goal:GOAL of odd) is broken" in err
+    assert why in err
+    status, out, err = run("train", "--data", "digits", "--goal", "odd", "--threat", "L2:1")
+    assert status == 2
+    assert err.startswith("error: the goal plugin 'odd'")
+    assert err.count("\n") == 1
+    assert goal_named("trades", (ONE,)) == Trades((ONE,))
+
+
+def test_plugins_are_looked_for_once_and_only_when_goals_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(registry, "entry_points", lambda group: asked.append(group) or ())
+    registry._found.cache_clear()
+    Adversarial((Linf(0.1), L2(1)))
+    assert asked == []
+    for _ in range(3):
+        goal_entries()
+        goal_named("standard")
+    assert asked == ["brittle.goals"]
+    registry._found.cache_clear()

@@ -177,9 +177,31 @@ def nets(json: Json = False) -> None:
 @app.command()
 def goals(json: Json = False) -> None:
     """List the training goals."""
-    from brittle.learning import GOALS
+    from brittle.learning import broken_goals, goal_entries
 
-    _listed({name: kind.what for name, kind in GOALS.items()}, json)
+    from .terminal import as_json, console
+    from .terminal import out as terminal
+
+    for line in broken_goals().values():
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
+    entries = goal_entries()
+    if json:
+        as_json(
+            {
+                name: {
+                    "what": entry.what,
+                    "source": entry.source,
+                    "weight": entry.weight,
+                    "laws": entry.laws,
+                    "cost": entry.usual.cost,
+                }
+                for name, entry in entries.items()
+            }
+        )
+        return
+    for name, entry in entries.items():
+        source = f" ({entry.source})" if entry.source else ""
+        terminal.print(f"{name:<12} {entry.what}{source}; {entry.usual.cost:.3g} gradients per example", markup=False)
 
 
 def _listed(rows: dict[str, str], json: bool) -> None:

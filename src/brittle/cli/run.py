@@ -1,12 +1,9 @@
 """Verbs that compute: arguments to declarations, their run followed, the result put where it was asked for."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-
-from brittle.errors import BrittleError
 
 from .app import app
 from .files import computed, copied, json_of, subject
@@ -40,7 +37,11 @@ def train(
     optimizer: Annotated[str, typer.Option("--optimizer", help="adam or sgd")] = "adam",
     schedule: Annotated[str, typer.Option("--schedule", help="triangular, cosine, step or constant")] = "triangular",
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
-    inner: Annotated[str | None, typer.Option("--inner", help="inner attack: pgd, fgsm, mim, second_order")] = None,
+    averaging: Annotated[
+        float,
+        typer.Option("--averaging", help="of the running mean of parameters that is kept, such as 0.999; 0: none"),
+    ] = 0.0,
+    inner: Annotated[str | None, typer.Option("--inner", help="inner attack, such as pgd, fgsm or mim")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="steps of the inner attack")] = None,
     step: Annotated[
         float | None, typer.Option("--step", help="length of its steps as a share of eps; 2.5 / steps")
@@ -59,19 +60,15 @@ def train(
 ) -> None:
     """Train a net into one file; resumes after a kill."""
     from brittle.ground import plain_name
-    from brittle.learning import Recipe, default_inner, goal_named, load_net
+    from brittle.learning import Recipe, goal_named, inner_of, load_net
     from brittle.studies import DataSource, File, Train
 
     from .terminal import as_json
     from .terminal import out as terminal
 
-    given = {"attack": inner, "steps": steps, "step": step, "start": start}
-    if (inner or default_inner(goal).attack) == "fgsm" and (steps or step):
-        raise BrittleError("fgsm takes one step of length eps; with --steps give --inner pgd")
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     threats = threats_of(threat, data) if threat else ()
-    aim = goal_named(goal, threats, replace(default_inner(goal), **changes) if changes else None, ramp, weight)
-    recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision)
+    aim = goal_named(goal, threats, inner_of(goal, inner, steps, step, start), ramp, weight)
+    recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision, averaging)
     node = Train(DataSource.of(data, data_dir), net, aim, recipe, seed, tuple(File.of(name) for name in static or ()))
     target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"
     copied(computed(node, None, device, fresh) / "model.safetensors", target)

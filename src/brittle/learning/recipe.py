@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from brittle.ground import BrittleError
 
@@ -23,6 +24,10 @@ class Recipe:
             `constant`.
         weight_decay: L2 penalty of the optimiser.
         precision: `fast` (bfloat16 where the device multiplies it) or `float32`.
+        averaging: of the running mean of the parameters, mean <- averaging mean + (1 - averaging) parameters after each
+            step, which is what is kept in the end; 0: the parameters themselves.
+    Raises:
+        BrittleError: a number out of range, or an unknown name.
     """
 
     epochs: float = 2.0
@@ -32,6 +37,7 @@ class Recipe:
     schedule: str = "triangular"
     weight_decay: float = 0.0
     precision: str = "fast"
+    averaging: float = field(default=0.0, metadata={"added": True})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "epochs", float(self.epochs))  # 20 and 20.0 are one declaration
@@ -39,11 +45,12 @@ class Recipe:
             raise BrittleError(
                 f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}"
             )
-        for value, known in (
-            (self.optimizer, OPTIMIZERS),
-            (self.schedule, SCHEDULES),
-            (self.precision, ("fast", "float32")),
-        ):
+        if self.weight_decay < 0 or not 0 <= self.averaging < 1:
+            raise BrittleError(
+                f"training needs weight_decay >= 0 and 0 <= averaging < 1, not {self.weight_decay}, {self.averaging}"
+            )
+        names = (self.optimizer, OPTIMIZERS), (self.schedule, SCHEDULES), (self.precision, PRECISIONS)
+        for value, known in names:
             if value not in known:
                 raise BrittleError(f"{value!r} is unknown; choose one of {', '.join(known)}")
 
@@ -56,6 +63,14 @@ class Recipe:
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
         return torch.optim.SGD(parameters, lr=self.lr, momentum=0.9, weight_decay=self.weight_decay)
+
+    def average_of(self, net: nn.Module) -> AveragedModel | None:
+        """The running mean of a net's parameters and buffers, to be brought up to date after each step; None if there
+        is no averaging. It begins with the parameters after the first step."""
+        if not self.averaging:
+            return None
+        blend = get_ema_multi_avg_fn(self.averaging)  # type: ignore[no-untyped-call]
+        return AveragedModel(net, multi_avg_fn=blend, use_buffers=True)
 
 
 def _triangular(done: float) -> float:
@@ -73,3 +88,4 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
 }
 OPTIMIZERS = ("adam", "sgd")
+PRECISIONS = ("fast", "float32")

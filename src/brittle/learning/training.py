@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from brittle.attacks import Threat, against, logits_of, pgd, session
 from brittle.ground import BrittleError, eval_mode, fast_dtype, keep_freed_memory, pick_device, seeded
 
-from .data import DataSet, Split, batches, default_augment
+from .data import Augment, DataSet, Split, batches, default_augment
 from .goals import Goal, Learner, Moment
 from .recipe import Recipe
-from .training_state import State, identity_of, restored, save_state
+from .training_state import State, identity_of, load_state, save_state
 
 SAVE_EVERY = 20.0  # seconds between saved states
 COLLAPSE = 0.5  # robust accuracy below this share of its best is called a collapse
@@ -54,11 +55,11 @@ def train(
     state_file: Path | None = None,
     device: str = "auto",
 ) -> Iterator[TrainingProgress]:
-    """Train `net` in place, yielding `Progress`; the last one's history is in `history_of(state_file)` and in each
-    epoch's event.
+    """Train `net` in place, yielding `TrainingProgress`; each epoch's last one is kept in `history_of(state_file)`.
 
     Every step is a function of (seed, step): batch, augmentation, attack and dropout are keyed by them, so that a run
     that is killed and resumed from `state_file` gives the same bits as one that was not, on a CPU with as many threads.
+    With `recipe.averaging`, what is validated, and what `net` holds once all is yielded, is the running mean.
 
     Args:
         net: takes images in [0, 1]; moved to the device.
@@ -74,73 +75,141 @@ def train(
     if not len(data.train):
         raise BrittleError(f"{data.name} has test images alone; there is nothing in it to learn from")
     keep_freed_memory()
-    place = pick_device(device)
-    half = recipe.precision == "fast" and fast_dtype(place.type) == torch.bfloat16
-    fabric, learner, optimizer = _set_up(net, data, recipe, static, place, half)
-    identity = identity_of(learner, data, goal, recipe, seed, half)
-    state = restored(state_file, net, optimizer, identity) or State()
-    state.memory = {name: value.to(place) for name, value in state.memory.items()}
-    learned = data.train.to(place)
-    validation, probe = (part and part.take(min(500, len(part))).to(place) for part in (data.validation, probe))
-    assert validation is not None
-    augment = default_augment(data.name)
-    per_epoch = math.ceil(len(learned) / recipe.batch)
-    steps = max(1, round(recipe.epochs * per_epoch))
+    run = _set_up(net, data, goal, recipe, seed, static, state_file, pick_device(device))
+    state = load_state(state_file, run.modules, run.optimizer, run.identity) or State()
+    state.memory = {name: value.to(run.place) for name, value in state.memory.items()}
+    validation, probe = _few(data.validation, run.place), None if probe is None else _few(probe, run.place)
     saved = time.monotonic()
     order: tuple[Tensor, ...] = ()
-    while state.step < steps:
-        epoch, index = divmod(state.step, per_epoch)
+    while state.step < run.steps:
+        epoch, index = divmod(state.step, run.per_epoch)
         if not order or index == 0:
-            order = batches(len(learned), recipe.batch, seed=seed, epoch=epoch)
-        rate = recipe.rate(state.step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        at = Moment(state.step, state.step / steps, seed * 1_000_003 + state.step)
-        with seeded(at.seed, place):
-            rows = order[index].to(place)
-            net.train()
-            x, y = augment(learned.x(rows), at.seed), learned.labels[rows]
-            losses, state.memory = goal.losses(learner, x, y, at, state.memory)
-            loss = losses.mean()
-            optimizer.zero_grad()
-            fabric.backward(loss)
-        ends = state.step + 1 == steps or index + 1 == per_epoch
+            order = batches(len(run.data), recipe.batch, seed=seed, epoch=epoch)
+        ends = state.step + 1 == run.steps or index + 1 == run.per_epoch
         due = ends or (state_file is not None and time.monotonic() - saved > SAVE_EVERY)
-        if (
-            due or state.step % 10 == 0
-        ) and not loss.isfinite():  # one read of the host in ten steps, and before anything is saved
-            raise _lost(f"the loss became {float(loss.detach())}", state.step + 1, state_file)
-        optimizer.step()
-        state.step += 1
-        if due and not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):
-            raise _lost("a parameter became NaN or infinite", state.step, state_file)
-        event = TrainingProgress(state.step, steps, float(loss.detach()) if due or state.step % 10 == 1 else None, rate)
+        rate, loss = recipe.rate(state.step, run.steps), _step(run, state, order[index], due)
+        event = TrainingProgress(state.step, run.steps, loss, rate)
         if ends:
-            event = _validated(net, validation, probe, goal, event, state.history)
-            state.history.append({"epoch": state.step / per_epoch, **asdict(event)})
+            event = _validation(run.average or net, validation, probe, goal, event, state.history)
+            state.history.append({"epoch": state.step / run.per_epoch, **asdict(event)})
         if due and state_file:
-            save_state(state_file, net, optimizer, state, identity)
+            save_state(state_file, run.modules, run.optimizer, state, run.identity)
             saved = time.monotonic()
         yield event
+    if run.average:
+        net.load_state_dict(run.average.module.state_dict())
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same from step to step."""
+
+    goal: Goal
+    recipe: Recipe
+    seed: int
+    data: Split
+    augment: Augment
+    learner: Learner
+    optimizer: Any
+    average: AveragedModel | None
+    fabric: Any
+    place: torch.device
+    state_file: Path | None
+    identity: str
+
+    @property
+    def per_epoch(self) -> int:
+        return math.ceil(len(self.data) / self.recipe.batch)
+
+    @property
+    def steps(self) -> int:
+        return max(1, round(self.recipe.epochs * self.per_epoch))
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What is saved: the net, and its running mean if there is one."""
+        return {"net": self.learner.net} | ({"average": self.average} if self.average else {})
 
 
 def _set_up(
-    net: nn.Module, data: DataSet, recipe: Recipe, static: Sequence[nn.Module], place: torch.device, half: bool
-) -> tuple[Any, Learner, Any]:
+    net: nn.Module,
+    data: DataSet,
+    goal: Goal,
+    recipe: Recipe,
+    seed: int,
+    static: Sequence[nn.Module],
+    state_file: Path | None,
+    place: torch.device,
+) -> _Run:
     """Fabric on this device, and what it made of the nets and the optimiser."""
     from lightning_fabric import Fabric  # here, because importing it takes as long as importing torch
 
+    half = recipe.precision == "fast" and fast_dtype(place.type) == torch.bfloat16
     devices = [place.index or 0] if place.type == "cuda" else 1
     fabric = Fabric(accelerator=place.type, devices=devices, precision="bf16-mixed" if half else "32-true")
     if getattr(net, "channels_last", False):
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(net, recipe.over(net.parameters()))
-    lent = tuple(_fitting(copy.deepcopy(other).to(place), data, place) for other in static)
-    return fabric, Learner(net, wrapped, lent), optimizer
+    lent = tuple(copy.deepcopy(other).to(place) for other in static)
+    for other in lent:
+        _check_static(other, data, place)
+    learner = Learner(net, wrapped, lent)
+    return _Run(
+        goal,
+        recipe,
+        seed,
+        data.train.to(place),
+        default_augment(data.name),
+        learner,
+        optimizer,
+        recipe.average_of(net),
+        fabric,
+        place,
+        state_file,
+        identity_of(learner, data, goal, recipe, seed, half),
+    )
 
 
-def _fitting(net: nn.Module, data: DataSet, place: torch.device) -> nn.Module:
-    """A static net, if it takes these images and knows these classes."""
+def _few(split: Split, place: torch.device) -> Split:
+    """At most 500 of the images, on the device."""
+    return split.take(min(500, len(split))).to(place)
+
+
+def _step(run: _Run, state: State, rows: Tensor, due: bool) -> float | None:
+    """One step. The loss is read by the host, and then told, once in ten steps and where something is due to be
+    saved."""
+    read = due or state.step % 10 == 0
+    loss = _gradients(run, state, rows)
+    if read and not loss.isfinite():
+        raise _divergence(f"the loss became {float(loss)}", state.step + 1, run.state_file)
+    run.optimizer.step()
+    if run.average:
+        run.average.update_parameters(run.learner.net)
+    state.step += 1
+    if due and not all(bool(parameter.isfinite().all()) for parameter in run.learner.net.parameters()):
+        raise _divergence("a parameter became NaN or infinite", state.step, run.state_file)
+    return float(loss) if read else None
+
+
+def _gradients(run: _Run, state: State, rows: Tensor) -> Tensor:
+    """The mean loss of a batch, its gradients in the parameters and its learning rate in the optimiser; the goal's
+    memory is brought up to date."""
+    for group in run.optimizer.param_groups:
+        group["lr"] = run.recipe.rate(state.step, run.steps)
+    at = Moment(state.step, state.step / run.steps, run.seed * 1_000_003 + state.step)
+    with seeded(at.seed, run.place):
+        rows = rows.to(run.place)
+        run.learner.net.train()
+        x, y = run.augment(run.data.x(rows), at.seed), run.data.labels[rows]
+        losses, state.memory = run.goal.losses(run.learner, x, y, at, state.memory)
+        loss = losses.mean()
+        run.optimizer.zero_grad()
+        run.fabric.backward(loss)
+    return loss.detach()
+
+
+def _check_static(net: nn.Module, data: DataSet, place: torch.device) -> None:
+    """Raise `BrittleError` unless a static net takes these images and knows these classes."""
     try:
         with torch.no_grad(), eval_mode(net):
             classes = logits_of(net(data.validation.take(1).to(place).x())).shape[1]
@@ -150,10 +219,9 @@ def _fitting(net: nn.Module, data: DataSet, place: torch.device) -> nn.Module:
         ) from None
     if classes != len(data.classes):
         raise BrittleError(f"a static net has {classes} classes, but {data.name} has {len(data.classes)}")
-    return net
 
 
-def _lost(what: str, step: int, state_file: Path | None) -> BrittleError:
+def _divergence(what: str, step: int, state_file: Path | None) -> BrittleError:
     kept = f"; the state before it is in {state_file}" if state_file and state_file.exists() else ""
     return BrittleError(f"{what} at step {step}{kept}; try a smaller --lr")
 
@@ -172,7 +240,7 @@ def accuracy(net: nn.Module, split: Split, threat: Threat | None = None, steps: 
     return right / len(split)
 
 
-def _validated(
+def _validation(
     net: nn.Module,
     validation: Split,
     probe: Split | None,

@@ -1,6 +1,7 @@
 """The file from which a killed training goes on."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,12 @@ def identity_of(learner: Learner, data: DataSet, goal: Goal, recipe: Recipe, see
     return digest.hexdigest()
 
 
-def save_state(path: Path, net: nn.Module, optimizer: Any, state: State, identity: str) -> None:
-    """Write parameters, the optimiser's slots and the goal's memory, with step and history, whole or not at all."""
-    tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
+def save_state(path: Path, modules: Mapping[str, nn.Module], optimizer: Any, state: State, identity: str) -> None:
+    """Write the modules by their names, the optimiser's slots and the goal's memory, with step and history, whole or
+    not at all."""
+    tensors = {
+        f"{kind}.{name}": value for kind, module in modules.items() for name, value in module.state_dict().items()
+    }
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if isinstance(value, Tensor)}
     tensors |= {f"memory.{name}": value for name, value in state.memory.items()}
@@ -56,8 +60,9 @@ def save_state(path: Path, net: nn.Module, optimizer: Any, state: State, identit
     save_tensors(path, tensors, {"format": FORMAT, "identity": identity, "state": held})
 
 
-def restored(path: Path | None, net: nn.Module, optimizer: Any, identity: str) -> State | None:
-    """The state in a file, its parameters and slots loaded into `net` and `optimizer`; None if there is no such file.
+def load_state(path: Path | None, modules: Mapping[str, nn.Module], optimizer: Any, identity: str) -> State | None:
+    """The state in a file, its parameters and slots loaded into `modules` and `optimizer`; None if there is no such
+    file.
 
     Raises:
         BrittleError: a damaged file, or the state of other training.
@@ -67,14 +72,16 @@ def restored(path: Path | None, net: nn.Module, optimizer: Any, identity: str) -
     tensors, header = load_tensors(path)
     if header.get("format") != FORMAT or header.get("identity") != identity:
         raise BrittleError(f"{path} holds the state of other training; give another --out, or --fresh to start over")
-    net.load_state_dict(
-        {name.removeprefix("net."): value for name, value in tensors.items() if name.startswith("net.")}
-    )
+    for kind, module in modules.items():
+        module.load_state_dict(_part(tensors, kind))
     slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, slot = name.split(".", 2)
-            slots.setdefault(int(index), {})[slot] = value
+    for name, value in _part(tensors, "optimizer").items():
+        index, slot = name.split(".", 1)
+        slots.setdefault(int(index), {})[slot] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-    memory = {name.removeprefix("memory."): value for name, value in tensors.items() if name.startswith("memory.")}
-    return State(**header["state"], memory=memory)
+    return State(**header["state"], memory=_part(tensors, "memory"))
+
+
+def _part(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `kind`, by the rest of their names."""
+    return {name.removeprefix(f"{kind}."): value for name, value in tensors.items() if name.startswith(f"{kind}.")}

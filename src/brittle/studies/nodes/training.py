@@ -16,6 +16,7 @@ from brittle.learning import (
     build_net,
     history_of,
     load,
+    name_of,
     save_net,
     statistics_of,
     train,
@@ -53,7 +54,7 @@ class Train:
     def title(self) -> str:
         threats = " ".join(str(threat) for threat in self.goal.threats)
         seed = f" seed {self.seed}" if self.seed else ""
-        return f"{self.data.name} {self.net} {type(self.goal).__name__.lower()} {threats}".strip() + seed
+        return f"{self.data.name} {self.net} {name_of(self.goal)} {threats}".strip() + seed
 
     @property
     def gradients(self) -> float:
@@ -89,7 +90,7 @@ class Train:
             "std": std,
             "data": self.data.name,
             "threats": [str(threat) for threat in self.goal.threats],
-            "goal": type(self.goal).__name__.lower(),
+            "goal": name_of(self.goal),
             "declaration": hash_of(self),
             "epochs": self.recipe.epochs,
             "history": history_of(state),

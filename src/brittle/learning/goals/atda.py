@@ -1,4 +1,4 @@
-"""Goals with a term beside cross-entropy: TRADES, and adversarial training with domain adaptation (ATDA)."""
+"""Adversarial training with domain adaptation."""
 
 from dataclasses import dataclass
 
@@ -9,55 +9,9 @@ from torch.nn import functional as F
 from brittle.attacks import Threat, cross_entropy
 from brittle.ground import Images, Labels, Logits, PerExample
 
-from .common import (
-    FORWARD_PASS,
-    PARAMETER_GRADIENT,
-    InnerAttack,
-    Learner,
-    Memory,
-    Moment,
-    attack_batch,
-    eval_logits,
-    require_threats,
-)
-
-
-@dataclass(frozen=True)
-class Trades:
-    """CE(f(x), y) + beta KL(f(x) || f(x')), where x' makes the same divergence large.
-
-    Attributes:
-        beta: weight of the divergence (1 / lambda in the paper; its MNIST figure is made with 1).
-    Cost: the inner attack's gradients, one forward pass, two gradients for the parameters.
-    Source: Zhang et al. 2019, algorithm 1. The walk starts from Gaussian noise of 0.001, since the divergence is flat
-    at x.
-    Differs: L2 steps are those of PGD, not of an optimiser on delta; several norms (Mix); the ramp.
-    """
-
-    threats: tuple[Threat, ...]
-    inner: InnerAttack = InnerAttack(start="noise")
-    ramp: float = 0.25
-    beta: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_threats(self.threats)
-
-    @property
-    def cost(self) -> float:
-        return self.inner.cost + 2 * PARAMETER_GRADIENT + FORWARD_PASS
-
-    def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
-        if self.beta == 0:
-            return cross_entropy(learner.forward(x), y), memory
-        there = eval_logits(learner.net, x)
-        x_adv = attack_batch(self, learner.net, x, y, at, lambda logits, y: divergence(there, logits))
-        clean = learner.forward(x)
-        return cross_entropy(clean, y) + self.beta * divergence(clean, learner.forward(x_adv)), memory
-
-
-def divergence(clean: Logits, moved: Logits) -> PerExample:
-    """KL(softmax(clean) || softmax(moved)) of each example [B]; exactly 0 where both are the same."""
-    return F.kl_div(moved.log_softmax(1), clean.log_softmax(1), reduction="none", log_target=True).sum(1)
+from .batch import attack_batch, check_attack, eval_logits
+from .goal import FORWARD_PASS, PARAMETER_GRADIENT, GoalEntry, Learner, Memory, Moment
+from .inner import InnerAttack
 
 
 @dataclass(frozen=True)
@@ -70,7 +24,8 @@ class Atda:
 
     Attributes:
         weight: lambda of the paper.
-        alpha: how far the centres follow: c_y -= alpha sum (c_y - z) / (1 + count_y), classes that are absent stay.
+        centre_rate: how far the centres follow (alpha of the paper): c_y -= centre_rate sum (c_y - z) / (1 + count_y);
+            classes that are absent stay.
         predicted: attack away from the class that the net answers, not from the label.
     Cost: the inner attack's gradients, two gradients for the parameters.
     Source: Song et al. 2019, section 3 and the authors' code. Differs: covariances are divided by the batch size, as in
@@ -81,11 +36,11 @@ class Atda:
     inner: InnerAttack = InnerAttack("fgsm", start="clean")
     ramp: float = 0.25
     weight: float = 1 / 3
-    alpha: float = 0.1
+    centre_rate: float = 0.1
     predicted: bool = True
 
     def __post_init__(self) -> None:
-        require_threats(self.threats)
+        check_attack(self)
 
     @property
     def cost(self) -> float:
@@ -99,7 +54,8 @@ class Atda:
         centres = memory["centres"] if memory else clean.new_zeros(clean.shape[1], clean.shape[1])
         adapted = coral(clean, moved) + mmd(clean, moved) + class_margin(both, labels, centres)
         plain = cross_entropy(clean, y) + cross_entropy(moved, y)
-        return plain + self.weight * adapted, {"centres": update_centres(centres, both.detach(), labels, self.alpha)}
+        after = update_centres(centres, both.detach(), labels, self.centre_rate)
+        return plain + self.weight * adapted, {"centres": after}
 
 
 def mmd(clean: Logits, moved: Logits) -> Tensor:
@@ -121,8 +77,18 @@ def class_margin(logits: Logits, y: Labels, centres: Tensor) -> Tensor:
     return (F.softplus(own - apart) * others).sum() / others.sum()
 
 
-def update_centres(centres: Tensor, logits: Logits, y: Labels, alpha: float) -> Tensor:
+def update_centres(centres: Tensor, logits: Logits, y: Labels, rate: float) -> Tensor:
     """The class centres after a batch; those of absent classes stay."""
     counts = torch.bincount(y, minlength=len(centres)).to(centres)[:, None]
     sums = torch.zeros_like(centres).index_add(0, y, logits)
-    return centres - alpha * (counts * centres - sums) / (1 + counts)
+    return centres - rate * (counts * centres - sums) / (1 + counts)
+
+
+GOAL = GoalEntry(
+    "atda",
+    Atda,
+    "ATDA: clean and attacked logits distributed alike; weight of CORAL + MMD + margin",
+    "Song et al. 2019",
+    weight="weight",
+    laws=("mix",),
+)
