@@ -2,8 +2,8 @@
 
     python benchmarks/parity.py --net FILE ... [-n 300] [--out results/parity.json]
 
-writes one row for each net, threat and attack: how many of the images that the net gets right each of the two breaks, in
-one run, and for minimum-norm attacks the median size. The tests call `compare` on nets trained on the digits.
+writes one row for each net, threat and attack: how many of the images that the net gets right each of the two breaks,
+in one run, and for minimum-norm attacks the median size. The tests call `compare` on nets trained on the digits.
 """
 
 import argparse
@@ -63,14 +63,26 @@ def fooled(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 def _apgd(net: nn.Module, x: Tensor, y: Tensor, threat: Any, steps: int) -> Tensor:
     from pyautoattack.autopgd_base import APGDAttack
 
-    options = {"n_iter": steps, "norm": threat.norm, "eps": threat.radius, "device": "cpu", "use_largereps": threat.sparse_steps}
+    options = {
+        "n_iter": steps,
+        "norm": threat.norm,
+        "eps": threat.radius,
+        "device": "cpu",
+        "use_largereps": threat.sparse_steps,
+    }
     return APGDAttack(net, loss="ce", **options).perturb(x.clone(), y)
 
 
 def _apgd_targeted(net: nn.Module, x: Tensor, y: Tensor, threat: Any, steps: int) -> Tensor:
     from pyautoattack.autopgd_base import APGDAttack_targeted
 
-    options = {"n_iter": steps, "norm": threat.norm, "eps": threat.radius, "device": "cpu", "use_largereps": threat.sparse_steps}
+    options = {
+        "n_iter": steps,
+        "norm": threat.norm,
+        "eps": threat.radius,
+        "device": "cpu",
+        "use_largereps": threat.sparse_steps,
+    }
     return APGDAttack_targeted(net, n_target_classes=9, **options).perturb(x.clone(), y)
 
 
@@ -84,7 +96,9 @@ def _fab_targeted(net: nn.Module, x: Tensor, y: Tensor, threat: Any, steps: int)
 def _square(net: nn.Module, x: Tensor, y: Tensor, threat: Any, steps: int) -> Tensor:
     from pyautoattack.square import SquareAttack
 
-    found: Tensor = SquareAttack(net, norm=threat.norm, eps=threat.radius, n_queries=QUERIES, device="cpu").perturb(x.clone(), y)
+    found: Tensor = SquareAttack(net, norm=threat.norm, eps=threat.radius, n_queries=QUERIES, device="cpu").perturb(
+        x.clone(), y
+    )
     return found
 
 

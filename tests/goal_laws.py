@@ -69,7 +69,7 @@ def learned_from(goal: Goal, at: Moment, who: Learner | None = None) -> Tensor:
 
 
 def inside(threat: Threat, moved: Tensor, x: Tensor) -> Tensor:
-    return threat.size(moved - x) <= threat.radius * (1 + 1e-5) + 1e-6
+    return threat.contains(x, moved)
 
 
 # Of every goal

@@ -111,7 +111,7 @@ def test_a_spent_budget_is_said_and_gives_an_upper_bound(digits_net: nn.Module) 
     x, y = some(30)
     report = audit(digits_net, (x, y), THREATS, effort="quick", budget=0.0)
     assert report.union.correct == report.clean.correct
-    assert len(report.record.skipped) == 3 * 7
+    assert len(report.record.skipped) == 3 * 8
     assert report.verdict.level == "suspicious"
     assert "upper bound" in report.verdict.sentence
 
@@ -125,7 +125,7 @@ def test_trust_is_not_given_where_gradients_were_not_looked_at(digits_net: nn.Mo
 def test_tiny_radii_are_not_lost_to_rounding(digits_net: nn.Module) -> None:
     x, y = some(30)
     threat = Linf("0.5/255")
-    moved = threat.allow(x, x + 1)
+    moved = threat.project(x, x + 1)
     assert verify(digits_net, threat, x, moved, y).allowed.all()
 
 

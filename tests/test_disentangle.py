@@ -119,22 +119,26 @@ def test_a_part_depends_on_its_own_images_alone(digits_net: nn.Module) -> None:
 
 
 def test_averaging_over_copies_is_the_mean_gradient(digits_net: nn.Module) -> None:
-    from brittle.attacks import eot_gradient, plain_gradient
+    from brittle.attacks import Estimator, Iterate, Memory, eot_gradient, gradient_at
 
     x, y = few(6).x(), few(6).labels
     augment = Augment(1)
     with session(against(digits_net)) as evaluate:
-        _, mean = eot_gradient(augment, 3, seed=7)(evaluate, x, y, 2)
-        each = [plain_gradient(lambda at, y, k=k: evaluate(augment(at, 7 + 6 + k), y), x, y, 0)[1] for k in range(3)]
+
+        def estimate(estimator: Estimator, t: int) -> tuple[Evaluation, Tensor]:
+            return estimator.update(evaluate, Iterate(x, x, y, t, Memory((), ())), ())[:2]
+
+        _, mean = estimate(eot_gradient(augment, 3, seed=7), 2)
+        each = [gradient_at(lambda at, y, k=k: evaluate(augment(at, 7 + 6 + k), y), x, y)[1] for k in range(3)]
         assert torch.allclose(mean, torch.stack(each).mean(0), atol=1e-6)
-        seen, plain = eot_gradient(Augment(), 2, seed=0)(evaluate, x, y, 0)
-        assert torch.allclose(plain, plain_gradient(evaluate, x, y, 0)[1], atol=1e-6)
+        seen, plain = estimate(eot_gradient(Augment(), 2, seed=0), 0)
+        assert torch.allclose(plain, gradient_at(evaluate, x, y)[1], atol=1e-6)
         assert torch.equal(seen.loss, evaluate(x, y).detach().loss)
-    second_order_in_audit = replace(Targeted("shift", L2(1.5), 5, 0.5), copies=2)
+    averaged = replace(Targeted("shift", L2(1.5), 5, 0.5), copies=2)
     usual = replace(few(20), name="cifar10/train")  # whose images are usually shifted and mirrored
-    assert float(make_part(digits_net, usual, second_order_in_audit, slice(0, 20)).size.max()) <= 1.5 + 1e-5
+    assert float(make_part(digits_net, usual, averaged, slice(0, 20)).size.max()) <= 1.5 + 1e-5
     with pytest.raises(BrittleError, match="not usually augmented"):
-        make_part(digits_net, few(20), second_order_in_audit, slice(0, 20))
+        make_part(digits_net, few(20), averaged, slice(0, 20))
 
 
 def test_without_transfer_the_others_keep_the_true_class(digits_net: nn.Module) -> None:
@@ -146,12 +150,12 @@ def test_without_transfer_the_others_keep_the_true_class(digits_net: nn.Module) 
     for _ in train(other, data, Standard(), Recipe(4), device="cpu"):
         pass
     x, y = data.test.take(80).x(), data.test.take(80).labels
-    both = torch.stack([y, (y + 1) % 10], 1)
+    both = Targets(y, (y + 1) % 10)
     threat = L2(1.5)
-    plain = pgd(toward(digits_net), threat, steps=20, start="clean")(x, both[:, 1])
+    plain = pgd(toward(digits_net), threat, steps=20, start="clean")(x, both.target)
     alone = pgd(without_transfer(digits_net, [other.eval()]), threat, steps=20, start="clean")(x, both)
     moved = [
-        (classes_of(model, x_adv) == both[:, 1]).float().mean()
+        (classes_of(model, x_adv) == both.target).float().mean()
         for model in (digits_net, other)
         for x_adv in (plain, alone)
     ]
@@ -160,7 +164,7 @@ def test_without_transfer_the_others_keep_the_true_class(digits_net: nn.Module) 
     with session(without_transfer(digits_net, [other])) as evaluate:
         loss = evaluate(x, both).loss
     with session(toward(digits_net)) as one, session(toward(other)) as two:
-        assert torch.allclose(loss, one(x, both[:, 1]).loss + two(x, y).loss, atol=1e-5)
+        assert torch.allclose(loss, one(x, both.target).loss + two(x, y).loss, atol=1e-5)
     with pytest.raises(BrittleError, match="other models"):
         without_transfer(digits_net, [])
 
@@ -212,10 +216,7 @@ def test_a_representation_that_is_nan_is_refused(digits_net: nn.Module) -> None:
 def test_a_set_outside_of_its_threat_is_refused(digits_net: nn.Module) -> None:
     whole = made(digits_net, QUICK["D_det"], 20)
     assert check_set(whole, QUICK["D_det"], few().classes)["n"] == 20
-    far = whole._replace(size=whole.size + 1)
     with pytest.raises(BrittleError, match="20 of 20 made images lie outside"):
-        check_set(far, QUICK["D_det"], few().classes)
-    with pytest.raises(BrittleError, match="outside"):
         check_set(whole._replace(inside=~whole.inside), QUICK["D_det"], few().classes)
 
 
@@ -496,7 +497,7 @@ def test_every_construction_says_what_it_costs() -> None:
         "D_mis": 0.4,
         "D": 0,
     }
-    assert math.isclose(Targeted("shift", Threat("Linf", "8/255"), 10, 0.01, copies=4).cost, 40)
+    assert math.isclose(Targeted("shift", Linf("8/255"), 10, 0.01, copies=4).cost, 40)
     assert isinstance(Linf(0.1), Threat)
 
 

@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import LinearConstraint, linprog, minimize
 from torch import Tensor, nn
 
-from brittle.attacks import L1, L2, Linf, Threat
+from brittle.attacks import L1, L2, Linf, LpBall
 from brittle.audits import Interval
 from brittle.ground import BrittleError
 from brittle.learning import Split, build_net, load
@@ -45,7 +45,7 @@ def made_up(n: int = 400, classes: int = 2) -> Split:
     )
 
 
-def lowest_by_solver(threat: Threat, x: Tensor, w: Tensor) -> float:
+def lowest_by_solver(threat: LpBall, x: Tensor, w: Tensor) -> float:
     """min <w, delta> over ball and box, by a general convex solver."""
     size, low, high = len(x), -x.numpy(), 1 - x.numpy()
     if threat.norm == "L2":
@@ -69,21 +69,21 @@ def lowest_by_solver(threat: Threat, x: Tensor, w: Tensor) -> float:
 
 
 @pytest.mark.parametrize("threat", [L2(0.3), L2(1.5), Linf(0.1), L1(0.5), L1(3)], ids=str)
-def test_the_infimum_of_a_linear_feature_is_the_convex_solvers(threat: Threat) -> None:
+def test_the_infimum_of_a_linear_feature_is_the_convex_solvers(threat: LpBall) -> None:
     for _ in range(10):
         x = torch.rand(1, 8, generator=GENERATOR, dtype=torch.float64)
         w = torch.randn(1, 8, generator=GENERATOR, dtype=torch.float64)
         delta = threat.linear_minimum(x, w)
-        assert float(threat.size(delta)) <= threat.radius * (1 + 1e-9)
+        assert float(threat.size(x, x + delta)) <= threat.radius * (1 + 1e-9)
         assert bool(((x + delta >= -1e-12) & (x + delta <= 1 + 1e-12)).all())
         assert float((w * delta).sum()) == pytest.approx(lowest_by_solver(threat, x[0], w[0]), abs=1e-6)
 
 
 @pytest.mark.parametrize("threat", [L2(0.01), Linf(0.01), L1(0.01)], ids=str)
-def test_where_the_box_does_not_bind_it_is_the_dual_norm(threat: Threat) -> None:
+def test_where_the_box_does_not_bind_it_is_the_dual_norm(threat: LpBall) -> None:
     x = 0.4 + 0.2 * torch.rand(20, 8, generator=GENERATOR, dtype=torch.float64)
     w = torch.randn(20, 8, generator=GENERATOR, dtype=torch.float64)
-    dual = Threat({"L1": "Linf", "L2": "L2", "Linf": "L1"}[threat.norm], "1").size(w)
+    dual = threat.dual_size(w)
     assert torch.allclose((w * threat.linear_minimum(x, w)).sum(1), -threat.radius * dual, atol=1e-9)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from brittle.attacks import ATTACKS, L2, Linf, against, cross_entropy, last_of, square
+from brittle.attacks import L0, L2, Linf, Spatial, against, attack_entries, cross_entropy, last_of, mim, pgd, within
 from brittle.ground import BrittleError
 from brittle.learning import (
     Adversarial,
@@ -74,7 +75,14 @@ def test_a_goal_costs_its_inner_gradients_and_what_it_learns_from() -> None:
 # Inner attacks
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+WALKING = [
+    name
+    for name, entry in attack_entries().items()
+    if entry.supports(ONE) and within(entry.build(against(nn.Identity()), ONE), ONE).path is not None
+]
+
+
+@pytest.mark.parametrize("name", WALKING)
 @pytest.mark.parametrize("threat", [ONE, TWO], ids=str)
 def test_every_attack_that_walks_can_be_inside_training(name: str, threat) -> None:  # type: ignore[no-untyped-def]
     net, (x, y) = copy.deepcopy(trained_net()).train(), examples()
@@ -88,19 +96,28 @@ def test_every_attack_that_walks_can_be_inside_training(name: str, threat) -> No
 
 def test_the_inner_attack_is_the_attack_of_that_name_with_these_settings() -> None:
     who, (x, y) = learner(), examples()
-    plain = ATTACKS["mim"](against(who.net, precision="fast"), TWO, steps=4, step=0.3 * TWO.radius, start="noise").path
+    plain = mim(against(who.net, precision="fast"), TWO, steps=4, step=0.3 * TWO.radius, start="noise").path
     assert plain is not None
     inner = InnerAttack("mim", steps=4, step=0.3, start="noise")
     assert torch.equal(inner.last_point(who.net, TWO, x, y, seed=7), last_of(plain(x, y, 7)))
-    usual = ATTACKS["pgd"](against(who.net, precision="fast"), TWO, steps=4).path
+    usual = pgd(against(who.net, precision="fast"), TWO, steps=4).path
     assert usual is not None
     assert torch.equal(InnerAttack(steps=4).last_point(who.net, TWO, x, y, seed=7), last_of(usual(x, y, 7)))
 
 
-def test_an_attack_that_does_not_walk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ATTACKS, "square", square)
-    with pytest.raises(BrittleError, match="'square' does not walk"):
-        Adversarial((ONE,), InnerAttack("square"))
+def test_an_attack_that_does_not_walk_gives_what_it_found_also_where_gradients_lead_nowhere() -> None:
+    net, (x, y) = trained_net(), examples()
+    moved = attack_batch(Adversarial((Spatial(20, 1),), InnerAttack("random", steps=5), ramp=0), net, x, y, AT)
+    assert Spatial(20, 1).contains(x, moved).all()
+    before, after = (float((net(points).argmax(1) == y).float().mean()) for points in (x, moved))
+    assert after < before - 0.1
+
+
+def test_an_attack_that_does_not_work_in_a_threat_is_refused() -> None:
+    with pytest.raises(BrittleError, match="'pgd' does not work in Spatial:20,1"):
+        Adversarial((Spatial(20, 1),))
+    with pytest.raises(BrittleError, match="'fmn' does not work in L0:3"):
+        Adversarial((L0(3),), InnerAttack("fmn"))
 
 
 def test_what_is_changed_of_an_inner_attack_keeps_the_goals_own_rest() -> None:

@@ -206,13 +206,13 @@ def test_an_answer_is_that_of_its_model_on_its_data(tmp_path: Path) -> None:
 
 def test_an_attack_on_a_made_set_attacks_its_model_there(tmp_path: Path) -> None:
     store, one, other = Store(tmp_path), net(0), net(1)
-    found = record(last(RunAttack(other, made(one), Linf(0), AttackSpec("fgsm")), store), "attack.json")
+    found = record(last(RunAttack(other, made(one), Linf(0), AttackSpec.of("fgsm")), store), "attack.json")
     assert found["clean"]["correct"] == found["robust"]["correct"] == share_right(other, made(one), store)
 
 
 def test_transfer_goes_from_the_attacked_model_to_the_other(tmp_path: Path) -> None:
     store, one, other = Store(tmp_path), net(0), net(1)
-    attack = RunAttack(one, DataSource.of("digits"), Linf(0.2), AttackSpec("pgd", 5), n=60)
+    attack = RunAttack(one, DataSource.of("digits"), Linf(0.2), AttackSpec.of("pgd", steps=5), n=60)
     found = record(last(Transfer(attack, other), store), "transfer.json")["fooled"]
     tensors, _ = load_tensors(last(attack, store) / "attack.safetensors")
     test = one.data.load().test.take(60)

@@ -5,23 +5,24 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import (
+    L0,
     L1,
     L2,
     Attack,
+    AttackSpec,
     Linf,
-    Threat,
+    MinimumNorm,
+    NormBall,
     against,
     apgd,
     cross_entropy,
     dlr,
     fgsm,
-    fmn,
     margin,
     mim,
     pgd,
     second_order,
 )
-from brittle.ground import NORMS
 
 THREATS = (Linf(0.05), L2(0.3), L1(0.6))
 
@@ -47,7 +48,7 @@ def problem(count: int = 200, size: int = 16) -> tuple[Linear, Tensor, Tensor, T
     return model, x, y, w
 
 
-def gradient_attacks(model: nn.Module, threat: Threat) -> list[Attack]:
+def gradient_attacks(model: nn.Module, threat: NormBall) -> list[Attack]:
     ce, gap = against(model), against(model, margin)
     return [
         pgd(ce, threat, steps=100),
@@ -59,10 +60,10 @@ def gradient_attacks(model: nn.Module, threat: Threat) -> list[Attack]:
 
 
 @pytest.mark.parametrize("threat", THREATS, ids=str)
-def test_attacks_find_the_worst_case_of_a_linear_classifier(threat: Threat) -> None:
+def test_attacks_find_the_worst_case_of_a_linear_classifier(threat: NormBall) -> None:
     model, x, y, w = problem()
     distance = (x @ w + model.b).abs()
-    dual = NORMS[threat.geometry.dual].size(w[None])[0]
+    dual = threat.dual_size(w[None])[0]
     # without the box active the worst change of the score is eps ||w||_dual
     beatable = distance < threat.radius * dual * 0.99
     safe = distance > threat.radius * dual * 1.01
@@ -82,22 +83,73 @@ def test_one_step_suffices_on_a_linear_classifier() -> None:
     for threat in (Linf(0.05), L2(0.1)):
         found = fgsm(against(model), threat).run(x, y)
         change = ((found.x - x) @ w).abs()
-        assert torch.allclose(
-            change, threat.radius * NORMS[threat.geometry.dual].size(w[None])[0].expand(len(x)), rtol=1e-9
-        )
+        assert torch.allclose(change, threat.radius * threat.dual_size(w[None]).expand(len(x)), rtol=1e-9)
 
 
-@pytest.mark.parametrize("norm", ["L2", "Linf", "L1"])
-def test_minimum_norm_attack_finds_the_distance_to_the_hyperplane(norm: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "threat", "slack"),
+    [
+        ("fmn", L2(1), 1.01),
+        ("fmn", Linf(1), 1.05),
+        ("fmn", L1(1), 1.25),
+        ("ddn", L2(1), 1.01),
+        ("pdpgd", L2(1), 1.1),
+        ("pdpgd", Linf(1), 1.1),
+        ("pdpgd", L1(1), 1.1),
+    ],
+    ids=str,
+)
+def test_minimum_norm_attacks_find_the_distance_to_the_hyperplane(name: str, threat: NormBall, slack: float) -> None:
     model, x, y, w = problem()
-    distance = (x @ w + model.b).abs() / NORMS[NORMS[norm].dual].size(w[None])[0]
-    found = fmn(against(model, margin), norm, steps=200)(x, y)
+    distance = (x @ w + model.b).abs() / threat.dual_size(w[None])
+    search = AttackSpec.of(name, steps=300).search(model, threat)
+    assert isinstance(search, MinimumNorm)
+    result = search(x, y)
     reachable = distance < 0.1  # so that the box does not matter
-    assert (found.size[reachable] >= distance[reachable] * (1 - 1e-6)).all()
-    assert float((found.size / distance)[reachable].median()) < (1.25 if norm == "L1" else 1.05)
-    succeeded = found.size.isfinite()
+    assert reachable.sum() > 20
+    assert (result.size[reachable] >= distance[reachable] * (1 - 1e-6)).all()
+    assert float((result.size / distance)[reachable].median()) < slack
+    succeeded = result.size.isfinite()
     assert succeeded.float().mean() > 0.9
-    assert torch.allclose(NORMS[norm].size(found.x - x)[succeeded], found.size[succeeded])
+    assert torch.allclose(threat.size(x, result.x)[succeeded], result.size[succeeded])
+    assert torch.equal(result.x[~succeeded], x[~succeeded])
+    # inside a threat exactly those succeed whose size fits
+    small = threat.scaled(float(result.size.median()))
+    assert torch.equal(search.within(small).run(x, y).success, result.size <= small.radius)
+
+
+@pytest.mark.parametrize("threat", THREATS, ids=str)
+def test_fab_reaches_the_boundary_of_a_linear_classifier_at_once(threat: NormBall) -> None:
+    model, x, y, w = problem()
+    distance = (x @ w + model.b).abs() / threat.dual_size(w[None])
+    success = AttackSpec.of("fab_targeted", steps=3).build(model, threat).run(x, y).success
+    assert not success[distance > threat.radius * 1.001].any()
+    inside = ((x > threat.radius) & (x < 1 - threat.radius)).all(1)  # the box does not bind
+    assert inside.sum() > 10
+    assert success[(distance < threat.radius / 1.06) & inside].all()  # it overshoots by 1.05
+
+
+def fewest_pixels(model: Linear, x: Tensor, y: Tensor) -> Tensor:
+    """The exact L0 distance of each example: pixels by what each can gain."""
+    down = torch.where(y > 0, 1.0, -1.0).double()[:, None] * model.w.detach()
+    gains = torch.where(down > 0, x, 1 - x) * down.abs()
+    needed = (x @ model.w.detach() + model.b).abs()
+    return (gains.sort(dim=1, descending=True).values.cumsum(1) <= needed[:, None]).sum(1) + 1
+
+
+def test_l0_attacks_find_the_fewest_pixels_of_a_linear_classifier() -> None:
+    model, x, y, _ = problem()
+    exact = fewest_pixels(model, x, y)
+    search = AttackSpec.of("sigma_zero", steps=300).search(model, L0(1))
+    assert isinstance(search, MinimumNorm)
+    sizes = search(x, y).size
+    assert (sizes >= exact).all()
+    assert float((sizes == exact).float().mean()) > 0.7
+    for name, share in (("pgd", 0.9), ("apgd", 0.9), ("sparse_search", 0.8)):
+        settings = {"queries": 500} if name == "sparse_search" else {"steps": 100}
+        success = AttackSpec.of(name, **settings).build(model, L0(2)).run(x, y).success
+        assert not success[exact > 2].any(), name
+        assert success[exact <= 2].float().mean() > share, name
 
 
 class Bowl(nn.Module):

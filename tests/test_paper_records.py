@@ -1,6 +1,7 @@
 """From figures to a paper's record and its files, on small made-up papers; records of before are still shown."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from brittle.papers.paper import across_seeds, find_data, seeds_in_words
 from brittle.papers.results import pool
 from brittle.report import read_paper
 from brittle.studies import DataSource, Node, Store, hash_of
-from brittle.studies.nodes import Work
+from brittle.studies.nodes import Computation
 from conftest import Run
 from made_up import E, MadeUp, between
 
@@ -42,7 +43,7 @@ class Done:
     def title(self) -> str:
         return f"node {self.name}"
 
-    def compute(self, folder: Path, inputs: tuple[Path, ...], device: str) -> Work:
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         yield from ()
         return True
 

@@ -75,7 +75,7 @@ def test_a_damaged_entry_is_reported_and_computed_again(tmp_path: Path, harm: st
 
 def test_what_a_node_needs_is_computed_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    attack = RunAttack(small(), DataSource.of("digits"), Linf(0.1), AttackSpec("pgd", 5), n=40)
+    attack = RunAttack(small(), DataSource.of("digits"), Linf(0.1), AttackSpec.of("pgd", steps=5), n=40)
     folder = last(attack, store).folder
     record = json.loads((folder / "attack.json").read_text())
     tensors, _ = load_tensors(folder / "attack.safetensors")

@@ -9,6 +9,8 @@ from .loop import (
     AttackResult,
     Estimator,
     Iterate,
+    Memory,
+    Path,
     PathPoint,
     Rule,
     best_of,
@@ -66,9 +68,19 @@ from .objectives import (
     toward,
     without_transfer,
 )
-from .registry import LAWS, AttackEntry, AttackSpec, Cost, attack_entries, attack_named, register, within
+from .registry import (
+    LAWS,
+    AttackEntry,
+    AttackSpec,
+    Cost,
+    attack_entries,
+    attack_named,
+    broken_attacks,
+    register,
+    within,
+)
 from .rules import IDENTITY, chain, default_step, direction, momentum, scale, scheduled, stateless, steepest
-from .starts import Start, StartFunction, from_outside, given
+from .starts import Start, StartFunction, from_outside, given, start_named
 from .threats import (
     EXAMPLES,
     L0,
@@ -82,6 +94,8 @@ from .threats import (
     Spatial,
     Threat,
     parse_threat,
+    require_ball,
+    require_norm,
 )
 
 __all__ = [
@@ -108,11 +122,13 @@ __all__ = [
     "Linf",
     "Loss",
     "LpBall",
+    "Memory",
     "MinimumNorm",
     "MinimumResult",
     "ModelObjective",
     "NormBall",
     "Objective",
+    "Path",
     "PathPoint",
     "Rule",
     "SessionObjective",
@@ -128,6 +144,7 @@ __all__ = [
     "attack_entries",
     "attack_named",
     "best_of",
+    "broken_attacks",
     "chain",
     "check_examples",
     "classes_of",
@@ -168,6 +185,8 @@ __all__ = [
     "projected",
     "random",
     "register",
+    "require_ball",
+    "require_norm",
     "restarts",
     "scale",
     "scheduled",
@@ -180,6 +199,7 @@ __all__ = [
     "sparse_search",
     "square",
     "stages",
+    "start_named",
     "stateless",
     "steepest",
     "stretched",

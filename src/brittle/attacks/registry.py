@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,9 +14,9 @@ from brittle.ground import BrittleError, plugins
 from .attack import Attack
 from .losses import loss_named
 from .minimum import MinimumNorm
-from .objectives import ModelObjective, against
+from .objectives import ModelObjective, Objective, against
 from .starts import start_named
-from .threats import Ball, Finite, NormBall, Threat
+from .threats import Ball, Finite, NormBall, Threat, number_of
 
 LAWS = frozenset({"alone as in a batch", "eps 0 is clean", "larger eps never helps", "two classes", "NaN is an error"})
 Value = int | float | str
@@ -56,6 +56,7 @@ class AttackEntry:
         loss: the loss it climbs unless another is asked for; none: it brings its own.
         laws: what holds of it, of `LAWS`; the tests hold it to them.
         precision: `fast`, or `float32` where bfloat16 would spoil it.
+        images: whether examples must be images [B, C, H, W].
     """
 
     name: str
@@ -67,9 +68,12 @@ class AttackEntry:
     loss: str | None = "cross_entropy"
     laws: frozenset[str] = LAWS
     precision: str = "fast"
+    images: bool = False
 
-    def supports(self, threat: Threat) -> bool:
-        """Whether it works in this threat."""
+    def supports(self, threat: Threat, dims: int = 4) -> bool:
+        """Whether it works in this threat, on batches of `dims` dimensions."""
+        if self.images and dims != 4:
+            return False
         if isinstance(self.needs, type):
             return isinstance(threat, self.needs)
         return bool(self.needs(threat))
@@ -86,6 +90,7 @@ class AttackEntry:
         return self.cost(**{name: settings[name] for name in inspect.signature(self.cost).parameters})
 
 
+GROUP = "brittle.attacks"  # of entry points
 _ENTRIES: dict[str, AttackEntry] = {}
 
 
@@ -99,6 +104,7 @@ def register(
     loss: str | None = "cross_entropy",
     laws: frozenset[str] = LAWS,
     precision: str = "fast",
+    images: bool = False,
 ) -> Callable[[Builder], Builder]:
     """Enter the attack that the decorated function builds, under `name`. The arguments are those of `AttackEntry`.
 
@@ -112,7 +118,7 @@ def register(
             raise BrittleError(
                 f"two attacks are called {name!r}: in {before.build.__module__} and in {build.__module__}"
             )
-        _ENTRIES[name] = AttackEntry(name, build, what, source, needs, cost, loss, laws, precision)
+        _ENTRIES[name] = AttackEntry(name, build, what, source, needs, cost, loss, laws, precision, images)
         return build
 
     return enter
@@ -125,8 +131,13 @@ def attack_entries() -> dict[str, AttackEntry]:
 
     for module in pkgutil.iter_modules(named.__path__):
         importlib.import_module(f"{named.__name__}.{module.name}")
-    plugins("brittle.attacks")  # importing one registers it
+    plugins(GROUP)  # importing one registers it
     return dict(sorted(_ENTRIES.items()))
+
+
+def broken_attacks() -> dict[str, str]:
+    """The plugins that cannot be used, by the name of their entry point: one line each that says why."""
+    return plugins(GROUP).broken
 
 
 def attack_named(name: str) -> AttackEntry:
@@ -135,9 +146,10 @@ def attack_named(name: str) -> AttackEntry:
     Raises:
         BrittleError: an unknown name.
     """
-    known = attack_entries()
+    known = _ENTRIES if name in _ENTRIES else attack_entries()  # other packages are only asked for what is not here
     if name not in known:
-        raise BrittleError(f"no attack is called {name!r}; known: {', '.join(known)}")
+        told = f"no attack is called {name!r}; known: {', '.join(known)}"
+        raise BrittleError("; ".join([told, *plugins(GROUP).broken.values()]))
     return known[name]
 
 
@@ -174,8 +186,29 @@ class AttackSpec:
     @classmethod
     def of(cls, name: str, *, loss: str | None = None, **given: Value | None) -> "AttackSpec":
         """The attack with these settings; what is None stays at its default."""
-        held = tuple(sorted((key, value) for key, value in given.items() if value is not None))
-        return cls(name, held, loss)
+        return cls(name, tuple(sorted(_said(given).items())), loss)
+
+    @classmethod
+    def parse(cls, text: str) -> "AttackSpec":
+        """The attack written `NAME` or `NAME:SETTING=VALUE,...`, such as `mm:targets=9,steps=20`; `loss` is a setting
+        too.
+
+        Raises:
+            BrittleError: a text that says no attack.
+        """
+        name, _, rest = text.partition(":")
+        pairs = [part.partition("=") for part in rest.split(",")] if rest else []
+        if any(not sign for _, sign, _ in pairs):
+            raise BrittleError(
+                f"an attack is written NAME or NAME:SETTING=VALUE,..., such as pgd:steps=40, not {text!r}"
+            )
+        given = {key.strip(): _value(value.strip()) for key, _, value in pairs}
+        loss = given.pop("loss", None)
+        return cls(name.strip(), tuple(sorted(given.items())), None if loss is None else str(loss))
+
+    def changed(self, *, loss: str | None = None, **given: Value | None) -> "AttackSpec":
+        """The same with some settings changed; what is None stays as it is."""
+        return AttackSpec.of(self.name, loss=loss or self.loss, **(dict(self.given) | _said(given)))
 
     @property
     def entry(self) -> AttackEntry:
@@ -213,10 +246,32 @@ class AttackSpec:
 
     def search(self, model: Callable[[Tensor], Any], threat: Threat, seed: int = 0) -> Attack | MinimumNorm:
         """As `build`, but a minimum-norm attack as such."""
+        return self.search_on(self.objective(model), threat, seed)
+
+    def search_on(self, objective: Objective, threat: Threat, seed: int = 0) -> Attack | MinimumNorm:
+        """As `search`, on any objective.
+
+        Raises:
+            BrittleError: a threat that the attack does not work in.
+        """
         if not self.entry.supports(threat):
             raise BrittleError(f"the attack {self.name!r} does not work in {threat}; brittle attacks tells which do")
-        found: Attack | MinimumNorm = self.entry.build(self.objective(model), threat, seed=seed, **dict(self.given))
+        found: Attack | MinimumNorm = self.entry.build(objective, threat, seed=seed, **dict(self.given))
         return found
+
+
+def _said(given: Mapping[str, Value | None]) -> dict[str, Value]:
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _value(text: str) -> Value:
+    """A whole number, a number (8/255 too), or the text."""
+    if text.removeprefix("-").isdecimal():
+        return int(text)
+    try:
+        return number_of(text)
+    except BrittleError:
+        return text
 
 
 def within(search: Attack | MinimumNorm, threat: Threat) -> Attack:
@@ -234,6 +289,7 @@ __all__ = [
     "NormBall",
     "attack_entries",
     "attack_named",
+    "broken_attacks",
     "register",
     "within",
 ]

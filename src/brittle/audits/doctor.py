@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import against, logits_of, plain_gradient, session
+from brittle.attacks import against, gradient_at, logits_of, session
 from brittle.ground import BrittleError, Images, Labels, eval_mode
 
 Level = Literal["fine", "warn", "bad", "skipped"]
@@ -200,7 +200,7 @@ def _accuracy(logits: Tensor, y: Labels) -> float:
 def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
     try:
         with session(against(model)) as evaluate:
-            _, grad = plain_gradient(evaluate, x, y, 0)
+            _, grad = gradient_at(evaluate, x, y)
     except RuntimeError as error:
         return Finding(
             "gradient",

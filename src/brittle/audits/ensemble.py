@@ -1,29 +1,15 @@
-"""Which attacks an audit runs in a threat, the cheap ones first."""
+"""Which attacks an audit runs in a threat, the cheap ones first: settings of the registry's attacks, as data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from brittle.attacks import (
-    Attack,
-    Fmn,
-    Threat,
-    against,
-    apgd,
-    apgd_targeted,
-    cross_entropy,
-    default_step,
-    dlr,
-    fmn,
-    margin,
-    pgd,
-    second_order,
-    square,
-    targeted_dlr,
-)
+from brittle.attacks import Attack, AttackSpec, MinimumNorm, Threat
 from brittle.ground import BrittleError
+
+SURVIVE = 0.5  # the share of examples that each attack is assumed to leave, for plans
 
 
 @dataclass(frozen=True)
@@ -31,41 +17,52 @@ class Effort:
     """How hard an audit tries.
 
     Attributes:
-        pgd, apgd, minimum: steps of these attacks; square: queries.
-        targets: classes that APGD-T aims at.
-        second_order: its steps and noise draws.
-        probes: examples on which attacks are compared with one another.
+        attacks: in the order in which they run; each runs in the threats that it works in.
+        compared: the short and the long attack, the averaged one and the black boxes that are compared with one
+            another.
+        probes: examples on which they are compared.
     """
 
-    pgd: int
-    apgd: int
-    targets: int
-    minimum: int
-    second_order: tuple[int, int]
-    square: int
+    attacks: tuple[AttackSpec, ...]
+    compared: tuple[AttackSpec, ...]
     probes: int
 
-    @property
-    def gradients(self) -> float:
-        """About what it costs per example and threat, if every second example survives each attack."""
-        steps, draws = self.second_order
-        attacks = self.minimum + self.pgd + (2 + self.targets) * self.apgd + steps * draws + 0.4 * self.square
-        return 0.5 * attacks
+    def gradients(self, threats: Iterable[Threat], n: int) -> float:
+        """About what an audit of `n` examples costs, in gradients of one example."""
+        each = 0.0
+        for threat in threats:
+            tried = sum(SURVIVE * spec.cost.gradients for spec in self.attacks if spec.entry.supports(threat))
+            looks = sum(2 * spec.cost.gradients for spec in self.compared if spec.entry.supports(threat))
+            each += n * tried + min(n, self.probes) * looks
+        return each
 
-    @property
-    def probe_gradients(self) -> float:
-        """About what the comparison of attacks costs per example and threat."""
-        steps, draws = self.second_order
-        return 5.25 * self.pgd + 2 * steps * draws + 0.4 * self.square
+
+def _effort(
+    *, steps: int, pgd: int, minimum: int, targets: int, averaged: tuple[int, int], queries: int, probes: int
+) -> Effort:
+    of, (averaged_steps, draws) = AttackSpec.of, averaged
+    second = of("second_order", steps=averaged_steps, draws=draws, start="random")
+    black = (of("square", queries=queries), of("sparse_search", queries=queries))
+    attacks = (
+        of("fmn", steps=minimum),
+        of("sigma_zero", steps=2 * minimum),
+        of("pgd", steps=pgd),
+        of("apgd", steps=steps),
+        of("apgd", steps=steps, loss="dlr"),
+        of("apgd_targeted", steps=steps, targets=targets),
+        second,
+        *black,
+        of("random", draws=10),
+        of("grid"),
+    )
+    return Effort(attacks, (of("pgd", steps=max(5, pgd // 4)), of("pgd", steps=pgd), second, *black), probes)
 
 
 EFFORTS = {
-    "smoke": Effort(
-        pgd=5, apgd=10, targets=1, minimum=10, second_order=(5, 2), square=20, probes=10
-    ),  # shows that all runs
-    "quick": Effort(pgd=20, apgd=30, targets=1, minimum=40, second_order=(15, 5), square=150, probes=50),
-    "standard": Effort(pgd=40, apgd=100, targets=3, minimum=100, second_order=(40, 10), square=1000, probes=100),
-    "thorough": Effort(pgd=100, apgd=100, targets=9, minimum=300, second_order=(60, 20), square=5000, probes=200),
+    "smoke": _effort(steps=10, pgd=5, minimum=10, targets=1, averaged=(5, 2), queries=20, probes=10),  # all runs
+    "quick": _effort(steps=30, pgd=20, minimum=40, targets=1, averaged=(15, 5), queries=150, probes=50),
+    "standard": _effort(steps=100, pgd=40, minimum=100, targets=3, averaged=(40, 10), queries=1000, probes=100),
+    "thorough": _effort(steps=100, pgd=100, minimum=300, targets=9, averaged=(60, 20), queries=5000, probes=200),
 }
 
 
@@ -77,35 +74,21 @@ def effort_named(name: str) -> Effort:
 
 
 def ensemble(
-    model: Callable[[Tensor], Any], threat: Threat, effort: Effort, *, images: bool, seed: int
-) -> dict[str, Attack | Fmn]:
+    model: Callable[[Tensor], Any], threat: Threat, specs: Iterable[AttackSpec], *, dims: int, seed: int
+) -> dict[str, Attack | MinimumNorm]:
     """The attacks of one threat by their names, in the order in which they run.
 
-    The minimum-norm attack stands first: it also draws the accuracy-versus-eps curve. All run at the speed of the
-    device.
+    Minimum-norm attacks stand first: they also draw the accuracy-versus-eps curve.
+
     Args:
-        images: whether examples are [B, C, H, W], which the Square attack needs.
+        dims: of a batch of examples; some attacks need [B, C, H, W].
+    Raises:
+        BrittleError: a threat in which none of them works.
     """
-    ce, ratio, gap = (against(model, loss, precision="fast") for loss in (cross_entropy, dlr, margin))
-    aimed = against(model, targeted_dlr, precision="fast")
-    attacks: dict[str, Attack | Fmn] = {
-        f"FMN-{effort.minimum}": fmn(gap, threat.norm, steps=effort.minimum),
-        f"PGD-{effort.pgd}": pgd(ce, threat, steps=effort.pgd, seed=seed),
-        f"APGD-CE-{effort.apgd}": apgd(ce, threat, steps=effort.apgd, seed=seed),
-        f"APGD-DLR-{effort.apgd}": apgd(ratio, threat, steps=effort.apgd, seed=seed),
-        f"APGD-T-{effort.apgd}x{effort.targets}": apgd_targeted(
-            aimed, threat, steps=effort.apgd, targets=effort.targets, seed=seed
-        ),
-        "S-O-{}x{}".format(*effort.second_order): second_order_in_audit(model, threat, effort, seed),
-    }
-    if images:
-        attacks[f"Square-{effort.square}"] = square(gap, threat, queries=effort.square, seed=seed)
-    return attacks
-
-
-def second_order_in_audit(model: Callable[[Tensor], Any], threat: Threat, effort: Effort, seed: int) -> Attack:
-    """The second-order attack as an auditor uses it: random start, steps of 2.5 eps / steps, clamped at each step."""
-    steps, draws = effort.second_order
-    step = default_step(threat, steps)
-    objective = against(model, precision="fast")
-    return second_order(objective, threat, steps=steps, step=step, draws=draws, start="random", clamp="each", seed=seed)
+    able = [spec for spec in specs if spec.entry.supports(threat, dims)]
+    if not able:
+        raise BrittleError(
+            f"no attack of this audit works in {threat}; brittle attacks tells which do, --with adds one"
+        )
+    built = ((spec, spec.search(model, threat, seed)) for spec in able)
+    return {f"{one.name} ({spec.loss})" if spec.loss else one.name: one for spec, one in built}

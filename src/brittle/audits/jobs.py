@@ -2,20 +2,19 @@
 journal."""
 
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from msgspec import Struct
 from torch import Tensor
 
-from brittle.attacks import Attack, Fmn
+from brittle.attacks import Attack, AttackSpec, MinimumNorm, within
 
-from .ensemble import Effort, ensemble
+from .ensemble import ensemble
 from .journal import Journal
 from .state import AuditState, Piece, Subject, ThreatState
 from .verification import verify
-
-BOUNDLESS = 1e9  # times the threat: where only what fools counts, and how far it is
 
 
 class PieceFacts(Struct, frozen=True):
@@ -30,7 +29,7 @@ class Job(NamedTuple):
 
     state: ThreatState
     name: str
-    attack: Attack | Fmn
+    attack: Attack | MinimumNorm
     rows: Tensor
 
     @property
@@ -62,33 +61,30 @@ class Job(NamedTuple):
         """Attack the examples `alive`, and verify what is claimed."""
         started, minimum = time.monotonic(), None
         threat, x, y = self.state.threat, subject.x[alive], subject.y[alive]
-        if isinstance(self.attack, Fmn):
+        result = within(self.attack, threat).run(x, y)
+        if isinstance(self.attack, MinimumNorm):
             found = self.attack(x, y)
-            x_adv, claimed = found.within(threat, x)
             # the curve counts what fools in float32, at its size in float64
-            near = verify(subject.model, threat.scaled(BOUNDLESS), x, found.x, y)
+            near = verify(subject.model, threat.whole(x), x, found.x, y)
             minimum = torch.where(near.broken.cpu() & found.size.cpu().isfinite(), near.size, torch.inf)
-        else:
-            result = self.attack.run(x, y)
-            x_adv, claimed = result.x, result.success
-        seen = verify(subject.model, threat, x, x_adv, y)
+        seen = verify(subject.model, threat, x, result.x, y)
         return Piece(
             rows=alive,
             broken=seen.broken,
             broken_8bit=seen.broken_8bit & seen.broken,
-            x=x_adv[seen.broken],
+            x=result.x[seen.broken],
             size=seen.size[seen.broken.cpu()],
             minimum=minimum,
-            claimed=int(claimed.sum()),
+            claimed=int(result.success.sum()),
             seconds=time.monotonic() - started,
         )
 
 
-def jobs(state: AuditState, effort: Effort, seed: int) -> list[Job]:
+def jobs(state: AuditState, specs: Iterable[AttackSpec], seed: int) -> list[Job]:
     """The work in its order: attack by attack, then threat by threat and batch by batch, so that a budget is spread
     evenly."""
     model, x, _, batch = state.subject
-    ensembles = [ensemble(model, one.threat, effort, images=x.dim() == 4, seed=seed) for one in state.threats]
+    ensembles = [ensemble(model, one.threat, specs, dims=x.dim(), seed=seed) for one in state.threats]
     rows = torch.split(torch.arange(len(x), device=x.device), batch)
     return [
         Job(one, *list(attacks.items())[stage], part)

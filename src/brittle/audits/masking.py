@@ -1,6 +1,5 @@
 """Can the gradients be trusted? Attacks run in full on a few examples and compared with one another."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -8,11 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.attacks import Attack, Threat, against, margin, pgd, square
+from brittle.attacks import Attack, Ball, Finite, Threat
 from brittle.ground import Images, Labels
 
 from .doctor import Finding, Level
-from .ensemble import Effort, second_order_in_audit
+from .ensemble import Effort
 from .statistics import paired_p_value
 
 GAP = 0.05  # differences below this share of the examples are not worth a word
@@ -71,18 +70,17 @@ class Probe(NamedTuple):
 
 
 def probes(
-    model: Callable[[Tensor], Any], threat: Threat, x: Images, effort: Effort, seed: int
+    model: Callable[[Tensor], Any], threat: Ball, effort: Effort, dims: int, seed: int
 ) -> Iterator[tuple[str, Attack]]:
     """The attacks compared, by the names used in `COMPARISONS`, cheap first."""
-    objective, short, long = against(model, precision="fast"), max(5, effort.pgd // 4), effort.pgd
-    yield "short", pgd(objective, threat, steps=short, seed=seed)
-    yield "long", pgd(objective, threat, steps=long, seed=seed)
-    yield "clean start", pgd(objective, threat, steps=long, start="clean", seed=seed)
-    yield "double eps", pgd(objective, threat.scaled(2), steps=long, seed=seed)
-    yield "unbounded", pgd(objective, Threat(threat.norm, repr(_whole_box(threat, x))), steps=long, seed=seed)
-    yield "second-order", second_order_in_audit(model, threat, effort, seed)
-    if x.dim() == 4:
-        yield "black box", square(against(model, margin, precision="fast"), threat, queries=effort.square, seed=seed)
+    short, long, *others = (spec for spec in effort.compared if spec.entry.supports(threat, dims))
+    clean = long.changed(start="clean")
+    yield "short", short.build(model, threat, seed)
+    yield "long", long.build(model, threat, seed)
+    yield "clean start", clean.build(model, threat, seed)
+    yield "double eps", long.build(model, threat.scaled(2), seed)
+    for spec in others:
+        yield "second-order" if spec.cost.backwards else "black box", spec.build(model, threat, seed)
 
 
 def probe(
@@ -92,10 +90,18 @@ def probe(
 
     Cost: per example about 4 PGD runs, one second-order and one black-box run.
     """
-    if threat.radius == 0 or len(x) == 0:
+    if isinstance(threat, Finite):
+        text = f"{threat.count(x):,} allowed images are all tried: what is left is proved robust, whatever gradients do"
+        return Probe([Finding("every image is tried", "fine", text)], [])
+    if threat.radius == 0 or len(x) == 0 or not isinstance(threat, Ball):
         why = "eps is 0" if threat.radius == 0 else "the model gets none of the probes right"
+        why = why if isinstance(threat, Ball) else "no gradient can be followed in this threat"
         return Probe([Finding("probes", "skipped", f"nothing to compare: {why}")], [])
-    attacks = {name: replace(attack, batch=batch) for name, attack in probes(model, threat, x, effort, seed)}
+    long = effort.compared[1]
+    attacks = dict(probes(model, threat, effort, x.dim(), seed)) | {
+        "unbounded": long.build(model, threat.whole(x), seed)
+    }
+    attacks = {name: replace(attack, batch=batch) for name, attack in attacks.items()}
     broken = {name: attack.run(x, y).success for name, attack in attacks.items()}
     left = {name: float((~flags).float().mean()) for name, flags in broken.items()}
     titles = {
@@ -106,14 +112,9 @@ def probe(
     findings += [
         _compared(one, broken, left, titles) for one in COMPARISONS if one.strong in broken and one.weak in broken
     ]
-    paths = [_path(attacks[name], x, y, seed) for name in ("long", "second-order")]
+    paths = [_path(attacks[name], x, y, seed) for name in ("long", "second-order") if name in attacks]
     findings.append(_alive(paths[0]))
     return Probe(findings, [{"threat": str(threat), **path} for path in paths])
-
-
-def _whole_box(threat: Threat, x: Images) -> float:
-    size = float(x[0].numel())
-    return {"Linf": 1.0, "L2": math.sqrt(size), "L1": size}[threat.norm]
 
 
 def _unbounded(left: float, name: str) -> Finding:

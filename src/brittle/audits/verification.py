@@ -10,9 +10,6 @@ from torch import Tensor
 from brittle.attacks import Threat, against, session
 from brittle.ground import Flags, Images, Labels
 
-TOLERANCE = 1e-5  # relative, on eps
-ROUNDING = 2.0**-24  # of a float32 pixel in [0, 1], per coordinate
-
 
 class Verified(NamedTuple):
     """Per example: fooled by an allowed image [B]; by it in 8 bits [B]; the change's size [B] (on the CPU); allowed
@@ -29,12 +26,8 @@ def verify(model: Callable[[Tensor], Any], threat: Threat, x: Images, x_adv: Ima
 
     Cost: two forward passes in float32.
     """
-    delta = (x_adv.cpu().double() - x.cpu().double()).flatten(1)
-    size = threat.geometry.size(delta)
-    slack = float(threat.geometry.size(torch.full_like(delta[:1], ROUNDING))) if len(delta) else 0.0
-    flat = x_adv.flatten(1)
-    inside = (flat >= 0).all(1) & (flat <= 1).all(1)  # false for NaN too
-    allowed = inside & (size <= threat.radius * (1 + TOLERANCE) + slack).to(inside.device)
+    size = threat.size(x.cpu().double(), x_adv.cpu().double())
+    allowed = threat.contains(x, x_adv)
     with session(against(model)) as evaluate, torch.no_grad():
         success = evaluate(x_adv, y).success
         success_8bit = evaluate(to_8bit(x, x_adv), y).success

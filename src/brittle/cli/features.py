@@ -143,13 +143,15 @@ def _making(name: str, threat: "Threat", changes: dict[str, Any], others: bool) 
     """The construction called `name`, with what was asked to be different."""
     from dataclasses import fields, replace
 
+    from brittle.attacks import require_ball
     from brittle.science import CONSTRUCTIONS, Targeted
 
     if name not in CONSTRUCTIONS:
         raise BrittleError(f"no set is called {name!r}; known: {', '.join(CONSTRUCTIONS)}")
     construction = CONSTRUCTIONS[name]
     if isinstance(construction, Targeted):
-        construction = replace(construction, threat=threat, step=0.2 * threat.radius or 0.1, transfers=not others)
+        ball = require_ball(threat, f"the set {name}")
+        construction = replace(construction, threat=ball, step=0.2 * ball.step_unit or 0.1, transfers=not others)
     elif others:
         raise BrittleError(f"--other is for D_rand and D_det, not for {name}")
     known = {field.name for field in fields(construction)}  # type: ignore[arg-type]

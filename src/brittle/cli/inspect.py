@@ -175,6 +175,34 @@ def nets(json: Json = False) -> None:
 
 
 @app.command()
+def attacks(json: Json = False) -> None:
+    """List the attacks, the threats they work in and what they cost."""
+    from brittle.attacks import EXAMPLES, attack_entries, broken_attacks, parse_threat
+
+    from .terminal import as_json, attacks_table, console
+    from .terminal import out as terminal
+
+    for line in broken_attacks().values():
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
+
+    kinds = {text.partition(":")[0]: parse_threat(text) for text in EXAMPLES}
+    rows = {
+        name: {
+            "what": entry.what,
+            "threats": [kind for kind, threat in kinds.items() if entry.supports(threat)],
+            "cost": entry.cost_of({})._asdict(),
+            "settings": entry.settings,
+            "source": entry.source,
+        }
+        for name, entry in attack_entries().items()
+    }
+    if json:
+        as_json(rows)
+    else:
+        terminal.print(attacks_table(rows))
+
+
+@app.command()
 def goals(json: Json = False) -> None:
     """List the training goals."""
     from brittle.learning import broken_goals, goal_entries

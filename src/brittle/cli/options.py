@@ -20,7 +20,10 @@ Data = Annotated[
     str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, svhn, folder:PATH, tensors:PATH, ...")
 ]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")]
-Threats = Annotated[list[str] | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255; may be repeated")]
+Threats = Annotated[
+    list[str] | None,
+    typer.Option("--threat", help="KIND:SIZE, such as Linf:8/255, L0:10, Spatial:30,3; may be repeated"),
+]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="images held at once; smaller for large models")]
 Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
 Seed = Annotated[int, typer.Option("--seed", help="the only source of randomness")]
@@ -35,13 +38,13 @@ def threats_of(texts: list[str] | None, data: str) -> tuple["Threat", ...]:
     Raises:
         BrittleError: a text that is no threat; none given where none is usual.
     """
-    from brittle.attacks import Threat
+    from brittle.attacks import parse_threat
     from brittle.learning import usual_threats
 
     asked = texts or usual_threats(data)
     if not asked:
         raise BrittleError(f"say what to withstand on {data}: --threat Linf:8/255 --threat L2:0.5")
-    return tuple(Threat.parse(text) for text in asked)
+    return tuple(parse_threat(text) for text in asked)
 
 
 def usual_l2(data: str) -> "Threat":

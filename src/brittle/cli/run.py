@@ -93,6 +93,9 @@ def audit(
     budget: Annotated[
         str | None, typer.Option("--budget", help="time after which no new work begins: 90s, 2m, 1h")
     ] = None,
+    extra: Annotated[
+        list[str] | None, typer.Option("--with", help="one more attack, as for brittle attack; may be repeated")
+    ] = None,
     batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -103,6 +106,7 @@ def audit(
     fresh: Fresh = False,
 ) -> None:
     """Measure robust accuracy over threats; resumes after a kill."""
+    from brittle.attacks import AttackSpec
     from brittle.ground import plain_name
     from brittle.report import read_run, write_page
     from brittle.studies import Audit
@@ -110,9 +114,9 @@ def audit(
     from .terminal import as_json, audit_table, findings_table
     from .terminal import out as terminal
 
-    count, limit = count_of(n), seconds_of(budget)
+    count, limit, more = count_of(n), seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
     file, source = subject(model, weights, data, data_dir)
-    node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit, batch)
+    node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more)
     target = out or Path("runs") / f"audit-{plain_name(Path(model).stem)}"
     run = read_run(computed(node, target, device, fresh))
     page = write_page([run], target / "report.html")
@@ -132,18 +136,14 @@ def audit(
 def attack(
     model: Model,
     data: Data = None,
-    threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS, such as Linf:8/255")] = None,
+    threat: Annotated[str | None, typer.Option("--threat", help="KIND:SIZE, such as Linf:8/255")] = None,
     name: Annotated[
-        str, typer.Option("--attack", help="fgsm, pgd, mim, apgd, second_order, second_order_apgd or hessian")
+        str, typer.Option("--attack", help="see: brittle attacks; settings as in mm:targets=9,steps=20")
     ] = "pgd",
     steps: Annotated[int | None, typer.Option("--steps", help="number of steps")] = None,
     step: Annotated[float | None, typer.Option("--step", help="length of a step in pixel units")] = None,
     start: Annotated[str | None, typer.Option("--start", help="clean, random or noise")] = None,
-    draws: Annotated[
-        int | None, typer.Option("--draws", help="noise draws per step of the second-order attacks")
-    ] = None,
-    sigma: Annotated[float | None, typer.Option("--sigma", help="scale of their noise")] = None,
-    loss: Annotated[str, typer.Option("--loss", help="cross_entropy, margin or dlr")] = "cross_entropy",
+    loss: Annotated[str | None, typer.Option("--loss", help="cross_entropy, margin, dlr or probability_margin")] = None,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
     batch: Batch = 250,
     weights: Weights = None,
@@ -162,7 +162,7 @@ def attack(
     from .terminal import out as terminal
 
     file, source = subject(model, weights, data, data_dir)
-    asked = AttackSpec(name, steps, step, start, draws, sigma, loss)
+    asked = AttackSpec.parse(name).changed(steps=steps, step=step, start=start, loss=loss)
     node = RunAttack(
         file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch
     )

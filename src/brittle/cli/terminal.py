@@ -158,6 +158,18 @@ def curvature_table(figures: list["Curvature"], threat: str) -> Table:
     return table
 
 
+def attacks_table(rows: dict[str, dict[str, Any]]) -> Table:
+    """Every attack: threats, cost per image (images shown, gradients asked), settings with their defaults."""
+    table = Table(title="attacks (cost per image: images shown + gradients)", title_justify="left")
+    for name in ("name", "what", "threats", "cost", "settings"):
+        table.add_column(name, overflow="fold")
+    for name, row in rows.items():
+        settings = " ".join(f"{key}={value}" for key, value in row["settings"].items())
+        cost = f"{row['cost']['forwards']:g} + {row['cost']['backwards']:g}"
+        table.add_row(name, f"{row['what']} [dim]({row['source']})[/]", " ".join(row["threats"]), cost, settings)
+    return table
+
+
 def features_table(record: dict[str, Any]) -> Table:
     """How many features bear each verdict, and the most useful ones of each."""
     verdicts = dict.fromkeys(one["verdict"] for one in record["features"])

@@ -8,7 +8,7 @@ from .files import write_bytes, write_out
 from .functional import functional_model
 from .gradients import eval_mode, grad_and_hessian, seeded, unit, value_and_grad
 from .noise import Keys, keys_of, normal, uniform
-from .plugins import plugins
+from .plugins import Plugins, broken_line, plugins
 from .text import plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
 
@@ -20,6 +20,8 @@ __all__ = [
     "Labels",
     "Logits",
     "PerExample",
+    "Plugins",
+    "broken_line",
     "eval_mode",
     "fast_dtype",
     "full_float32",

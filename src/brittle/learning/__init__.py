@@ -60,6 +60,9 @@ from .training import TrainingProgress, accuracy, train
 from .training_state import history_of
 
 __all__ = [
+    "FORWARD_PASS",
+    "NETS",
+    "PARAMETER_GRADIENT",
     "Adversarial",
     "Atda",
     "Augment",
@@ -68,7 +71,6 @@ __all__ = [
     "DataSpec",
     "Eat",
     "Ensemble",
-    "FORWARD_PASS",
     "Files",
     "Goal",
     "GoalEntry",
@@ -79,9 +81,7 @@ __all__ = [
     "Memory",
     "Moment",
     "Msd",
-    "NETS",
     "Normalize",
-    "PARAMETER_GRADIENT",
     "Recipe",
     "Split",
     "Standard",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from brittle.attacks import Threat, against, logits_of, pgd, session
+from brittle.attacks import AttackSpec, Ball, Threat, against, logits_of, session
 from brittle.ground import BrittleError, eval_mode, fast_dtype, keep_freed_memory, pick_device, seeded
 
 from .data import Augment, DataSet, Split, batches, default_augment
@@ -227,13 +227,17 @@ def _divergence(what: str, step: int, state_file: Path | None) -> BrittleError:
 
 
 def accuracy(net: nn.Module, split: Split, threat: Threat | None = None, steps: int = 10, batch: int = 500) -> float:
-    """Share of right answers in eval mode; with a threat, of answers still right under PGD."""
+    """Share of right answers in eval mode; with a threat, of answers still right under PGD (where gradients lead
+    nowhere, under as many random draws)."""
     right = 0
     for start in range(0, len(split), batch):
         rows = slice(start, start + batch)
         x, y = split.x(rows), split.labels[rows]
         if threat is not None:
-            right += int((~pgd(against(net, precision="fast"), threat, steps=steps).run(x, y).success).sum())
+            spec = (
+                AttackSpec.of("pgd", steps=steps) if isinstance(threat, Ball) else AttackSpec.of("random", draws=steps)
+            )
+            right += int((~spec.build(net, threat).run(x, y).success).sum())
         else:
             with session(against(net)) as evaluate, torch.no_grad():
                 right += int((~evaluate(x, y).success).sum())

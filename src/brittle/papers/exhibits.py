@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from brittle.science import example, fit_line, robust_likelihood
-from brittle.studies import Attack, Audit, Curve, Directions, Make, Node, Score, Train, Walk, contact_rows
+from brittle.studies import Audit, Curve, Directions, Make, Node, RunAttack, Score, Train, Walk, contact_rows
 
 from .paper import Shown
 from .results import Results
@@ -34,7 +34,7 @@ def audit_verdicts(results: Results, audits: Mapping[str, Audit]) -> Shown:
     return {name: results.record_of(node)["verdict"] for name, node in audits.items()}, {}
 
 
-def fooling_images(results: Results, attack: Attack) -> Shown:
+def fooling_images(results: Results, attack: RunAttack) -> Shown:
     """Images that fooled the model, drawn at random by the node's seed: what each is taken for; clean and attacked
     images."""
     found = results.tensors(attack)
@@ -43,7 +43,7 @@ def fooling_images(results: Results, attack: Attack) -> Shown:
     rows = fooled[order][:PAIRS]
     test = attack.data.source.load().test
     clean, moved = test.x(rows), found["x_adv"][rows]
-    sizes = attack.threat.size(moved.double() - clean.double()).tolist()
+    sizes = attack.threat.size(clean.double(), moved.double()).tolist()
     captions = [
         {
             "label": test.classes[int(test.labels[row])],
@@ -66,7 +66,7 @@ def made_sets(results: Results, sets: Mapping[str, Make]) -> Shown:
 
 
 def bars(
-    results: Results, attacks: Mapping[str, Attack], printed: Mapping[str, tuple[float | None, float | None]]
+    results: Results, attacks: Mapping[str, RunAttack], printed: Mapping[str, tuple[float | None, float | None]]
 ) -> Shown:
     """Clean and robust accuracy of each attack's model, with the printed figures: [{name, clean, robust, printed}]."""
     return [

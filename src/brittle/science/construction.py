@@ -8,7 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import (
+    L2,
+    PLAIN,
+    Aim,
     Evaluation,
+    Objective,
+    Targets,
     Threat,
     best_of,
     chain,
@@ -16,7 +21,8 @@ from brittle.attacks import (
     direction,
     eot_gradient,
     gradient_attack,
-    plain_gradient,
+    projected,
+    require_ball,
     scale,
     steepest,
     toward,
@@ -28,7 +34,7 @@ from brittle.learning import Augment
 
 from .representation import Representation, distance, representation_of
 
-EPS = Threat("L2", "0.5")  # of the paper, on CIFAR-10
+EPS = L2("0.5")  # of the paper, on CIFAR-10
 
 
 class Task(NamedTuple):
@@ -123,18 +129,16 @@ class Matched:
 
     def matched(self, g: Representation, x: Images, start: Images) -> Images:
         """The image [B, *S] on the way down from each `start` whose representation is closest to that of its `x`."""
-        goal, rule = g(x), chain(steepest(Threat("L2", "1")), scale(self.step))
+        goal, rule = g(x), chain(steepest(EPS), scale(self.step))
         none = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # no label is looked at
         with g.session("fast") as represent:
 
-            def evaluate(at: Images, y: Labels) -> Evaluation:
+            def evaluate(at: Images, y: Aim) -> Evaluation:
                 near = -distance(represent(at), goal)
-                return Evaluation(near, near.detach(), torch.zeros_like(near, dtype=torch.bool))
+                return Evaluation(at[:, :0], near, near.detach(), torch.zeros_like(near, dtype=torch.bool))
 
-            path = walk(
-                evaluate, start, none, start=start, rule=rule, allow=_pixels, estimate=plain_gradient, steps=self.steps
-            )
-            found = best_of(path)
+            pixels = projected(lambda x0, moved: moved.clamp(0, 1))
+            found = best_of(walk(evaluate, start, none, start=start, rule=rule, advance=pixels, steps=self.steps))
         if broken := int(found.margin.isnan().sum()):
             raise BrittleError(
                 f"the model's representation is NaN on {broken} of {len(x)} images; nothing can be matched to it"
@@ -185,23 +189,23 @@ class Targeted:
         return torch.randint(classes, y.shape, generator=torch.Generator().manual_seed(seed))
 
     def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
-        rule, none = chain(direction(self.threat), scale(self.step)), torch.full(task.y.shape, torch.nan)
+        ball = require_ball(self.threat, "a set of targeted images")
+        rule, none = chain(direction(ball), scale(self.step)), torch.full(task.y.shape, torch.nan)
         if self.transfers:
             if self.copies > 1 and task.augment == Augment():
                 raise BrittleError(
                     "these data are not usually augmented, so copies of an image would all be the same; leave copies "
                     "at 1"
                 )
-            estimate = eot_gradient(task.augment, self.copies, seed) if self.copies > 1 else plain_gradient
-            objective, labels = toward(model, precision="fast"), task.target
-            attack = gradient_attack(
-                "targeted", objective, self.threat, rule, steps=self.steps, start="clean", seed=seed, estimate=estimate
-            )
+            estimator = eot_gradient(task.augment, self.copies, seed) if self.copies > 1 else PLAIN
+            objective: Objective = toward(model, precision="fast")
+            labels: Aim = task.target
         else:
-            alone, labels = without_transfer(model, others, precision="fast"), torch.stack([task.y, task.target], 1)
-            attack = gradient_attack(
-                "without transfer", alone, self.threat, rule, steps=self.steps, start="clean", seed=seed
-            )
+            estimator, objective = PLAIN, without_transfer(model, others, precision="fast")
+            labels = Targets(task.y, task.target)
+        attack = gradient_attack(
+            "targeted", objective, ball, rule, steps=self.steps, start="clean", seed=seed, estimator=estimator
+        )
         moved = replace(attack, batch=len(task.x))(task.x, labels)
         return MadeImages(moved, task.target, torch.arange(len(none)), task.x, False, none, none)
 
@@ -257,10 +261,6 @@ class Unchanged:
 def noise_like(x: Images, seed: int) -> Images:
     """clamp(N(0, 1) / 20 + 1/2, 0, 1) [B, *S], a function of each image and `seed`."""
     return (normal(keys_of(x), x.shape[1:], seed=seed) / 20 + 0.5).clamp(0, 1).to(x.dtype)
-
-
-def _pixels(x0: Images, x: Images) -> Images:
-    return x.clamp(0, 1)
 
 
 def _check(steps: int, step: float) -> None:

@@ -14,13 +14,14 @@ from brittle.attacks import (
     Threat,
     against,
     evaluation_at,
+    gradient_at,
     pgd,
-    plain_gradient,
+    require_norm,
     second_order,
     session,
 )
 from brittle.audits import Interval, mean_interval
-from brittle.ground import BrittleError, Images, Labels, PerExample, grad_and_hessian, keys_of, norm_named, normal
+from brittle.ground import BrittleError, Images, Labels, PerExample, grad_and_hessian, keys_of, normal, unit
 
 Product = Callable[[Images], Images]
 AT_DATA = "at the data"
@@ -76,9 +77,10 @@ def curvature(
     x, y = data
     if len(x) == 0:
         raise BrittleError("there are no examples to look at")
+    ball = require_norm(threat, "the curvature along attack paths")
     paths = {
-        "end of a PGD path": pgd(against(model), threat, steps=steps, start="clean"),
-        "end of a second-order path": second_order(against(model), threat, steps=steps, draws=10, clamp="each"),
+        "end of a PGD path": pgd(against(model), ball, steps=steps, start="clean"),
+        "end of a second-order path": second_order(against(model), ball, steps=steps, draws=10),
     }
     sets: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {AT_DATA: [], **{name: [] for name in paths}}
     for part, labels in zip(torch.split(x, batch), torch.split(y, batch), strict=True):
@@ -97,7 +99,7 @@ Figures = tuple[PerExample, PerExample, PerExample]
 def _figures(
     evaluate: Evaluate, x: Images, y: Labels, threat: Threat, iterations: int, draws: int, seed: int
 ) -> Figures:
-    _, grad = plain_gradient(evaluate, x, y, 0)
+    _, grad = gradient_at(evaluate, x, y)
     values, _ = top_eigenvalue(evaluate, x, y, iterations=iterations, seed=seed)
     return grad.flatten(1).norm(dim=1), values, linearity_error(evaluate, x, y, threat, draws=draws, seed=seed)
 
@@ -138,10 +140,9 @@ def power_iteration(product: Product, start: Images, iterations: int) -> Images:
 
     Cost: `iterations` products. With `product(d) = (grad L(x + xi d) - grad L(x)) / xi` it is Li et al. 2019, eq. 3.
     """
-    l2 = norm_named("L2")
-    direction = l2.steepest(start.flatten(1)).view_as(start)
+    direction = unit(start)
     for _ in range(iterations):
-        direction = l2.steepest(product(direction).flatten(1)).view_as(start)
+        direction = unit(product(direction))
     return direction
 
 
@@ -154,10 +155,10 @@ def linearity_error(
     Cost: one gradient, `draws` forward passes. Source: Qin et al. 2019 (local linearity regularization), eq. 5, with a
     mean over random delta in place of the maximum.
     """
-    seen, grad = plain_gradient(evaluate, x, y, 0)
+    seen, grad = gradient_at(evaluate, x, y)
     errors = []
     for draw in range(draws):
-        delta = threat.allow(x, x + threat.sample(x, seed + draw)) - x
+        delta = threat.sample(x, seed + draw) - x
         told = (grad * delta).flatten(1).sum(1)
         errors.append((evaluation_at(evaluate, x + delta, y).loss - seen.loss - told).abs())
     return torch.stack(errors).mean(0)

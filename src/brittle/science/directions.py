@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, Labels, norm_named
+from brittle.attacks import L2, NormBall
+from brittle.ground import BrittleError, Images, Labels
 
+EUCLIDEAN = L2(1)
 Directions = Float[Tensor, "F D"]
 One = Float[Tensor, "1 D"]
 
@@ -48,19 +50,19 @@ def singular_directions(task: Task2) -> Directions:
     return kept
 
 
-def place_directions(directions: Directions, task: Task2, norm: str = "L2") -> Placed:
+def place_directions(directions: Directions, task: Task2, ball: NormBall = EUCLIDEAN) -> Placed:
     """Usefulness and robustness of the features f(x) = a'x / ||a||_Sigma, each with the sign that makes it useful.
 
     Robust usefulness within eps of a norm is exactly E[y f] - eps ||a||_* / ||a||_Sigma, so that a feature stays useful
     up to eps = usefulness times robustness. Source: Goh 2019, "Two examples of useful, non-robust features" (Distill).
     """
     values = task.x @ directions.T
-    spread, dual = values.std(0, correction=0), norm_named(norm_named(norm).dual).size(directions)
+    spread, dual = values.std(0, correction=0), ball.dual_size(directions)
     useful = (task.y[:, None] * values).mean(0).abs() / spread
     return Placed(useful.log(), (spread / dual).log())
 
 
-def ensemble(directions: Directions, task: Task2, below: float, norm: str = "L2") -> One:
+def ensemble(directions: Directions, task: Task2, below: float, ball: NormBall = EUCLIDEAN) -> One:
     """sum_i sign(E[y a_i'x]) a_i over the directions with log robustness under `below`, of length 1 [1, D].
 
     Each is barely useful; together they are useful and still not robust.
@@ -68,7 +70,7 @@ def ensemble(directions: Directions, task: Task2, below: float, norm: str = "L2"
     Raises:
         BrittleError: no direction is that fragile.
     """
-    fragile = directions[place_directions(directions, task, norm).robustness < below]
+    fragile = directions[place_directions(directions, task, ball).robustness < below]
     if not len(fragile):
         raise BrittleError(f"no direction has a log robustness under {below:g}")
     signs = (task.y[:, None] * (task.x @ fragile.T)).mean(0).sign()

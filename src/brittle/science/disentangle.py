@@ -18,7 +18,6 @@ from .construction import CONSTRUCTIONS, EPS, Construction, Matched, Task
 
 PART = {"cpu": 250, "cuda": 2000}  # images made at once
 LOOKED_AT = 200  # images on which the source model is tested first
-ROUNDING = 1e-5  # of sizes, relative
 
 
 class Part(NamedTuple):
@@ -28,7 +27,8 @@ class Part(NamedTuple):
         images: uint8 [B, C, H, W]; labels [B].
         row: which example of the source each was made of [B]; start: which one the matching started from (-1: none
             did).
-        size: L2 or threat's norm of the change before rounding, in float64 [B]; inside: all pixels in [0, 1].
+        size: of the change before rounding, in L2 or in the threat's unit, in float64 [B]; inside: whether it is
+            allowed.
         answers, answers_8bit: what the source model says to the images as floats and as they are kept.
         before, after: distance of representations, NaN where none is matched.
     """
@@ -77,17 +77,16 @@ def make_part(
         model, Task(here.x(), here.labels, there.x(), wanted.to(device), augment), others, seed
     )
     kept = (made.x * 255).round().to(torch.uint8)
-    threat, delta = construction.threat or Threat("L2", "0"), made.x.cpu().double() - made.origin.cpu().double()
+    threat, x, origin = construction.threat, made.x.cpu(), made.origin.cpu()
     rows = torch.arange(len(split))[which][made.rows.cpu()]
     begun = starts[made.rows.cpu()] if made.starts else torch.full_like(rows, -1)
-    flat = made.x.flatten(1)
     columns = {
         "images": kept,
         "labels": made.labels,
         "row": rows,
         "start": begun,
-        "size": threat.size(delta),
-        "inside": ((flat >= 0) & (flat <= 1)).all(1),
+        "size": (threat or EPS).size(origin.double(), x.double()),
+        "inside": threat.contains(origin, x) if threat else (x == x.clamp(0, 1)).flatten(1).all(1),
         "answers": classes_of(model, made.x) if len(made.x) else made.labels,
         "answers_8bit": classes_of(model, kept.float() / 255) if len(made.x) else made.labels.clone(),
         "before": made.before,
@@ -118,8 +117,7 @@ def check_set(whole: Part, construction: Construction, classes: Sequence[str], s
     """
     if not len(whole.labels):
         raise BrittleError("the set came out empty: the model made no mistake on these images")
-    bound = construction.threat.radius * (1 + ROUNDING) + 1e-6 if construction.threat else torch.inf
-    outside = int((~whole.inside | (whole.size > bound)).sum())
+    outside = int((~whole.inside).sum())
     if outside:
         raise BrittleError(
             f"{outside} of {len(whole.labels)} made images lie outside of the threat or of [0, 1]; nothing is kept"

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brittle.attacks import Threat, logits_of, pgd
+from brittle.attacks import Threat, logits_of, pgd, require_ball, require_norm
 from brittle.audits import Interval, mean_interval
 from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, full_float32, functional_model
 from brittle.learning import Split
@@ -228,9 +228,10 @@ def _worst(
     x, y, k = asked.x(), asked.labels.cpu(), one.index
     own = (y == worth.target[k]).long()
     if features.weights is not None:
+        ball = require_norm(threat, "the exact robust usefulness of linear features")
         x, weight = x.cpu().double(), features.weights[k].cpu().double()
         slope = weight * torch.where(own == 1, 1.0, -1.0).view(-1, *[1] * weight.dim()) * one.sign
-        values = ((x + threat.linear_minimum(x, slope)) * weight).flatten(1).sum(1)
+        values = ((x + ball.linear_minimum(x, slope)) * weight).flatten(1).sum(1)
         return mean_interval(worth.signed(values, y, k).numpy(), seed)
     with features.session() as f:
 
@@ -238,7 +239,8 @@ def _worst(
             value = f(x)[:, k]
             return torch.where(own == 1, -value, value) * one.sign
 
-        margin = pgd(harm, threat, steps=steps, seed=seed).run(x, own.to(x.device)).margin.cpu()
+        climbed = require_ball(threat, "robust usefulness")
+        margin = pgd(harm, climbed, steps=steps, seed=seed).run(x, own.to(x.device)).margin.cpu()
     values = torch.where(own == 1, -margin, margin) * one.sign
     return mean_interval(worth.signed(values, y, k).numpy(), seed)
 

@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from brittle.attacks import against, plain_gradient, session
+from brittle.attacks import against, gradient_at, session
 from brittle.ground import BrittleError, keep_freed_memory, pick_device
 from brittle.learning import build_net
 
@@ -65,6 +65,6 @@ def _pace(net: str, shape: tuple[int, ...], classes: int, device: str) -> float:
     with session(against(model, precision="fast")) as evaluate:
         for _ in range(3):
             started = time.perf_counter()
-            float(plain_gradient(evaluate, x, y, 0)[1].sum())
+            float(gradient_at(evaluate, x, y)[1].sum())
             times.append(time.perf_counter() - started)
     return min(times[1:]) / len(x)

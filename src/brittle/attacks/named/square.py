@@ -27,6 +27,7 @@ Draw = Callable[[int], Tensor]  # numbers in [0, 1) per image, keyed by the numb
     cost=lambda queries: Cost(queries + 1, 0),
     loss="margin",
     precision="float32",
+    images=True,
 )
 def square(objective: Objective, threat: NormBall, *, queries: int = 1000, share: float = 0.8, seed: int = 0) -> Attack:
     """Changes inside random squares, kept where they raise the loss; sides shrink from sqrt(share) of the image.

@@ -1,13 +1,14 @@
 """Threats: the sets of images that an adversary may hand in instead of `x`. One file for each kind, and how they are
 written."""
 
-from brittle.ground import BrittleError, plugins
+from brittle.ground import BrittleError, Plugins, plugins
 
 from .l0 import L0
-from .lp import L1, L2, Linf, LpBall
+from .lp import L1, L2, Linf, LpBall, number_of
 from .protocol import Ball, NormBall, Threat
 from .spatial import Finite, Spatial
 
+GROUP = "brittle.threats"  # of entry points
 THREATS = {"Linf": Linf, "L2": L2, "L1": L1, "L0": L0.parse, "Spatial": Spatial.parse}
 EXAMPLES = ("Linf:0.3", "L2:2", "L1:10", "L0:10", "Spatial:30,3")  # one of each kind that comes with the library
 SHORT = {"inf": "Linf", "linfinity": "Linf", "2": "L2", "1": "L1", "0": "L0"}
@@ -23,17 +24,39 @@ def parse_threat(text: str) -> Threat:
         BrittleError: an unknown kind, or a size that does not fit.
     """
     kind, colon, size = text.partition(":")
-    known = THREATS | plugins("brittle.threats")
-    names = {name.lower(): name for name in known}
     short = kind.strip().lower()
-    name = names.get(short) or SHORT.get(short) or ""
-    if not colon or name not in known:
-        raise BrittleError(
-            f"a threat is written KIND:SIZE with one of {', '.join(known)}, such as Linf:8/255, not {text!r}"
-        )
+    ours = {name.lower(): name for name in THREATS} | SHORT
+    offered = plugins(GROUP) if short not in ours else Plugins({}, {})  # packages are asked only for what is not here
+    known = THREATS | offered.found
+    name = ours.get(short) or next((name for name in offered.found if name.lower() == short), "")
+    if not colon or not name:
+        written = f"a threat is written KIND:SIZE with one of {', '.join(known)}, such as Linf:8/255, not {text!r}"
+        raise BrittleError("; ".join([written, *offered.broken.values()]))
     threat = known[name](size)
     if not isinstance(threat, Threat):
         raise BrittleError(f"the threat {name} of another package lacks what a threat needs (brittle.attacks.Threat)")
+    return threat
+
+
+def require_ball(threat: Threat, who: str) -> Ball:
+    """The threat, if gradients can be climbed in it.
+
+    Raises:
+        BrittleError: they cannot; the line says what needs it.
+    """
+    if not isinstance(threat, Ball):
+        raise BrittleError(f"{who} follows gradients, such as in L2:0.5; it does not work in {threat}")
+    return threat
+
+
+def require_norm(threat: Threat, who: str) -> NormBall:
+    """The threat, if it is the ball of a norm.
+
+    Raises:
+        BrittleError: it is not; the line says what needs it.
+    """
+    if not isinstance(threat, NormBall):
+        raise BrittleError(f"{who} needs a norm, such as L2:0.5; it does not work in {threat}")
     return threat
 
 
@@ -50,5 +73,8 @@ __all__ = [
     "NormBall",
     "Spatial",
     "Threat",
+    "number_of",
     "parse_threat",
+    "require_ball",
+    "require_norm",
 ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import entry_points
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, broken_line, plugins
 
 from .augment import Augment
 from .imagenet import RANGES, read_restricted
@@ -51,18 +50,16 @@ def broken_packages() -> tuple[str, ...]:
 @cache
 def _discover() -> tuple[str, ...]:
     """Register the data sets of installed packages, once, and tell what went wrong."""
-    problems = []
-    for point in entry_points(group=GROUP):
+    offered = plugins(GROUP)
+    problems = list(offered.broken.values())
+    for name, found in offered.found.items():
         try:
-            found = point.load()
             for spec in [found] if isinstance(found, DataSpec) else list(found):
                 if not isinstance(spec, DataSpec):
-                    raise BrittleError(f"{point.value} is no DataSpec and no list of them")
+                    raise BrittleError(f"{spec!r} is no DataSpec")
                 register_data(spec)
-        except Exception as error:  # a package may do anything while it is imported; ours go on
-            package = point.dist.name if point.dist else point.value
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            problems.append(f"the data sets of the package {package} cannot be had ({reason}); mend or remove it")
+        except (BrittleError, TypeError) as error:
+            problems.append(broken_line(GROUP, name, error))
     return tuple(problems)
 
 

@@ -1,27 +1,22 @@
-"""The attack inside a training step: any attack of the table that walks."""
+"""The attack inside a training step: any attack of the registry that walks."""
 
-import inspect
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import cast, get_args
 
 from torch import nn
 
 from brittle.attacks import (
-    ATTACKS,
     AttackSpec,
+    Ball,
     Loss,
-    PathPoint,
-    Start,
     Threat,
     against,
+    attack_named,
     cross_entropy,
     default_step,
     last_of,
+    within,
 )
 from brittle.ground import BrittleError, Images, Labels
-
-Path = Callable[[Images, Labels, int], Iterator[PathPoint]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,8 @@ class InnerAttack:
     """The attack inside a training step; the last point of its walk is what is learned from.
 
     Attributes:
-        attack: the name of an attack that walks, such as `pgd`, `fgsm`, `mim`, `apgd`, `second_order`.
+        attack: the name of an attack that walks, such as `pgd`, `fgsm`, `mim`, `apgd`, `second_order`; one that does
+            not walk, such as `random` in a threat without gradients, gives its result instead.
         steps: number of steps, for attacks that have it (fgsm takes one, of length eps).
         step: length of a step as a share of eps, for attacks that have it; default 2.5 / steps.
         start: `random`, `clean`, or `noise` (Gaussian of 0.001 around the image, as TRADES does).
@@ -40,11 +36,11 @@ class InnerAttack:
     attack: str = "pgd"
     steps: int = 7
     step: float | None = None
-    start: Start = "random"
+    start: str = "random"
 
     def __post_init__(self) -> None:
-        start_named(self.start)
         require_settings(self.attack, [] if self.step is None else ["step"])
+        self._spec(None)
         if self.steps < 1:
             raise BrittleError(f"an inner attack takes at least 1 step, not {self.steps}")
         if self.step is not None and not self.step > 0:
@@ -53,7 +49,7 @@ class InnerAttack:
     @property
     def cost(self) -> float:
         """Gradients per example."""
-        return self._spec(None).gradients
+        return self._spec(None).cost.gradients
 
     def last_point(
         self, net: nn.Module, threat: Threat, x: Images, y: Labels, *, seed: int, loss: Loss = cross_entropy
@@ -62,54 +58,30 @@ class InnerAttack:
 
         `net` is in eval mode meanwhile.
         """
-        return last_of(self._path(net, threat, loss)(x, y, seed))
+        spec = self._spec(threat)
+        objective = against(net, loss, precision=spec.entry.precision)
+        attack = within(spec.search_on(objective, threat), threat)
+        return attack.search(x, y, seed).x if attack.path is None else last_of(attack.path(x, y, seed))
 
     def check(self, threat: Threat) -> None:
-        """Raise `BrittleError` if the attack does not walk, or not in this threat."""
-        self._path(nn.Identity(), threat, cross_entropy)
+        """Raise `BrittleError` if the attack does not work in this threat."""
+        self._spec(threat).search_on(against(nn.Identity()), threat)
 
-    def _path(self, net: nn.Module, threat: Threat, loss: Loss) -> Path:
-        length = default_step(threat, self.steps) if self.step is None else self.step * threat.radius
-        spec = self._spec(length)
-        attack = spec.build(against(net, loss, precision=spec.precision), threat)
-        if attack.path is None:
-            raise BrittleError(f"the attack {self.attack!r} does not walk; an inner attack does, such as pgd")
-        return attack.path
-
-    def _spec(self, length: float | None) -> AttackSpec:
-        own = settings_of(self.attack)
-        return AttackSpec(
+    def _spec(self, threat: Threat | None) -> AttackSpec:
+        own, length = attack_named(self.attack).settings, None
+        if "step" in own and isinstance(threat, Ball):
+            length = default_step(threat, self.steps) if self.step is None else self.step * threat.step_unit
+        return AttackSpec.of(
             self.attack,
-            self.steps if "steps" in own else None,
-            length if "step" in own else None,
-            self.start if "start" in own else None,
+            steps=self.steps if "steps" in own else None,
+            draws=self.steps if self.attack == "random" else None,
+            step=length,
+            start=self.start if "start" in own else None,
         )
-
-
-def start_named(text: str) -> Start:
-    """The start called so.
-
-    Raises:
-        BrittleError: there is none.
-    """
-    if text not in get_args(Start):
-        raise BrittleError(f"an inner attack's start is one of {', '.join(get_args(Start))}, not {text!r}")
-    return cast(Start, text)
-
-
-def settings_of(attack: str) -> frozenset[str]:
-    """Which settings the attack of this name has.
-
-    Raises:
-        BrittleError: no such attack.
-    """
-    if attack not in ATTACKS:
-        raise BrittleError(f"no inner attack is called {attack!r}; known: {', '.join(ATTACKS)}")
-    return frozenset(inspect.signature(ATTACKS[attack]).parameters)
 
 
 def require_settings(attack: str, names: list[str]) -> None:
     """Raise `BrittleError` if the attack of this name lacks one of these settings."""
-    own = settings_of(attack)
+    own = attack_named(attack).settings
     if strange := [name for name in names if name not in own]:
         raise BrittleError(f"the inner attack {attack!r} has no {', '.join(strange)}; give one that has: --inner pgd")

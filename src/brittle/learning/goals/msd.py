@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from brittle.attacks import Threat, against, cross_entropy, last_of, msd
+from brittle.attacks import Ball, Threat, against, cross_entropy, last_of, msd, start_named
 from brittle.ground import BrittleError, Images, Labels, PerExample
 
 from .batch import check_attack, ramp_threat
@@ -36,9 +36,11 @@ class Msd:
         return self.inner.cost * (1 + FORWARD_PASS * tried) + PARAMETER_GRADIENT
 
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
-        threats = tuple(ramp_threat(threat, self.ramp, at) for threat in self.threats)
+        ramped = (ramp_threat(threat, self.ramp, at) for threat in self.threats)
+        threats = [threat for threat in ramped if isinstance(threat, Ball)]  # PGD's `check` lets no other in
         objective = against(learner.net, precision="fast")
-        attack = msd(objective, threats, steps=self.inner.steps, share=self.inner.step, start=self.inner.start)
+        start, inner = start_named(self.inner.start), self.inner
+        attack = msd(objective, threats, steps=inner.steps, share=inner.step, start=start)
         assert attack.path is not None
         return cross_entropy(learner.forward(last_of(attack.path(x, y, at.seed))), y), memory
 

@@ -4,13 +4,12 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import entry_points
 
 from brittle.attacks import Threat
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, broken_line, plugins
 
 from .goal import Goal, GoalEntry
-from .inner import InnerAttack, require_settings, start_named
+from .inner import InnerAttack, require_settings
 
 GROUP = "brittle.goals"
 
@@ -32,19 +31,17 @@ def broken_goals() -> dict[str, str]:
 @cache
 def _found() -> tuple[dict[str, GoalEntry], dict[str, str]]:
     entries = {entry.name: entry for entry in _ours()}
-    broken = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    offered = plugins(GROUP)
+    broken = dict(offered.broken)
+    for name, entry in offered.found.items():
         try:
-            entry = point.load()
             if not isinstance(entry, GoalEntry):
                 raise BrittleError("it is no GoalEntry")
             if entry.name in entries:
                 raise BrittleError(f"a goal is called {entry.name!r} already")
             entries[entry.name] = entry
-        except Exception as error:  # whatever a stranger's module raises must not stop the other goals
-            home = f"{point.value} of {point.dist.name}" if point.dist else point.value
-            why = " ".join(str(error).split())
-            broken[point.name] = f"the goal plugin {point.name!r} ({home}) is broken: {type(error).__name__}: {why}"
+        except BrittleError as error:
+            broken[name] = broken_line(GROUP, name, error)
     return entries, broken
 
 
@@ -121,5 +118,5 @@ def inner_of(
         attack or default.attack,
         default.steps if steps is None else steps,
         default.step if step is None else step,
-        default.start if start is None else start_named(start),
+        default.start if start is None else start,
     )

@@ -63,6 +63,15 @@ def madry(shape: Shape, classes: int) -> nn.Module:
     return nn.Sequential(body, nn.Linear(_width(body, shape), 1024), nn.ReLU(), nn.Linear(1024, classes))
 
 
+def fast(shape: Shape, classes: int) -> nn.Module:
+    """Two 4x4 convolutions of stride 2, 16 and 32 channels, and 100 units. Source: Wong et al. 2020 (Fast is better than
+    free), their code for MNIST."""
+    body = nn.Sequential(
+        nn.Conv2d(shape[0], 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten()
+    )
+    return nn.Sequential(body, nn.Linear(_width(body, shape), 100), nn.ReLU(), nn.Linear(100, classes))
+
+
 def trades(shape: Shape, classes: int) -> nn.Module:
     """Four 3x3 convolutions and three linear layers with dropout. Source: SmallCNN in the code of Zhang et al. 2019."""
     body = nn.Sequential(

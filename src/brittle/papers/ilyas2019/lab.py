@@ -8,7 +8,7 @@ from typing import Literal
 from brittle.attacks import L2, AttackSpec, Threat
 from brittle.learning import Adversarial, Goal, InnerAttack, Recipe, Standard
 from brittle.science import Construction, Matched, Mislabelled, Targeted, Unchanged
-from brittle.studies import Answer, Attack, DataSource, Leak, Make, Score, Train, Transfer
+from brittle.studies import Answer, DataSource, Leak, Make, RunAttack, Score, Train, Transfer
 
 from ..paper import find_data
 from .scales import Ilyas2019Scale, Perturbing
@@ -150,10 +150,10 @@ class Ilyas2019Lab:
         threat: Threat | None = None,
         attack: AttackSpec | None = None,
         data: DataSource | Make | None = None,
-    ) -> Attack:
+    ) -> RunAttack:
         """Clean and robust accuracy under PGD."""
-        wanted = attack or AttackSpec("pgd", self.scale.testing.steps)
-        return Attack(model, data or self.data, threat or self.threat, wanted, self.scale.testing.n, self.seed)
+        wanted = attack or AttackSpec.of("pgd", steps=self.scale.testing.steps)
+        return RunAttack(model, data or self.data, threat or self.threat, wanted, self.scale.testing.n, self.seed)
 
     def answers_of(self, model: Train, data: DataSource | Make | None = None) -> Answer:
         """What a model answers on all test images."""

@@ -120,10 +120,10 @@ def strong_attacks(lab: Ilyas2019Lab) -> dict[str, AttackSpec]:
     """The attacks of appendix D.2, beginning with the one of all tables."""
     steps, long = lab.scale.testing.steps, lab.scale.testing.long_steps
     return {
-        f"PGD-{steps}": AttackSpec("pgd", steps),
-        f"PGD-{long}": AttackSpec("pgd", long),
-        f"PGD-{long} on the margin (CW)": AttackSpec("pgd", long, loss="margin"),
-        f"APGD-{long}": AttackSpec("apgd", long),
+        f"PGD-{steps}": AttackSpec.of("pgd", steps=steps),
+        f"PGD-{long}": AttackSpec.of("pgd", steps=long),
+        f"PGD-{long} on the margin (CW)": AttackSpec.of("pgd", steps=long, loss="margin"),
+        f"APGD-{long}": AttackSpec.of("apgd", steps=long),
     }
 
 
@@ -131,7 +131,9 @@ def appendix_d2(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """No stronger attack takes the robustness of the net that was trained on D_R."""
     model, column = lab.net_trained_on(lab.matched_set("D_R")), f"standard on D_R in {lab.threat}"
     for name, attack in strong_attacks(lab).items():
-        known = attack.steps == lab.scale.testing.long_steps and attack.name == "pgd"  # long PGD on either loss
+        known = (
+            attack.settings["steps"] == lab.scale.testing.long_steps and attack.name == "pgd"
+        )  # long PGD on either loss
         value, certainty = (printed.LONG_PGD, printed.LONG_PGD_CERTAINTY) if known else (None, printed.NOT_PRINTED)
         nodes = (lab.attack_on(model, attack=attack),)
         yield Figure("D.2", name, column, value, certainty, nodes, "robust", lab.scale.slack)

@@ -1,7 +1,7 @@
 """The claims of the paper: what each says, what counts as agreement, and what is read for it."""
 
 from brittle.audits import Interval
-from brittle.studies import Attack
+from brittle.studies import RunAttack
 
 from ..paper import Claim
 from ..results import Results
@@ -39,12 +39,12 @@ def all_claims(lab: Li2019Lab) -> tuple[Claim, ...]:
     )
 
 
-def attack_of(lab: Li2019Lab, name: str, norm: str, row: str) -> Attack:
+def attack_of(lab: Li2019Lab, name: str, norm: str, row: str) -> RunAttack:
     """The attack of a row of Table 1 on a defence in a norm."""
     return lab.attack_in_row(lab.defences[name, norm], row)
 
 
-def difference_of(lab: Li2019Lab, results: Results, pgd: Attack, second_order: Attack) -> Interval:
+def difference_of(lab: Li2019Lab, results: Results, pgd: RunAttack, second_order: RunAttack) -> Interval:
     """PGD - S-O on the images that both attacks see: the first ones."""
     ours, theirs = results.survivors(pgd), results.survivors(second_order)
     n = min(len(ours), len(theirs))

@@ -19,7 +19,7 @@ from brittle.learning import (
     Standard,
     Trades,
 )
-from brittle.studies import Attack, Audit, Curve, DataSource, Train, Walk
+from brittle.studies import Audit, Curve, DataSource, RunAttack, Train, Walk
 
 from ..paper import find_data
 from .printed import DEFENCES, NORMS
@@ -42,16 +42,17 @@ class AuthorsSettings:
     Attributes:
         reach: the length of all steps together, in eps.
         sigma: scale of the second-order attack's noise.
+        clamp: when it brings pixels into [0, 1].
     """
 
     reach: float
     sigma: float
+    clamp: str
 
 
 SIGMA_LINF, SIGMA_L2 = 0.1, 0.15
-IN_LINF = AuthorsSettings(reach=40 * 0.01 / 0.3, sigma=SIGMA_LINF)  # steps of 0.01 at eps 0.3
-IN_L2 = AuthorsSettings(reach=2.5, sigma=SIGMA_L2)
-# Here too, once `AttackSpec` has it: the second-order attack's clamp, "each" in Linf and "end" in L2.
+IN_LINF = AuthorsSettings(reach=40 * 0.01 / 0.3, sigma=SIGMA_LINF, clamp="each")  # steps of 0.01 at eps 0.3
+IN_L2 = AuthorsSettings(reach=2.5, sigma=SIGMA_L2, clamp="end")
 
 
 @dataclass(frozen=True)
@@ -162,29 +163,30 @@ class Li2019Lab:
         steps, draws = self.scale.attack_steps, self.scale.draws
         step = settings.reach * threat.radius / steps
         if attack == "second_order_apgd":
-            return AttackSpec(attack, steps, start="random", draws=draws, sigma=settings.sigma)
+            return AttackSpec.of(attack, steps=steps, start="random", draws=draws, sigma=settings.sigma)
         if attack == "second_order":
-            return AttackSpec(attack, steps, step, start="clean", draws=draws, sigma=settings.sigma)
-        return AttackSpec(attack, steps, step, start="clean")
+            plain = AttackSpec.of(attack, steps=steps, step=step, start="clean")
+            return plain.changed(draws=draws, sigma=settings.sigma, clamp=settings.clamp)
+        return AttackSpec.of(attack, steps=steps, step=step, start="clean")
 
-    def attack_on(self, model: Train, attack: str, threat: Threat) -> Attack:
+    def attack_on(self, model: Train, attack: str, threat: Threat) -> RunAttack:
         """An attack with the authors' settings; all but PGD see the first images only."""
         n = self.scale.n if attack == "pgd" else self.scale.averaged_n
-        return Attack(model, self.data, threat, self.authors_attack(attack, threat), n, self.seed)
+        return RunAttack(model, self.data, threat, self.authors_attack(attack, threat), n, self.seed)
 
-    def attack_in_row(self, model: Train, row: str) -> Attack:
+    def attack_in_row(self, model: Train, row: str) -> RunAttack:
         """The attack of a row of Table 1."""
         attack, norm = ROW_ATTACKS[row]
         return self.attack_on(model, attack, {"L2": self.l2, "Linf": self.linf}[norm])
 
-    def trial_attack(self, row: str) -> Attack:
+    def trial_attack(self, row: str) -> RunAttack:
         """The attack of a row of Table 1 on the net of the CIFAR-10 remark, whose data are at hand."""
         assert self.trial_data is not None
         trial, (attack, norm) = self.scale.trial, ROW_ATTACKS[row]
         goal = Trades((self.trial_linf,), InnerAttack(steps=trial.inner_steps, start="noise"), beta=6.0)
         net = self._train(trial.net, goal, epochs=trial.epochs, data=self.trial_data)
         threat = {"L2": self.trial_l2, "Linf": self.trial_linf}[norm]
-        return Attack(net, self.trial_data, threat, self.authors_attack(attack, threat), trial.n, self.seed)
+        return RunAttack(net, self.trial_data, threat, self.authors_attack(attack, threat), trial.n, self.seed)
 
     def audit_of(self, model: Train) -> Audit:
         """What the strongest attacks leave in all four threats."""

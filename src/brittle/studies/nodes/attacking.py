@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.attacks import Attack, AttackSpec, Threat, against, classes_of, session
+from brittle.attacks import Attack, AttackSpec, Threat, against, classes_of, loss_named, session, within
 from brittle.audits import Proportion, mean_interval, verify
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import Split, save_tensors
@@ -42,7 +42,7 @@ class RunAttack:
     model: ModelRef
     data: DataRef
     threat: Threat
-    attack: AttackSpec = AttackSpec("pgd", steps=40)
+    attack: AttackSpec = AttackSpec.of("pgd", steps=40)
     n: int = 0
     seed: int = 0
     batch: int = field(default=500, compare=False)
@@ -62,13 +62,13 @@ class RunAttack:
 
     @property
     def gradients(self) -> float:
-        return example_count(self.data, self.n) * self.attack.gradients
+        return example_count(self.data, self.n) * self.attack.cost.gradients
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
         place, started = pick_device(device), time.monotonic()
         model = on_device(loaded, device)
-        attack = self.attack.build(self.attack.objective(model), self.threat, self.seed)
+        attack = self.attack.build(model, self.threat, self.seed)
         parts: list[dict[str, Tensor]] = []
         for start in range(0, len(split), self.batch):
             which = slice(start, min(start + self.batch, len(split)))
@@ -127,12 +127,13 @@ class Walk:
 
     @property
     def gradients(self) -> float:
-        return self.n * self.attack.gradients
+        return self.n * self.attack.cost.gradients
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split, started = model_of(self.model, results), test_examples(self.data, self.n), time.monotonic()
         part = split.to(pick_device(device))
-        attack = self.attack.build(against(on_device(loaded, device)), self.threat, self.seed)
+        objective = against(on_device(loaded, device), loss_named(self.attack.loss or "cross_entropy"))
+        attack = within(self.attack.search_on(objective, self.threat, self.seed), self.threat)
         if attack.path is None:
             raise BrittleError(f"the attack {self.attack.name!r} walks no path")
         points = []

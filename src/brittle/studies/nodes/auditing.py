@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from brittle.attacks import Threat
+from brittle.attacks import AttackSpec, Threat
 from brittle.audits import AuditSettings, Effort, Journal, audit_events, effort_named
 from brittle.ground import pick_device
 from brittle.science import curvature
@@ -42,6 +42,7 @@ class Audit:
     seed: int = 0
     budget: float | None = field(default=None, compare=False)
     batch: int = field(default=250, compare=False)
+    extra: tuple[AttackSpec, ...] = ()
     tries: Effort = field(init=False)  # what the effort's name means, so that it is part of the declaration
 
     def __post_init__(self) -> None:
@@ -62,14 +63,15 @@ class Audit:
     @property
     def gradients(self) -> float:
         n = self.n or len(self.data.load().test)
-        return len(self.threats) * (n * self.tries.gradients + min(n, self.tries.probes) * self.tries.probe_gradients)
+        more = sum(spec.cost.gradients for spec in self.extra)
+        return self.tries.gradients(self.threats, n) + n * len(self.threats) * more
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split, place = model_of(self.model, results), test_examples(self.data, self.n), pick_device(device)
         model = on_device(loaded, device)
         journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
         data = split.x().to(place), split.labels.to(place)
-        settings = AuditSettings(self.effort, self.seed, self.budget, self.batch)
+        settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra)
         for event in audit_events(model, data, self.threats, settings, journal):
             yield NodeProgress(event.done, event.total, event.text)
         report = event.report
