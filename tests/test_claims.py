@@ -13,7 +13,17 @@ from brittle.papers.ilyas2019 import claims, evidence, theory
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
 from brittle.papers.paper import rule_on
-from brittle.science import FittedLine, LinearRule, adversarial_gap, example, folded, gap_of_samples, robust_likelihood
+from brittle.science import (
+    FittedLine,
+    LinearRule,
+    adversarial_gap,
+    adversarial_training,
+    example,
+    folded,
+    gap_of_samples,
+    maximum_likelihood,
+    robust_likelihood,
+)
 from made_up import E, MadeUp, above, below, between
 
 LAB = Ilyas2019Lab(SCALES["smoke"], None, 0)
@@ -273,7 +283,12 @@ def test_theory_agrees_on_what_is_computed() -> None:
     learned = [robust_likelihood(truth, eps).learned for eps in (0.0, 1.0, 10.0)]
     assert theorems.conditions == tuple(one.condition for one in learned)
     assert theorems.cosines == tuple(one.worst_alignment for one in learned)
-    assert 0 < theorems.distance < 1e-5
+    own = maximum_likelihood(samples)
+    trained = [adversarial_training(samples, eps) for eps in (0.0, 1.0, 10.0)]
+    closed = [robust_likelihood(own, eps).learned for eps in (0.0, 1.0, 10.0)]
+    away = [ours.distance(theirs) for ours, theirs in zip(trained, closed, strict=True)]
+    assert theorems.distance == max(away) != min(away)
+    assert max(away) < 1e-5
     assert theorems.ruling().verdict == "agrees"
     assert THEOREMS.ruling().evidence == (
         "the gap lies 0.6 standard errors from the formula; training ends 4.5e-07 from the closed form at most; for "
@@ -394,6 +409,23 @@ def test_a_claim_names_the_nodes_that_it_reads(claim: Claim) -> None:
     results = MadeUp()
     claim.evidence(results)
     assert set(results.read) == set(claim.nodes)
+
+
+def test_claims_stand_where_the_paper_makes_them() -> None:
+    found = {claim.name: (claim.part, claim.where) for claim in ilyas2019("smoke").claims}
+    assert found == {
+        "non-robust features suffice": ("Table 1", "section 3.2 and Table 1"),
+        "robust features give robustness": ("Figure 2", "section 3.1 and Figure 2"),
+        "non-robust features give accuracy alone": ("Figure 2", "section 3.1 and Figure 2"),
+        "the robustness of D_R is no masking": ("D.2", "appendix D.2"),
+        "transfer goes with what is learned of D_det": ("Figure 3", "section 3.2 and Figure 3"),
+        "D_det teaches non-robust features": ("D.6", "appendix D.6"),
+        "no robust leakage in D_det": ("Leakage", "Goh 2019"),
+        "some adversarial examples are bugs": ("Just bugs", "Nakkiran 2019"),
+        "mistakes teach": ("Mislabelled", "Wallace 2019"),
+        "robust and accurate at once": ("D.10", "appendix D.10 and Figure 14"),
+        "theorems 1 to 3": ("Gaussian model", "section 4, theorems 1 to 3"),
+    }
 
 
 def test_rules_in_words_tell_the_thresholds() -> None:

@@ -229,6 +229,19 @@ def test_a_claim_names_the_nodes_that_it_reads(claim: Claim) -> None:
     assert set(results.read) == set(claim.nodes)
 
 
+def test_claims_stand_where_the_paper_makes_them() -> None:
+    found = {claim.name: (claim.part, claim.where) for claim in li2019("smoke").claims}
+    assert found == {
+        "flat near the data": ("Figure 1", "section 3 and Figure 1"),
+        "Figure 1 comes back": ("Figure 1", "Figure 1"),
+        "PGD overstates": ("Table 1", "Table 1, TRADES"),
+        "one norm is not another": ("Table 1", "Table 1"),
+        "mixing barely helps": ("Table 1", "Table 1, Mix"),
+        "ensembles have no hidden weakness": ("Table 1", "Table 1, Ensemble"),
+        "not on CIFAR-10": ("CIFAR-10", "remark in the experiments"),
+    }
+
+
 def test_rules_in_words_tell_the_thresholds() -> None:
     words = {claim.name: claim.rule for claim in li2019("smoke").claims}
     assert "more than 50 % of the steps" in words["Figure 1 comes back"]

@@ -15,7 +15,7 @@ from brittle.science import (
     robust_likelihood,
 )
 
-from ..paper import Claim, Ruling, rule_on
+from ..paper import Claim, Ruling
 
 GAUSSIANS = "Gaussian model"  # the part of the paper
 SAMPLES = 5000
@@ -45,7 +45,7 @@ class RobustAndAccurate:
             f"{name} weights {_numbers(rule.weights)}: clean {rule.clean:.1%}, robust {rule.robust:.1%}"
             for name, rule in (("plain", self.plain), ("robust", self.robust))
         )
-        return rule_on(evidence, holds, [not one for one in holds])
+        return Ruling("agrees" if all(holds) else "differs", evidence)
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,11 @@ class TheoremsHold:
             all(larger < smaller for smaller, larger in pairwise(self.conditions)),
             all(larger > smaller for smaller, larger in pairwise(self.cosines)),
         ]
-        return rule_on(
+        return Ruling(
+            "agrees" if all(holds) else "differs",
             f"the gap lies {abs(self.gap):.1f} standard errors from the formula; training ends {self.distance:.1e} "
             f"from the closed form at most; for eps {', '.join(f'{eps:g}' for eps in BUDGETS)} the condition number is "
             f"{_numbers(self.conditions)} and the worst cosine {_numbers(self.cosines)}",
-            holds,
-            [not one for one in holds],
         )
 
 
