@@ -13,7 +13,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor, nn
 
-from brittle.attacks import L1, L2, Linf
+from brittle.attacks import L1, L2, AttackResult, Linf
 from brittle.audits import (
     DataRecord,
     Journal,
@@ -95,7 +95,13 @@ class Wrong(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("threat", "power", "eps"), [(Linf("8/255"), np.inf, 8 / 255), (L2(0.5), 2, 0.5), (L1(12), 1, 12.0)]
+    ("threat", "power", "eps"),
+    [
+        (Linf("8/255"), np.inf, 8 / 255),
+        (Linf("0.5/255"), np.inf, 0.5 / 255),  # where float32 rounds by more than a hundred-thousandth of eps
+        (L2(0.5), 2, 0.5),
+        (L1(12), 1, 12.0),
+    ],
 )
 def test_a_change_of_exactly_eps_is_allowed_and_a_ten_thousandth_more_is_not(
     threat: object, power: float, eps: float
@@ -169,7 +175,7 @@ def piece(rows: list[int], broken: list[int], rounded: list[int] | None = None, 
 def test_the_union_is_taken_example_by_example_and_not_threat_by_threat() -> None:
     state = first([0, 1, 2, 3, 4, 5], Linf(0.1), L2(1))
     one, other = state.threats
-    one.enter("A", piece([0, 1, 2, 3, 4, 5], [0, 1]))
+    one.enter("A", piece([0, 1, 2, 3, 4, 5], [0, 1], rounded=[0]))
     other.enter("A", piece([0, 1, 2, 3, 4, 5], [1, 2, 3], rounded=[1]))
     assert state.clean == Proportion(6, N)
     assert state.robust == {"Linf:0.1": Proportion(4, N), "L2:1": Proportion(3, N)}
@@ -220,13 +226,44 @@ def test_a_curve_is_the_share_whose_smallest_change_is_larger_than_eps() -> None
     assert record_of(first([0], L2(1)), PROVENANCE).threats[0].curve is None
 
 
+def test_what_an_attack_claims_outside_of_the_ball_does_not_count() -> None:
+    state, rows = first(list(range(N)), Linf(0.1)), torch.tensor([1, 2, 5])
+
+    def cheat(x: Tensor, y: Tensor) -> AttackResult:
+        moved = x + torch.tensor([0.15, 0.05, 0.1]).view(3, 1, 1, 1)
+        return AttackResult(moved, torch.tensor([True, True, False]), torch.zeros(3))
+
+    job = Job(state.threats[0], "cheat", SimpleNamespace(run=cheat), rows)  # type: ignore[arg-type]
+    found = job.run(state.subject, rows)
+    assert found.rows.tolist() == [1, 2, 5]
+    assert found.broken.tolist() == [False, False, False]
+    assert (found.claimed, len(found.x), len(found.size), found.minimum) == (2, 0, 0, None)
+    bright = state.subject._replace(model=lambda x: torch.stack([0 * x.amax((1, 2, 3)), x.amax((1, 2, 3))], 1))
+    found = job.run(bright, rows)
+    assert found.broken.tolist() == [False, True, True]
+    assert found.x.amax((1, 2, 3)).tolist() == found.size.float().tolist() == pytest.approx([0.05, 0.1])
+
+
+def test_a_piece_is_read_back_for_the_survivors_that_it_was_made_for(tmp_path: Path) -> None:
+    (state,) = first(list(range(N)), Linf(0.1)).threats
+    job, journal = Job(state, "A", None, torch.arange(N)), Journal(tmp_path, "this")  # type: ignore[arg-type]
+    for kept in (piece([0, 1, 2], [1], rounded=[]), piece([0, 1], [0], minimum=torch.tensor([0.5, 1.0]).double())):
+        job.write(journal, kept)
+        found = job.read(journal, kept.rows)
+        assert found is not None
+        for one, other in zip(found, kept, strict=True):
+            assert torch.equal(one, other) if isinstance(one, Tensor) else one == other
+        assert job.read(journal, torch.tensor([0, 3])) is None
+        assert job.read(journal, torch.tensor([0])) is None
+
+
 # The verdict and the record
 
 
 def test_a_record_says_who_broke_what_and_shows_it() -> None:
     state = first([0, 1, 2, 3, 4, 5, 6], Linf(0.1), L2(1))
     state.threats[0].enter("A", piece([0, 1, 2, 3, 4, 5, 6], [5, 6]))
-    state.threats[1].enter("B", piece([0, 1, 2, 3, 4, 5, 6], [6]))
+    state.threats[1].enter("B", piece([0, 1, 2, 3, 4, 5, 6], [6], rounded=[]))
     record = record_of(state, PROVENANCE)
     assert record.format == "brittle-audit/2"
     assert [one.broken_by for one in record.examples][5:] == [
@@ -239,6 +276,7 @@ def test_a_record_says_who_broke_what_and_shows_it() -> None:
     assert shown == [(5, "Linf:0.1", "A", 0.05, 1), (6, "Linf:0.1", "A", 0.06, 1), (6, "L2:1", "B", 0.06, 1)]
     assert (record.clean.correct, record.union.correct, record.union_8bit.correct) == (7, 5, 5)
     assert [one.robust.correct for one in record.threats] == [5, 6]
+    assert [one.robust_8bit.correct for one in record.threats] == [5, 7]
     assert record.run == PROVENANCE
 
 

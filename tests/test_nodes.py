@@ -135,6 +135,7 @@ def test_side_by_side_gives_the_same_and_what_fails_is_named(tmp_path: Path) -> 
     moves = list(run_graph(rows(TOP, store=store), store, device="cpu", jobs=2))
     assert (moves[-1].seconds, moves[-1].nodes, moves[-1].text) == (50.0, 5, "done")
     assert [move.nodes for move in moves] == sorted(move.nodes for move in moves)
+    assert (moves[-2].seconds, moves[-2].nodes, moves[-2].text) == (50.0, 5, "")
     found, _ = store.read(hash_of(TOP))
     assert found is not None
     assert (found / "note.txt").read_text() == "top(d(a() b()) a() c(b() a()))"
@@ -221,6 +222,9 @@ def test_transfer_goes_from_the_attacked_model_to_the_other(tmp_path: Path) -> N
     asked = tensors["broken"] & ~tensors["wrong"] & (clean == test.labels)
     assert 0 < found["n"] == int(asked.sum())
     assert found["correct"] == int((asked & (moved != test.labels)).sum())
+    for nodes in ((attack, one, other), (other, one, attack)):  # whatever else there is, in whatever order
+        list(Transfer(attack, other).compute(tmp_path, {node: last(node, store) for node in nodes}, "cpu"))
+        assert record(tmp_path, "transfer.json")["fooled"] == found
     same = record(last(Transfer(attack, one), store), "transfer.json")["fooled"]
     assert same["correct"] == same["n"]
 

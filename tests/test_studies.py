@@ -9,7 +9,7 @@ import torch
 
 from brittle.attacks import L2, AttackSpec, Linf
 from brittle.learning import Adversarial, InnerAttack, Recipe, Standard, load_net, load_tensors
-from brittle.studies import Audit, DataSource, File, RunAttack, Store, Train, hash_of, run_node
+from brittle.studies import Audit, DataSource, File, RunAttack, Store, Train, declaration_of, hash_of, run_node
 from killing import command, finished, killed_and_resumed
 from test_audits import timeless
 
@@ -37,6 +37,7 @@ def test_a_declaration_has_one_hash_and_any_change_another() -> None:
 
 def test_the_hash_is_the_same_on_every_machine() -> None:
     node = Train(DataSource("digits", "abc"), "mlp", Adversarial((Linf("8/255"), L2(0.5))), Recipe())
+    assert declaration_of(RunAttack(node, node.data, Linf(0.1)))["kind"] == "Attack"  # as it was called at first
     assert hash_of(node) == "c102c29e96c267f2d828749c8e8af005c0f8fdc4b59f2437fabb0514332176b9"
 
 
