@@ -13,7 +13,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor, nn
 
-from brittle.attacks import L1, L2, AttackResult, Linf
+from brittle.attacks import L1, L2, Attack, AttackResult, Linf
 from brittle.audits import (
     DataRecord,
     Journal,
@@ -229,11 +229,11 @@ def test_a_curve_is_the_share_whose_smallest_change_is_larger_than_eps() -> None
 def test_what_an_attack_claims_outside_of_the_ball_does_not_count() -> None:
     state, rows = first(list(range(N)), Linf(0.1)), torch.tensor([1, 2, 5])
 
-    def cheat(x: Tensor, y: Tensor) -> AttackResult:
+    def cheat(x: Tensor, y: Tensor, seed: int) -> AttackResult:
         moved = x + torch.tensor([0.15, 0.05, 0.1]).view(3, 1, 1, 1)
         return AttackResult(moved, torch.tensor([True, True, False]), torch.zeros(3))
 
-    job = Job(state.threats[0], "cheat", SimpleNamespace(run=cheat), rows)  # type: ignore[arg-type]
+    job = Job(state.threats[0], "cheat", Attack("cheat", cheat), rows)
     found = job.run(state.subject, rows)
     assert found.rows.tolist() == [1, 2, 5]
     assert found.broken.tolist() == [False, False, False]

@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,12 @@ def nothing_else(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No data of this machine takes part in a test, and what a test registers is forgotten after it."""
     monkeypatch.delenv("BRITTLE_DATA", raising=False)
     monkeypatch.setattr(catalogue, "_known", dict(catalogue._known))
-    catalogue._discover.cache_clear()
+    looked = import_module("brittle.ground.plugins").plugins
+    for cached in (looked, catalogue._discover):
+        cached.cache_clear()
     yield
-    catalogue._discover.cache_clear()
+    for cached in (looked, catalogue._discover):
+        cached.cache_clear()
 
 
 @contextmanager

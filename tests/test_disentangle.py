@@ -13,7 +13,19 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from brittle.attacks import L2, Linf, Threat, against, classes_of, pgd, session, toward, without_transfer
+from brittle.attacks import (
+    L2,
+    Evaluation,
+    Linf,
+    Targets,
+    Threat,
+    against,
+    classes_of,
+    pgd,
+    session,
+    toward,
+    without_transfer,
+)
 from brittle.ground import BrittleError
 from brittle.learning import Augment, Recipe, Split, Standard, accuracy, load, train
 from brittle.science import (

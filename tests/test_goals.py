@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "its inner attack is pgd": lambda: Msd((ONE,), InnerAttack("fgsm")),
     "between 0 and 1, not 2": lambda: Ensemble((ONE,), clean=2),
     "decay of E-AT": lambda: Eat((ONE,), decay=1.5),
-    "no inner attack is called 'x'": lambda: InnerAttack("x"),
+    "no attack is called 'x'": lambda: InnerAttack("x"),
     "at least 1 step": lambda: InnerAttack(steps=0),
     "above 0": lambda: InnerAttack(step=0),
     "'apgd' has no step": lambda: InnerAttack("apgd", step=0.1),
@@ -250,6 +251,11 @@ GOAL = GoalEntry("pairing", Pairing, "logit pairing; weight of the pull", "Kanna
 '''
 
 
+def forget_plugins() -> None:
+    import_module("brittle.ground.plugins").plugins.cache_clear()
+    registry._found.cache_clear()
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """`install(name, code, target)` is a package that adds a goal, as pip would leave it."""
@@ -264,10 +270,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text(f"[brittle.goals]\n{name} = {name}_goal:{target}\n")
         monkeypatch.delitem(__import__("sys").modules, f"{name}_goal", raising=False)
-        registry._found.cache_clear()
+        forget_plugins()
 
     yield package
-    registry._found.cache_clear()
+    forget_plugins()
 
 
 def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: Run) -> None:  # type: ignore[no-untyped-def]
@@ -310,23 +316,24 @@ def test_a_broken_plugin_is_one_line_that_names_it_and_stops_no_other_goal(
     assert status == 0
     assert "trades" in out
     assert err.count("\n") == 1
-    assert "the goal plugin 'odd' (odd_goal:GOAL of odd) is broken" in err
+    assert "'odd' of the package odd (brittle.goals) is broken" in err
     assert why in err
     status, out, err = run("train", "--data", "digits", "--goal", "odd", "--threat", "L2:1")
     assert status == 2
-    assert err.startswith("error: the goal plugin 'odd'")
+    assert err.startswith("error: 'odd' of the package odd")
     assert err.count("\n") == 1
     assert goal_named("trades", (ONE,)) == Trades((ONE,))
 
 
 def test_plugins_are_looked_for_once_and_only_when_goals_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(registry, "entry_points", lambda group: asked.append(group) or ())
-    registry._found.cache_clear()
+    looked = import_module("brittle.ground.plugins")
+    monkeypatch.setattr(looked, "entry_points", lambda group: asked.append(group) or ())
+    forget_plugins()
     Adversarial((Linf(0.1), L2(1)))
     assert asked == []
     for _ in range(3):
         goal_entries()
         goal_named("standard")
     assert asked == ["brittle.goals"]
-    registry._found.cache_clear()
+    forget_plugins()

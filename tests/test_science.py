@@ -4,7 +4,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import L2, Evaluation, Linf, against, hessian, pgd, second_order, session, smoothed_gradient
+from brittle.attacks import (
+    L2,
+    Estimator,
+    Evaluate,
+    Evaluation,
+    Iterate,
+    Linf,
+    Memory,
+    against,
+    hessian,
+    pgd,
+    second_order,
+    session,
+    smoothed_gradient,
+)
 from brittle.ground import BrittleError, grad_and_hessian, value_and_grad
 from brittle.learning import build_net, load
 from brittle.science import curvature, linearity_error, power_iteration, top_eigenvalue
@@ -22,6 +36,11 @@ def symmetric(size: int, gap: float = 3.0) -> tuple[Tensor, Tensor]:
 
 def seen(loss: Tensor) -> Evaluation:
     return Evaluation(loss[:, None], loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
+
+
+def estimate(estimator: Estimator, evaluate: Evaluate, x: Tensor, y: Tensor) -> Tensor:
+    memory = estimator.init(x)
+    return estimator.update(evaluate, Iterate(x, x, y, 0, Memory(memory, ())), memory)[1]
 
 
 def degrees(a: Tensor, b: Tensor) -> Tensor:
@@ -70,7 +89,7 @@ def test_the_averaged_gradient_is_that_of_the_smoothed_loss() -> None:
     x = torch.rand(2, 1, 3, 3, generator=GENERATOR, dtype=torch.float64)
     y = torch.tensor([0, 3])
     with session(against(net)) as evaluate:
-        _, averaged = smoothed_gradient(x, sigma, draws, seed=1)(evaluate, x, y, 0)
+        averaged = estimate(smoothed_gradient(sigma, draws, seed=1), evaluate, x, y)
         plain = value_and_grad(lambda at: (evaluate(at, y).loss, None), x)[1]
         # the smoothed loss by another route: E L(x + sigma z) z / sigma, antithetic (Stein), with other noise
         z = torch.randn(100_000, 9, generator=GENERATOR, dtype=torch.float64)
@@ -101,7 +120,7 @@ def test_noise_averages_away_on_a_quadratic() -> None:
         return seen(0.5 * ((centred @ matrix) * centred).sum(1))
 
     x, y = torch.rand(3, 1, 3, 3, generator=GENERATOR, dtype=torch.float64), torch.zeros(3, dtype=torch.int64)
-    _, averaged = smoothed_gradient(x, 0.1, 500, seed=0)(evaluate, x, y, 0)
+    averaged = estimate(smoothed_gradient(0.1, 500, seed=0), evaluate, x, y)
     plain = value_and_grad(lambda at: (evaluate(at, y).loss, None), x)[1]
     assert torch.allclose(averaged, plain, atol=0.05)  # so the average is no power iteration: it would be H eta
 

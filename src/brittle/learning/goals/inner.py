@@ -18,6 +18,8 @@ from brittle.attacks import (
 )
 from brittle.ground import BrittleError, Images, Labels
 
+from .goal import FORWARD_PASS
+
 
 @dataclass(frozen=True)
 class InnerAttack:
@@ -48,8 +50,9 @@ class InnerAttack:
 
     @property
     def cost(self) -> float:
-        """Gradients per example."""
-        return self._spec(None).cost.gradients
+        """Gradients per example; where there are none, forward passes at their cost."""
+        cost = self._spec(None).cost
+        return cost.backwards or FORWARD_PASS * cost.forwards
 
     def last_point(
         self, net: nn.Module, threat: Threat, x: Images, y: Labels, *, seed: int, loss: Loss = cross_entropy

@@ -64,8 +64,8 @@ def madry(shape: Shape, classes: int) -> nn.Module:
 
 
 def fast(shape: Shape, classes: int) -> nn.Module:
-    """Two 4x4 convolutions of stride 2, 16 and 32 channels, and 100 units. Source: Wong et al. 2020 (Fast is better than
-    free), their code for MNIST."""
+    """Two 4x4 convolutions of stride 2, 16 and 32 channels, and 100 units. Source: Wong et al. 2020 (Fast is better
+    than free), their code for MNIST."""
     body = nn.Sequential(
         nn.Conv2d(shape[0], 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten()
     )
