@@ -26,9 +26,9 @@ from brittle.learning import (
     build_net,
     goal_entries,
     goal_entry,
+    goal_name,
     goal_named,
-    inner_of,
-    name_of,
+    inner_attack_of,
     train,
 )
 from brittle.learning.goals import registry
@@ -97,6 +97,14 @@ def test_the_inner_attack_is_the_attack_of_that_name_with_these_settings() -> No
     assert torch.equal(InnerAttack(steps=4).last_point(who.net, TWO, x, y, seed=7), last_of(usual(x, y, 7)))
 
 
+def test_exact_curvature_is_taken_in_float32_inside_training_too() -> None:
+    net, (x, y) = trained_net(), examples()
+    path = ATTACKS["hessian"](against(net), TWO, steps=2, step=0.3 * TWO.radius, start="clean").path
+    assert path is not None
+    inner = InnerAttack("hessian", steps=2, step=0.3, start="clean")
+    assert torch.equal(inner.last_point(net, TWO, x, y, seed=7), last_of(path(x, y, 7)))
+
+
 def test_an_attack_that_does_not_walk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ATTACKS, "square", square)
     with pytest.raises(BrittleError, match="'square' does not walk"):
@@ -104,10 +112,10 @@ def test_an_attack_that_does_not_walk_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_changed_of_an_inner_attack_keeps_the_goals_own_rest() -> None:
-    assert inner_of("trades") is None
-    assert inner_of("trades", steps=10) == InnerAttack(steps=10, start="noise")
-    assert inner_of("ensemble", "pgd", step=0.5) == InnerAttack("pgd", step=0.5, start="clean")
-    assert inner_of("eat", start="clean") == InnerAttack(start="clean")
+    assert inner_attack_of("trades") is None
+    assert inner_attack_of("trades", steps=10) == InnerAttack(steps=10, start="noise")
+    assert inner_attack_of("ensemble", "pgd", step=0.5) == InnerAttack("pgd", step=0.5, start="clean")
+    assert inner_attack_of("eat", start="clean") == InnerAttack(start="clean")
 
 
 def test_msd_with_one_norm_is_pgd_bit_for_bit() -> None:
@@ -136,7 +144,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "has no weight": lambda: goal_named("avg", (ONE,), weight=2),
     "withstands nothing": lambda: goal_named("standard", (ONE,)),
     "'standard' has no ramp": lambda: goal_named("standard", ramp=0.5),
-    "attacks nothing": lambda: inner_of("standard", steps=3),
+    "attacks nothing": lambda: inner_attack_of("standard", steps=3),
     "ramp is a share": lambda: goal_named("eat", (ONE,), ramp=2),
     "its inner attack is pgd": lambda: Msd((ONE,), InnerAttack("fgsm")),
     "between 0 and 1, not 2": lambda: Ensemble((ONE,), clean=2),
@@ -145,8 +153,8 @@ REFUSED: dict[str, Callable[[], object]] = {
     "at least 1 step": lambda: InnerAttack(steps=0),
     "above 0": lambda: InnerAttack(step=0),
     "'apgd' has no step": lambda: InnerAttack("apgd", step=0.1),
-    "'fgsm' has no steps, step": lambda: inner_of("ensemble", steps=3, step=0.1),
-    "start is one of": lambda: inner_of("avg", start="sideways"),
+    "'fgsm' has no steps, step": lambda: inner_attack_of("ensemble", steps=3, step=0.1),
+    "start is one of": lambda: inner_attack_of("avg", start="sideways"),
 }
 
 
@@ -200,37 +208,8 @@ def test_a_static_net_must_fit_the_data() -> None:
 
 # Plugins
 
-PAIRING = '''"""Adversarial logit pairing, Kannan et al. 2018."""
-from dataclasses import dataclass
-
-from brittle.attacks import Threat, cross_entropy
-from brittle.learning import PARAMETER_GRADIENT, GoalEntry, InnerAttack, attack_batch, check_attack
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """CE(z', y) + pull mean |z - z'|^2."""
-
-    threats: tuple[Threat, ...]
-    inner: InnerAttack = InnerAttack()
-    ramp: float = 0.25
-    pull: float = 0.5
-
-    def __post_init__(self):
-        check_attack(self)
-
-    @property
-    def cost(self):
-        return self.inner.cost + 2 * PARAMETER_GRADIENT
-
-    def losses(self, learner, x, y, at, memory):
-        clean, moved = learner.forward(x), learner.forward(attack_batch(self, learner.net, x, y, at))
-        return cross_entropy(moved, y) + self.pull * (clean - moved).square().mean(1), memory
-
-
-LAWS = "mix", "standard at eps 0"
-GOAL = GoalEntry("pairing", Pairing, "logit pairing; weight of the pull", "Kannan 2018", "pull", LAWS)
-'''
+GUIDE = (Path(__file__).parents[1] / "docs" / "adding-a-goal.md").read_text()
+PAIRING = GUIDE.partition("```python\n")[2].partition("```")[0]  # what the guide shows is what is tried
 
 
 @pytest.fixture
@@ -267,9 +246,9 @@ def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: R
     assert json.loads(out)["history"][0]["robust"] is not None
     entry = goal_entry("pairing")
     assert goal_named("pairing", (ONE,), weight=0.3).pull == 0.3  # type: ignore[attr-defined]
-    assert name_of(goal_named("pairing", (ONE,))) == "pairing"
+    assert goal_name(goal_named("pairing", (ONE,))) == "pairing"
     laws = laws_of(entry)
-    assert len(laws) == 9
+    assert len(laws) == 10
     for law in laws:
         law(entry)
 

@@ -41,9 +41,9 @@ from .goals import (
     eval_logits,
     goal_entries,
     goal_entry,
+    goal_name,
     goal_named,
-    inner_of,
-    name_of,
+    inner_attack_of,
 )
 from .models import Loaded, load_model
 from .nets import NETS, Normalize, build_net, statistics_of
@@ -89,13 +89,13 @@ __all__ = [
     "eval_logits",
     "goal_entries",
     "goal_entry",
+    "goal_name",
     "goal_named",
-    "inner_of",
+    "inner_attack_of",
     "load",
     "load_model",
     "load_net",
     "load_tensors",
-    "name_of",
     "read_cifar10_1",
     "read_released",
     "save_net",

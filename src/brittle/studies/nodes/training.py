@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from brittle.ground import BrittleError, pick_device
-from brittle.learning import Goal, Recipe, build_net, load, name_of, save_net, statistics_of, train
+from brittle.learning import Goal, Recipe, build_net, goal_name, load, save_net, statistics_of, train
 from brittle.learning.training_state import history_of
 
 from ..declare import hash_of
@@ -43,7 +43,7 @@ class Train:
     def title(self) -> str:
         threats = " ".join(str(threat) for threat in self.goal.threats)
         seed = f" seed {self.seed}" if self.seed else ""
-        return f"{self.data.name} {self.net} {name_of(self.goal)} {threats}".strip() + seed
+        return f"{self.data.name} {self.net} {goal_name(self.goal)} {threats}".strip() + seed
 
     @property
     def gradients(self) -> float:
@@ -93,7 +93,7 @@ class Train:
             "std": std,
             "data": self.data.name,
             "threats": [str(threat) for threat in self.goal.threats],
-            "goal": name_of(self.goal),
+            "goal": goal_name(self.goal),
             "declaration": hash_of(self),
             "epochs": self.recipe.epochs,
             "history": history_of(state),
