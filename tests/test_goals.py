@@ -235,7 +235,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]
 def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: Run) -> None:  # type: ignore[no-untyped-def]
     assert len(PAIRING.splitlines()) <= 30
     install("pairing", PAIRING)
-    assert "logit pairing; weight of the pull (Kannan 2018); 10.2 gradients" in run("goals")[1]
+    assert "logit pairing (Kannan 2018); 10.2 gradients" in run("goals")[1]
     listed = json.loads(run("goals", "--json")[1])
     assert listed["pairing"]["weight"] == "pull"
     assert listed["trades"]["cost"] == pytest.approx(7 + 0.4 + 3.2)
@@ -259,7 +259,7 @@ def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: R
         ("import not_there_at_all", "No module named 'not_there_at_all'"),
         ("GOAL = 3", "no GoalEntry"),
         (PAIRING.replace('"pairing"', '"trades"'), "a goal is called 'trades' already"),
-        (PAIRING.replace('"pull", LAWS', '"push", LAWS'), "has no field 'push'"),
+        (PAIRING.replace('weight="pull"', 'weight="push"'), "has no field 'push'"),
         (PAIRING.replace("    def losses", "    def lozzes"), "no dataclass with"),
         ("other = 3", "has no attribute 'GOAL'"),
     ],
