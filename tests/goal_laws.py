@@ -61,7 +61,7 @@ def learned_from(goal: Goal, at: Moment, who: Learner | None = None) -> Tensor:
 
     def forward(x: Tensor) -> Tensor:
         seen.append(x)
-        return who.net(x)
+        return who.forward(x)
 
     x, y = examples()
     goal.losses(who._replace(forward=forward), x, y, at, {})
@@ -171,6 +171,16 @@ def attacked_images_are_harder(entry: GoalEntry) -> None:
     assert attacked > clean + 0.05
 
 
+def attacks_see_the_net_in_eval_mode(entry: GoalEntry) -> None:
+    moved = []
+    for training in (False, True):
+        who, other = learner(), learner().net  # with batch norm; what is learned from is recorded and not run
+        who.net.train(training)
+        moved.append(learned_from(aimed(entry, ONE, TWO), AT, who._replace(forward=other)))
+        assert who.net.training == training
+    assert torch.equal(*moved)
+
+
 # Of those that say so
 
 
@@ -208,7 +218,12 @@ EVERY: tuple[Fact, ...] = (
     every_parameter_learns,
     training_resumes_to_the_same_bits_and_lowers_the_loss,
 )
-ATTACKING: tuple[Fact, ...] = (it_learns_inside_its_threats, eps_rises_during_the_ramp, attacked_images_are_harder)
+ATTACKING: tuple[Fact, ...] = (
+    it_learns_inside_its_threats,
+    eps_rises_during_the_ramp,
+    attacked_images_are_harder,
+    attacks_see_the_net_in_eval_mode,
+)
 CLAIMED: dict[str, Fact] = {
     "mix": mix,
     "adversarial in one threat": adversarial_in_one_threat,

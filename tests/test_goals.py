@@ -10,7 +10,20 @@ import pytest
 import torch
 from torch import nn
 
-from brittle.attacks import L0, L2, Linf, Spatial, against, attack_entries, cross_entropy, last_of, mim, pgd, within
+from brittle.attacks import (
+    L0,
+    L2,
+    Linf,
+    Spatial,
+    against,
+    attack_entries,
+    cross_entropy,
+    hessian,
+    last_of,
+    mim,
+    pgd,
+    within,
+)
 from brittle.ground import BrittleError
 from brittle.learning import (
     Adversarial,
@@ -28,9 +41,9 @@ from brittle.learning import (
     build_net,
     goal_entries,
     goal_entry,
+    goal_name,
     goal_named,
-    inner_of,
-    name_of,
+    inner_attack_of,
     train,
 )
 from brittle.learning.goals import registry
@@ -121,11 +134,19 @@ def test_an_attack_that_does_not_work_in_a_threat_is_refused() -> None:
         Adversarial((L0(3),), InnerAttack("fmn"))
 
 
+def test_exact_curvature_is_taken_in_float32_inside_training_too() -> None:
+    net, (x, y) = trained_net(), examples()
+    path = hessian(against(net), TWO, steps=2, step=0.3 * TWO.radius, start="clean").path
+    assert path is not None
+    inner = InnerAttack("hessian", steps=2, step=0.3, start="clean")
+    assert torch.equal(inner.last_point(net, TWO, x, y, seed=7), last_of(path(x, y, 7)))
+
+
 def test_what_is_changed_of_an_inner_attack_keeps_the_goals_own_rest() -> None:
-    assert inner_of("trades") is None
-    assert inner_of("trades", steps=10) == InnerAttack(steps=10, start="noise")
-    assert inner_of("ensemble", "pgd", step=0.5) == InnerAttack("pgd", step=0.5, start="clean")
-    assert inner_of("eat", start="clean") == InnerAttack(start="clean")
+    assert inner_attack_of("trades") is None
+    assert inner_attack_of("trades", steps=10) == InnerAttack(steps=10, start="noise")
+    assert inner_attack_of("ensemble", "pgd", step=0.5) == InnerAttack("pgd", step=0.5, start="clean")
+    assert inner_attack_of("eat", start="clean") == InnerAttack(start="clean")
 
 
 def test_msd_with_one_norm_is_pgd_bit_for_bit() -> None:
@@ -154,7 +175,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "has no weight": lambda: goal_named("avg", (ONE,), weight=2),
     "withstands nothing": lambda: goal_named("standard", (ONE,)),
     "'standard' has no ramp": lambda: goal_named("standard", ramp=0.5),
-    "attacks nothing": lambda: inner_of("standard", steps=3),
+    "attacks nothing": lambda: inner_attack_of("standard", steps=3),
     "ramp is a share": lambda: goal_named("eat", (ONE,), ramp=2),
     "its inner attack is pgd": lambda: Msd((ONE,), InnerAttack("fgsm")),
     "between 0 and 1, not 2": lambda: Ensemble((ONE,), clean=2),
@@ -163,8 +184,8 @@ REFUSED: dict[str, Callable[[], object]] = {
     "at least 1 step": lambda: InnerAttack(steps=0),
     "above 0": lambda: InnerAttack(step=0),
     "'apgd' has no step": lambda: InnerAttack("apgd", step=0.1),
-    "'fgsm' has no steps, step": lambda: inner_of("ensemble", steps=3, step=0.1),
-    "start is one of": lambda: inner_of("avg", start="sideways"),
+    "'fgsm' has no steps, step": lambda: inner_attack_of("ensemble", steps=3, step=0.1),
+    "start is one of": lambda: inner_attack_of("avg", start="sideways"),
 }
 
 
@@ -218,37 +239,8 @@ def test_a_static_net_must_fit_the_data() -> None:
 
 # Plugins
 
-PAIRING = '''"""Adversarial logit pairing, Kannan et al. 2018."""
-from dataclasses import dataclass
-
-from brittle.attacks import Threat, cross_entropy
-from brittle.learning import PARAMETER_GRADIENT, GoalEntry, InnerAttack, attack_batch, check_attack
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """CE(z', y) + pull mean |z - z'|^2."""
-
-    threats: tuple[Threat, ...]
-    inner: InnerAttack = InnerAttack()
-    ramp: float = 0.25
-    pull: float = 0.5
-
-    def __post_init__(self):
-        check_attack(self)
-
-    @property
-    def cost(self):
-        return self.inner.cost + 2 * PARAMETER_GRADIENT
-
-    def losses(self, learner, x, y, at, memory):
-        clean, moved = learner.forward(x), learner.forward(attack_batch(self, learner.net, x, y, at))
-        return cross_entropy(moved, y) + self.pull * (clean - moved).square().mean(1), memory
-
-
-LAWS = "mix", "standard at eps 0"
-GOAL = GoalEntry("pairing", Pairing, "logit pairing; weight of the pull", "Kannan 2018", "pull", LAWS)
-'''
+GUIDE = (Path(__file__).parents[1] / "docs" / "adding-a-goal.md").read_text()
+PAIRING = GUIDE.partition("```python\n")[2].partition("```")[0]  # what the guide shows is what is tried
 
 
 def forget_plugins() -> None:
@@ -279,7 +271,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]
 def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: Run) -> None:  # type: ignore[no-untyped-def]
     assert len(PAIRING.splitlines()) <= 30
     install("pairing", PAIRING)
-    assert "logit pairing; weight of the pull (Kannan 2018); 10.2 gradients" in run("goals")[1]
+    assert "logit pairing (Kannan 2018); 10.2 gradients" in run("goals")[1]
     listed = json.loads(run("goals", "--json")[1])
     assert listed["pairing"]["weight"] == "pull"
     assert listed["trades"]["cost"] == pytest.approx(7 + 0.4 + 3.2)
@@ -290,9 +282,9 @@ def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: R
     assert json.loads(out)["history"][0]["robust"] is not None
     entry = goal_entry("pairing")
     assert goal_named("pairing", (ONE,), weight=0.3).pull == 0.3  # type: ignore[attr-defined]
-    assert name_of(goal_named("pairing", (ONE,))) == "pairing"
+    assert goal_name(goal_named("pairing", (ONE,))) == "pairing"
     laws = laws_of(entry)
-    assert len(laws) == 9
+    assert len(laws) == 10
     for law in laws:
         law(entry)
 
@@ -303,7 +295,7 @@ def test_a_strangers_goal_is_thirty_lines_and_is_then_everywhere(install, run: R
         ("import not_there_at_all", "No module named 'not_there_at_all'"),
         ("GOAL = 3", "no GoalEntry"),
         (PAIRING.replace('"pairing"', '"trades"'), "a goal is called 'trades' already"),
-        (PAIRING.replace('"pull", LAWS', '"push", LAWS'), "has no field 'push'"),
+        (PAIRING.replace('weight="pull"', 'weight="push"'), "has no field 'push'"),
         (PAIRING.replace("    def losses", "    def lozzes"), "no dataclass with"),
         ("other = 3", "has no attribute 'GOAL'"),
     ],

@@ -226,13 +226,30 @@ def test_training_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), numbers)
 
 
-def test_a_state_of_other_training_is_refused(tmp_path: Path) -> None:
-    state = tmp_path / "state.safetensors"
-    list(train(build_net("mlp", (1, 8, 8), 10), few(), Standard(), Recipe(epochs=1), state_file=state, device="cpu"))
-    with pytest.raises(BrittleError, match="other training"):
+@pytest.mark.parametrize("other", ["data", "goal", "recipe", "seed", "net", "static"])
+def test_a_state_of_other_training_is_refused(other: str, tmp_path: Path) -> None:
+    def run(changed: bool) -> None:
+        torch.manual_seed(1)
+        static = build_net("linear", (1, 8, 8), 10)
+        if changed and other == "static":
+            nn.init.zeros_(static[1][1].bias)
         list(
-            train(build_net("mlp", (1, 8, 8), 10), few(), Standard(), Recipe(epochs=2), state_file=state, device="cpu")
+            train(
+                build_net("linear" if changed and other == "net" else "mlp", (1, 8, 8), 10),
+                few(32 if changed and other == "data" else 48),
+                Adversarial((Linf(0.1 if changed and other == "goal" else 0.2),), InnerAttack(steps=1)),
+                Recipe(epochs=2 if changed and other == "recipe" else 1),
+                seed=int(changed and other == "seed"),
+                static=(static,),
+                state_file=tmp_path / "state.safetensors",
+                device="cpu",
+            )
         )
+
+    run(False)
+    run(False)  # its own is taken up
+    with pytest.raises(BrittleError, match="other training"):
+        run(True)
 
 
 def test_models_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

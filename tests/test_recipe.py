@@ -162,6 +162,18 @@ def test_the_running_mean_is_the_written_out_one_and_is_what_is_kept_and_tried()
     assert all(torch.equal(a, b) for a, b in zip(values(raw), now, strict=True)), "averaging does not move the training"
 
 
+def test_statistics_of_batch_norms_are_averaged_like_parameters() -> None:
+    torch.manual_seed(0)
+    net, mean = build_net("small", (1, 8, 8), 10), {}
+    for _ in events(net, recipe(averaging=0.8)):
+        now = {name: value.detach().clone() for name, value in net.named_buffers() if value.is_floating_point()}
+        mean = {name: 0.8 * mean[name] + 0.2 * value for name, value in now.items()} if mean else now
+    assert len(mean) > 2
+    kept = dict(net.named_buffers())
+    assert all(torch.allclose(value, kept[name], rtol=1e-5, atol=1e-6) for name, value in mean.items())
+    assert not all(torch.allclose(value, kept[name], rtol=1e-3) for name, value in now.items())
+
+
 @pytest.mark.parametrize("kind", ["mlp", "small"])  # without and with batch norm
 def test_averaged_training_resumes_to_the_same_bits(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("brittle.learning.training.SAVE_EVERY", 0.0)
@@ -216,6 +228,9 @@ def test_a_goal_is_told_its_step_its_share_its_own_seed_and_what_it_remembered()
     assert [at.done for at, _ in heard] == pytest.approx([step / STEPS for step in range(STEPS)])
     assert len({at.seed for at, _ in heard}) == STEPS
     assert [count for _, count in heard] == list(range(STEPS))
+    others: list[tuple[Moment, float]] = []
+    list(train(fresh(), data(), Listening(others), recipe(), seed=6, device="cpu"))
+    assert not {at.seed for at, _ in heard} & {at.seed for at, _ in others}
 
 
 def test_neither_learning_nor_validation_sees_a_test_image() -> None:

@@ -60,14 +60,14 @@ def train(
 ) -> None:
     """Train a net into one file; resumes after a kill."""
     from brittle.ground import plain_name
-    from brittle.learning import Recipe, goal_named, inner_of, load_net
+    from brittle.learning import Recipe, goal_named, inner_attack_of, load_net
     from brittle.studies import DataSource, File, Train
 
     from .terminal import as_json
     from .terminal import out as terminal
 
     threats = threats_of(threat, data) if threat else ()
-    aim = goal_named(goal, threats, inner_of(goal, inner, steps, step, start), ramp, weight)
+    aim = goal_named(goal, threats, inner_attack_of(goal, inner, steps, step, start), ramp, weight)
     recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision, averaging)
     node = Train(DataSource.of(data, data_dir), net, aim, recipe, seed, tuple(File.of(name) for name in static or ()))
     target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"

@@ -49,9 +49,9 @@ from .goals import (
     eval_logits,
     goal_entries,
     goal_entry,
+    goal_name,
     goal_named,
-    inner_of,
-    name_of,
+    inner_attack_of,
 )
 from .models import Loaded, load_model
 from .nets import NETS, Normalize, build_net
@@ -100,14 +100,14 @@ __all__ = [
     "eval_logits",
     "goal_entries",
     "goal_entry",
+    "goal_name",
     "goal_named",
     "history_of",
-    "inner_of",
+    "inner_attack_of",
     "load",
     "load_model",
     "load_net",
     "load_tensors",
-    "name_of",
     "parse_cifar",
     "parse_idx",
     "parse_npy",

@@ -87,14 +87,14 @@ def goal_named(
     return entry.goal(threats, **given) if "threats" in entry.settings else entry.goal(**given)
 
 
-def name_of(goal: Goal) -> str:
+def goal_name(goal: Goal) -> str:
     """The name of a goal; its class's, where no entry is of this class."""
     return next(
         (entry.name for entry in goal_entries().values() if entry.goal is type(goal)), type(goal).__name__.lower()
     )
 
 
-def inner_of(
+def inner_attack_of(
     name: str,
     attack: str | None = None,
     steps: int | None = None,

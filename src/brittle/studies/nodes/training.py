@@ -14,9 +14,9 @@ from brittle.learning import (
     Recipe,
     TrainingProgress,
     build_net,
+    goal_name,
     history_of,
     load,
-    name_of,
     save_net,
     statistics_of,
     train,
@@ -54,7 +54,7 @@ class Train:
     def title(self) -> str:
         threats = " ".join(str(threat) for threat in self.goal.threats)
         seed = f" seed {self.seed}" if self.seed else ""
-        return f"{self.data.name} {self.net} {name_of(self.goal)} {threats}".strip() + seed
+        return f"{self.data.name} {self.net} {goal_name(self.goal)} {threats}".strip() + seed
 
     @property
     def gradients(self) -> float:
@@ -90,7 +90,7 @@ class Train:
             "std": std,
             "data": self.data.name,
             "threats": [str(threat) for threat in self.goal.threats],
-            "goal": name_of(self.goal),
+            "goal": goal_name(self.goal),
             "declaration": hash_of(self),
             "epochs": self.recipe.epochs,
             "history": history_of(state),
