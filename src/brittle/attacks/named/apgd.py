@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.ground import Images, PerExample
+from brittle.ground import Images, PerExample, keys_of, normal
 
 from ..attack import Attack, check_count, path_attack
 from ..loop import PLAIN, Estimator, Iterate, PathPoint, Rule, per_example, projected, select, walk
@@ -17,7 +17,7 @@ from ..objectives import Evaluate, Evaluation, Objective, session
 from ..registry import Cost, register
 from ..rules import chain, steepest
 from ..starts import Start, start_named
-from ..threats import Ball
+from ..threats import Ball, Threat
 
 RISE_SHARE = 0.75  # rho: the share of steps that must have raised the loss
 INERTIA = 0.75  # alpha: the weight of the new step against the one before
@@ -69,10 +69,10 @@ def _phases(
     phases = PHASES if threat.sparse_steps and steps >= len(PHASES) else ((1.0, 1.0),)
     counts = [math.ceil(share * steps) for _, share in phases[:-1]]
     counts.append(steps - sum(counts))
-    at = None
+    begin, at = _sparse_start if threat.sparse_steps and start == "random" else start_named(start), None
     for (factor, _), count in zip(phases, counts, strict=True):
         ball = threat.scaled(factor) if factor != 1 else threat
-        first = start_named(start)(evaluate, ball, x, y, seed) if at is None else ball.project(x, at)
+        first = begin(evaluate, ball, x, y, seed) if at is None else ball.project(x, at)
         rule = sparse_adaptive(ball, count, first) if ball.sparse_steps else adaptive(ball, count)
         points = walk(
             evaluate, x, y, start=first, rule=rule, advance=projected(ball.project), estimator=estimator, steps=count
@@ -83,12 +83,15 @@ def _phases(
             at = _highest(points)
 
 
+def _sparse_start(evaluate: Evaluate, threat: Threat, x: Images, y: Aim, seed: int) -> Images:
+    """The nearest allowed image to one of Gaussian noise: in L1 it differs from x in few pixels."""
+    return threat.project(x, x + normal(keys_of(x), x.shape[1:], seed=seed).to(x.dtype))
+
+
 def _highest(points: Iterator[PathPoint]) -> Images:
-    """The point of the largest loss per example, the last one left out."""
+    """The point of the largest loss per example."""
     best_x, best = None, None
     for point in points:
-        if point.grad is None:
-            break
         loss = point.evaluation().loss
         best_x = point.x if best is None else select(loss > best, point.x, best_x)
         best = loss if best is None else torch.maximum(loss, best)

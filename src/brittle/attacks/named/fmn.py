@@ -10,7 +10,7 @@ from torch import Tensor
 from brittle.ground import Images, PerExample, unit
 
 from ..attack import check_count
-from ..loop import Iterate, PathPoint, Rule, projected, walk
+from ..loop import Iterate, PathPoint, Rule, per_example, projected, walk
 from ..losses import Aim, margin
 from ..minimum import MinimumNormWalk, with_loss
 from ..objectives import Evaluate, Evaluation, Objective
@@ -49,7 +49,9 @@ def fmn(
         threat: in whose norm the change is to be small; its radius plays no part.
         start: the clean images, images given, or `from_outside`.
     Cost: `steps` gradients, one forward pass, two more inside a threat. Random: only the start.
-    Source: Pintor et al. 2021 (FMN), algorithm 1. Differs: the projection is on ball and box at once.
+    Source: Pintor et al. 2021 (FMN), algorithm 1. Differs: the projection is on ball and box at once, and
+    what lies inside the ball is stretched to its surface (as Adversarial Library does in L2): 8 points more in L2 on an
+    MNIST net, nowhere less.
     """
     check_count("steps", steps)
 
@@ -82,8 +84,10 @@ def shrinking_ball(threat: NormBall, steps: int, longest: float) -> Rule:
         guess = size + evaluation.margin.abs() / threat.dual_size(grad).clamp(min=1e-12)
         grown = torch.where(best.isfinite(), was.eps * (1 + gamma), guess)
         eps = torch.where(evaluation.success, torch.minimum(was.eps * (1 - gamma), best), grown)
-        moved = (at.x + a * unit(grad)).clamp(0, 1)
-        return threat.project_to(at.x0, moved, eps.clamp(max=1e6)) - at.x, BallState(eps, best)
+        radius = eps.clamp(max=1e6)
+        moved = threat.project_to(at.x0, (at.x + a * unit(grad)).clamp(0, 1), radius)
+        out = (radius / threat.size(at.x0, moved).clamp(min=1e-12)).clamp(1, 1e6)
+        return at.x0 + per_example(out, moved) * (moved - at.x0) - at.x, BallState(eps, best)
 
     return Rule(init, update)
 

@@ -16,7 +16,8 @@ from ..objectives import Evaluate, Objective, session
 from ..registry import Cost, register
 from ..threats import NormBall
 
-Draw = Callable[[int], Tensor]  # numbers in [0, 1) per image, keyed by the number of the query: [B, 5 + C]
+SHARPNESS = (2, 4, 8)
+Draw = Callable[[int], Tensor]  # numbers in [0, 1) per image, keyed by the number of the query: [B, 6 + C]
 
 
 @register(
@@ -43,14 +44,14 @@ def square(objective: Objective, threat: NormBall, *, queries: int = 1000, share
         BrittleError: examples that are not images [B, C, H, W].
     Cost: `queries` + 1 forward passes. Random: signs, places, directions of the bumps.
     Source: Andriushchenko et al. 2020, algorithms 1-3; L1 as Croce and Hein 2021, appendix.
-    Differs: places and signs are hashes of the image, so that a batch is not one draw; in L2 and L1 a square's size is
-    shared by its channels instead of fixed per channel, and changes are projected onto ball and box, not clipped.
+    Differs: places and signs are hashes of the image, so that a batch is not one draw; in L2 and L1 the channels share
+    a square's size, peaks are of several sharpnesses (theirs: 2, in L1 4), and changes are projected, not clipped.
     """
 
     def search(x: Images, y: Aim, seed: int) -> AttackResult:
         if x.dim() != 4:
             raise BrittleError(f"the Square attack needs images [B, C, H, W], not {list(x.shape)}")
-        keys, numbers = keys_of(x), torch.Size([5 + x.shape[1]])
+        keys, numbers = keys_of(x), torch.Size([6 + x.shape[1]])
         with session(objective) as evaluate, torch.no_grad():
             return _search(
                 evaluate, x, y, threat, queries, share, lambda query: uniform(keys, numbers, seed=seed, draw=query)
@@ -62,57 +63,66 @@ def square(objective: Objective, threat: NormBall, *, queries: int = 1000, share
 def _search(
     evaluate: Evaluate, x: Images, y: Aim, threat: NormBall, queries: int, share: float, draw: Draw
 ) -> AttackResult:
-    height, width = x.shape[2:]
     first, propose = (_stripes, _square) if math.isinf(threat.order) else (_grid, _refilled)
-    begun = threat.project(x, x + first(x, threat, share, draw))
-    best_x, best = worse_evaluation(x, evaluate(x, y), begun, evaluate(begun, y))
+    clean = evaluate(x, y)
+    best_x = threat.project(x, x + first(x, threat, draw))
+    best = evaluate(best_x, y)
     for k in range(1, queries):
-        side = max(1, min(round(math.sqrt(_share_at(k, queries, share) * height * width)), height, width))
-        proposal = threat.project(x, x + propose(best_x - x, threat, side, draw(k)))
+        proposal = threat.project(x, x + propose(best_x - x, threat, _share_at(k, queries, share), draw(k)))
         best_x, best = worse_evaluation(proposal, evaluate(proposal, y), best_x, best)
-    return AttackResult(best_x, best.success, best.margin)
+    best_x, best = worse_evaluation(x, clean, best_x, best)
+    return AttackResult(best_x, best.success, torch.where(clean.loss.isnan(), torch.nan, best.margin))
 
 
-def _stripes(x: Images, threat: NormBall, share: float, draw: Draw) -> Images:
-    columns = torch.stack([draw(-1 - column)[:, 5:] for column in range(x.shape[3])], dim=2)  # [B, C, W]
+def _stripes(x: Images, threat: NormBall, draw: Draw) -> Images:
+    columns = torch.stack([draw(-1 - column)[:, 6:] for column in range(x.shape[3])], dim=2)  # [B, C, W]
     return (threat.radius * _signs(columns))[:, :, None, :].to(x).expand_as(x)
 
 
-def _square(delta: Images, threat: NormBall, side: int, numbers: Tensor) -> Images:
-    inside = Window.at(delta, side, numbers[:, 0], numbers[:, 1]).inside
-    return torch.where(inside, threat.radius * _signs(numbers[:, 5:])[:, :, None, None].to(delta), delta)
+def _square(delta: Images, threat: NormBall, share: float, numbers: Tensor) -> Images:
+    inside = Window.at(delta, _side(delta, share, 1), numbers[:, 0], numbers[:, 1]).inside
+    return torch.where(inside, threat.radius * _signs(numbers[:, 6:])[:, :, None, None].to(delta), delta)
 
 
-def _grid(x: Images, threat: NormBall, share: float, draw: Draw) -> Images:
-    side = max(1, min(x.shape[2:]) // 5)
+def _grid(x: Images, threat: NormBall, draw: Draw) -> Images:
+    """Bumps on five by five tiles, or as many as fit, in the middle of the image."""
+    height, width = x.shape[2:]
+    side = max(1, min(height, width) // 5)
     delta = torch.zeros_like(x)
-    tiles = [(top, left) for top in range(0, x.shape[2], side) for left in range(0, x.shape[3], side)]
-    for tile, (top, left) in enumerate(tiles):
+    rows, columns = (range(size % side // 2, size - side + 1, side) for size in (height, width))
+    for tile, (top, left) in enumerate((top, left) for top in rows for left in columns):
         numbers = draw(-1 - tile)
-        window = Window.of(
-            x, side, torch.full_like(numbers[:, 0], top).long(), torch.full_like(numbers[:, 0], left).long()
-        )
-        delta = delta + window.bump(numbers)
+        corner = torch.zeros_like(numbers[:, 0]).long()
+        delta = delta + Window.of(x, side, corner + top, corner + left).bump(numbers, threat.order)
     return threat.radius * _unit(delta, threat)
 
 
-def _refilled(delta: Images, threat: NormBall, side: int, numbers: Tensor) -> Images:
+def _refilled(delta: Images, threat: NormBall, share: float, numbers: Tensor) -> Images:
+    """One square emptied; what this frees, and what is unspent, on a bump in another one."""
     power = threat.order
 
     def amount(change: Images) -> Tensor:
         return change.abs().pow(power).flatten(1).sum(1)
 
+    side = _side(delta, share, 3)
     filled = Window.at(delta, side, numbers[:, 0], numbers[:, 1])
     emptied = Window.at(delta, side, numbers[:, 2], numbers[:, 3])
     kept = torch.where(filled.inside | emptied.inside, 0, delta)
     free = (threat.radius**power - amount(kept)).clamp(min=0) ** (1 / power)
-    content = _unit(filled.bump(numbers), threat) + _unit(torch.where(filled.inside, delta, 0), threat)
-    return kept + per_example(free, delta) * _unit(content, threat)
+    content = _unit(filled.bump(numbers, power), threat) + _unit(torch.where(filled.inside, delta, 0), threat)
+    return threat.radius * _unit(kept + per_example(free, delta) * _unit(content, threat), threat)
+
+
+def _side(x: Images, share: float, least: int) -> int:
+    """Of a square that covers this share of the image; odd where it holds a bump (at least 3)."""
+    height, width = x.shape[2:]
+    side = max(round(math.sqrt(share * height * width)), least)
+    return min(side + (1 - side % 2 if least > 1 else 0), height, width)
 
 
 class Window(NamedTuple):
-    """A square per image: each pixel's row and column in it [B, H, 1] and [B, 1, W], its side, and where it is [B, 1,
-    H, W]."""
+    """A square per image: each pixel's row and column in it [B, H, 1] and [B, 1, W], its side, and where it is
+    [B, 1, H, W]."""
 
     row: Tensor
     column: Tensor
@@ -131,18 +141,23 @@ class Window(NamedTuple):
         """The square whose corner lies at these shares of the room there is."""
         return cls.of(x, side, (down * (x.shape[2] - side + 1)).long(), (right * (x.shape[3] - side + 1)).long())
 
-    def bump(self, numbers: Tensor) -> Images:
-        """Two tents of opposite sign side by side (or one above the other), with a random sign per channel [B, C, H,
-        W]."""
+    def bump(self, numbers: Tensor, order: float) -> Images:
+        """Two peaks of opposite sign side by side (or one above the other), of random sign per channel [B, C, H, W].
+
+        At distance r from its middle (the larger of rows and columns) a peak is sum_{k >= r} (k + 1)^-s, s one of
+        2, 4 and 8, in L1 from twice as much.
+        """
         lying = (numbers[:, 4] < 0.5)[:, None, None]
         across, along = torch.where(lying, self.row, self.column), torch.where(lying, self.column, self.row)
-        half = max(1, self.side // 2)
+        half = self.side // 2
         second = across >= half
-        across = torch.where(second, across - half, across)
-        depth = half if self.side == 1 else torch.where(second, self.side - half, half)
-        edge = torch.minimum(torch.minimum(across, depth - 1 - across), torch.minimum(along, self.side - 1 - along))
-        height = (edge.clamp(min=0) + 1) ** 2 * torch.where(second, -1, 1)
-        signs = _signs(numbers[:, 5:])[:, :, None, None]
+        middle = torch.where(second, half + (self.side - half) // 2, half // 2)
+        distance = torch.maximum((across - middle).abs(), (along - half).abs()).clamp(max=half)
+        base = torch.arange(1, half + 2, device=numbers.device, dtype=numbers.dtype)
+        rings = torch.stack([base ** (-sharp * 2 / order) for sharp in SHARPNESS]).flip(1).cumsum(1).flip(1)
+        drawn = (numbers[:, 5] * len(SHARPNESS)).long()
+        height = rings[drawn[:, None, None], distance] * torch.where(second, -1, 1)
+        signs = _signs(numbers[:, 6:])[:, :, None, None]
         return torch.where(self.inside, height[:, None] * signs, 0).to(numbers)
 
 
