@@ -11,6 +11,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import MagicMock
@@ -42,7 +43,8 @@ def compare(net: nn.Module, x: Tensor, y: Tensor, threat: Threat, name: str, *, 
         right = net(x).argmax(1) == y
     x, y = x[right], y[right]
     settings = {"queries": QUERIES} if name == "square" else {"steps": steps}
-    search = AttackSpec.of(name, **settings).search(net, threat)
+    spec = AttackSpec.of(name, **settings)
+    search = spec.search_on(replace(spec.objective(net), precision="float32"), threat)  # as theirs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = THEIRS[name](net, x, y, threat, steps)
