@@ -55,7 +55,7 @@ def ddn(
         random = normal(keys_of(at.x0), at.x.shape[1:], seed=seed, draw=at.t).to(at.x.dtype)
         alive = grad.flatten(1).abs().amax(1) > 0
         delta = at.x - at.x0 + cosine(1, 0.01, at.t, steps) * select(alive, unit(grad), unit(random))
-        eps = eps * torch.where(evaluation.success, 1 - gamma, 1 + gamma)
+        eps = torch.where(evaluation.success, eps * (1 - gamma), eps * (1 + gamma))
         eps = torch.minimum(eps, torch.maximum(at.x0, 1 - at.x0).flatten(1).norm(dim=1))
         return at.x0 + per_example(eps, delta) * unit(delta) - at.x, eps
 

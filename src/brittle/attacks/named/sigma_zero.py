@@ -9,7 +9,7 @@ from torch import Tensor
 from brittle.ground import Images, PerExample
 
 from ..attack import check_count
-from ..loop import Iterate, PathPoint, Rule, per_example, projected, walk
+from ..loop import Iterate, PathPoint, Rule, per_example, walk
 from ..losses import Aim, margin
 from ..minimum import MinimumNormWalk, with_loss
 from ..objectives import Evaluate, Evaluation, Objective
@@ -52,8 +52,8 @@ def sigma_zero(
     check_count("steps", steps)
 
     def path(evaluate: Evaluate, x: Images, y: Aim, seed: int) -> Iterator[PathPoint]:
-        rule, pixels = sparse_adam(steps, lr, sigma, threshold, change), projected(lambda x0, moved: moved)
-        yield from walk(evaluate, x, y, start=x, rule=rule, advance=pixels, steps=steps)
+        rule = sparse_adam(steps, lr, sigma, threshold, change)
+        yield from walk(evaluate, x, y, start=x, rule=rule, advance=_from_clean, steps=steps)
 
     return MinimumNormWalk(f"sigma-zero-{steps}", with_loss(objective, _hinge), threat, path, seed)
 
@@ -61,6 +61,11 @@ def sigma_zero(
 def _hinge(logits: Tensor, y: Tensor) -> Tensor:
     """min(margin, 0): nothing is gained beyond the boundary."""
     return margin(logits, y).clamp(max=0)
+
+
+def _from_clean(evaluate: Evaluate, at: Iterate, change: Tensor) -> Images:
+    """A pixel that goes back is exactly as it was, or L0 would count it."""
+    return (at.x0 + change).clamp(0, 1)
 
 
 class AdamState(NamedTuple):
@@ -72,7 +77,7 @@ class AdamState(NamedTuple):
 
 
 def sparse_adam(steps: int, lr: float, sigma: float, threshold: float, change: float) -> Rule:
-    """The rule of sigma-zero."""
+    """The rule of sigma-zero. Its moves begin at the clean images."""
 
     def init(x0: Images) -> AdamState:
         return AdamState(torch.zeros_like(x0), torch.zeros_like(x0), x0.new_full(x0.shape[:1], threshold))
@@ -90,7 +95,7 @@ def sparse_adam(steps: int, lr: float, sigma: float, threshold: float, change: f
         sign = torch.where(evaluation.success, 1.0, -1.0).to(delta.dtype)
         cut = (was.threshold + change * cosine(lr, lr / 10, at.t, steps) * sign).clamp(0, 1)
         kept = _over_channels((moved - at.x0).abs(), largest=True) >= per_example(cut, delta)
-        return torch.where(kept, moved, at.x0) - at.x, AdamState(first, second, cut)
+        return torch.where(kept, moved - at.x0, 0), AdamState(first, second, cut)
 
     return Rule(init, update)
 
