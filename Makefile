@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test check bench clean
+.PHONY: quickstart test check docs bench clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/brittle quickstart
@@ -17,6 +17,10 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+docs: $(INSTALLED)
+	$(BIN)/brittle attacks --markdown > .attacks.md
+	mv .attacks.md docs/attacks.md
 
 bench: $(INSTALLED)
 	$(BIN)/pip install -q --no-deps -r benchmarks/peers.txt

@@ -1,5 +1,5 @@
 """The floors hold: imports go down and through a floor's `__init__`, no floor's modules form a circle, a class has its
-own name."""
+own name, and only threats look at the name of a norm."""
 
 import ast
 import os
@@ -136,6 +136,31 @@ def shared_class_names(modules: dict[str, Module]) -> set[str]:
     return shared
 
 
+NORMS = {"linf", "l2", "l1", "l0"}
+
+
+def looks_at_norms(modules: dict[str, Module]) -> list[str]:
+    """Places outside the threats' folder that ask for a norm's name: `"L2"`, or `.norm` of something, not called.
+
+    The names in `__all__` are exports, and a paper's rows are its own words.
+    """
+    found = []
+    for module in modules.values():
+        if module.floor != "papers" and not f"{module.name}.".startswith("brittle.attacks.threats."):
+            exports = [node for node in module.tree.body if ast.unparse(node).startswith("__all__")]
+            fine = {id(part) for node in exports for part in ast.walk(node)}
+            fine |= {id(node.func) for node in ast.walk(module.tree) if isinstance(node, ast.Call)}
+            lines = {part.lineno for part in ast.walk(module.tree) if id(part) not in fine and names_a_norm(part)}
+            found += [f"{module.name}:{line} looks at a norm's name" for line in sorted(lines)]
+    return found
+
+
+def names_a_norm(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and node.value.lower() in NORMS
+    return isinstance(node, ast.Attribute) and node.attr == "norm"
+
+
 @pytest.fixture(scope="module")
 def package() -> dict[str, Module]:
     return modules_in(SOURCE)
@@ -148,6 +173,10 @@ def test_imports_go_down_and_through_the_init_of_a_floor(package: dict[str, Modu
 @pytest.mark.parametrize("floor", FLOORS)
 def test_the_modules_of_a_floor_form_no_circle(floor: str, package: dict[str, Module]) -> None:
     assert bool(circle(floor, package)) == (floor in CIRCLES)
+
+
+def test_only_threats_look_at_the_name_of_a_norm(package: dict[str, Module]) -> None:
+    assert looks_at_norms(package) == []
 
 
 def test_a_class_has_its_own_name(package: dict[str, Module]) -> None:
@@ -230,6 +259,18 @@ def test_a_circle_is_found_unless_only_type_checkers_see_it(line: str, tmp_path:
 def test_a_shared_class_name_is_found(tmp_path: Path) -> None:
     both = {"attacks/loop": "class Step: pass", "ground/norms": "norm = 1\nclass Step: pass"}
     assert shared_class_names(house(tmp_path, **both)) == {"Step"}
+
+
+@pytest.mark.parametrize("line", ["if threat.norm: pass", "sizes = {'L2': 2}", "x = norm == 'linf'", "f(threat.norm)"])
+def test_a_look_at_a_norm_is_found_but_in_threats_and_papers(line: str, tmp_path: Path) -> None:
+    for name, faults in (("attacks/loop", 1), ("attacks/threats/lp", 0), ("papers/li2019", 0)):
+        found = looks_at_norms(house(tmp_path / name, **{name: f"import math\n{line}"}))
+        assert found == ["brittle.attacks.loop:2 looks at a norm's name"] * faults
+
+
+@pytest.mark.parametrize("line", ["size = x.norm(dim=1)", "__all__ = ['L2']", "usual = 'L2:0.5'"])
+def test_a_function_called_norm_an_export_and_a_written_threat_are_no_looks(line: str, tmp_path: Path) -> None:
+    assert looks_at_norms(house(tmp_path, **{"attacks/loop": line})) == []
 
 
 def test_importing_audits_starts_no_process() -> None:

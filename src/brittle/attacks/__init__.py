@@ -35,7 +35,7 @@ from .losses import (
     targeted_margin,
 )
 from .minimum import MinimumNorm, MinimumResult, fitting, stretched
-from .named.apgd import apgd
+from .named.apgd import apgd, apgd_steps
 from .named.apgd_targeted import apgd_targeted, mm
 from .named.ddn import ddn
 from .named.exhaustive import grid, random
@@ -93,6 +93,7 @@ from .threats import (
     NormBall,
     Spatial,
     Threat,
+    in_box,
     parse_threat,
     require_ball,
     require_norm,
@@ -140,6 +141,7 @@ __all__ = [
     "WithoutTransfer",
     "against",
     "apgd",
+    "apgd_steps",
     "apgd_targeted",
     "attack_entries",
     "attack_named",
@@ -167,6 +169,7 @@ __all__ = [
     "grid",
     "hessian",
     "hessian_gradient",
+    "in_box",
     "last_of",
     "logits_of",
     "loss_named",

@@ -57,6 +57,8 @@ class AttackEntry:
         laws: what holds of it, of `LAWS`; the tests hold it to them.
         precision: `fast`, or `float32` where bfloat16 would spoil it.
         images: whether examples must be images [B, C, H, W].
+    Raises:
+        BrittleError: a cost of something that is no setting, a loss or a law that is not known.
     """
 
     name: str
@@ -69,6 +71,13 @@ class AttackEntry:
     laws: frozenset[str] = LAWS
     precision: str = "fast"
     images: bool = False
+
+    def __post_init__(self) -> None:
+        strange = [*(set(inspect.signature(self.cost).parameters) - set(self.settings)), *(self.laws - LAWS)]
+        if strange:
+            raise BrittleError(f"the attack {self.name!r} has no setting or law {strange[0]!r}")
+        if self.loss is not None:
+            loss_named(self.loss)
 
     def supports(self, threat: Threat, dims: int = 4) -> bool:
         """Whether it works in this threat, on batches of `dims` dimensions."""

@@ -175,11 +175,14 @@ def nets(json: Json = False) -> None:
 
 
 @app.command()
-def attacks(json: Json = False) -> None:
+def attacks(
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="as docs/attacks.md")] = False,
+) -> None:
     """List the attacks, the threats they work in and what they cost."""
     from brittle.attacks import EXAMPLES, attack_entries, broken_attacks, parse_threat
 
-    from .terminal import as_json, attacks_table, console
+    from .terminal import as_json, attacks_markdown, attacks_table, console
     from .terminal import out as terminal
 
     for line in broken_attacks().values():
@@ -191,6 +194,7 @@ def attacks(json: Json = False) -> None:
             "what": entry.what,
             "threats": [kind for kind, threat in kinds.items() if entry.supports(threat)],
             "cost": entry.cost_of({})._asdict(),
+            "loss": entry.loss,
             "settings": entry.settings,
             "source": entry.source,
         }
@@ -198,6 +202,8 @@ def attacks(json: Json = False) -> None:
     }
     if json:
         as_json(rows)
+    elif markdown:
+        terminal.print(attacks_markdown(rows), markup=False, end="")
     else:
         terminal.print(attacks_table(rows))
 

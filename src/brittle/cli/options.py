@@ -49,9 +49,11 @@ def threats_of(texts: list[str] | None, data: str) -> tuple["Threat", ...]:
 
 def usual_l2(data: str) -> "Threat":
     """The L2 threat that is usual for the data set; 0.5 where none is."""
+    from brittle.attacks import L2, NormBall, parse_threat
     from brittle.learning import usual_threats
 
-    return threats_of([next((text for text in usual_threats(data) if text.startswith("L2:")), "L2:0.5")], data)[0]
+    usual = map(parse_threat, usual_threats(data))
+    return next((threat for threat in usual if isinstance(threat, NormBall) and threat.order == 2), L2("0.5"))
 
 
 def seconds_of(text: str | None) -> float | None:

@@ -170,6 +170,24 @@ def attacks_table(rows: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
+def attacks_markdown(rows: dict[str, dict[str, Any]]) -> str:
+    """The same as a page of the documentation."""
+    lines = [
+        "# Attacks",
+        "",
+        "Written by `make docs` from the registry; [one file adds one](adding-an-attack.md). Costs are per image, with",
+        "the settings left alone: images shown + gradients asked. `brittle attacks` tells the settings.",
+        "",
+        "| name | what | threats | cost | loss | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        cost = f"{row['cost']['forwards']:g} + {row['cost']['backwards']:g}"
+        cells = (f"`{name}`", row["what"], ", ".join(row["threats"]), cost, row["loss"] or "its own", row["source"])
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def features_table(record: dict[str, Any]) -> Table:
     """How many features bear each verdict, and the most useful ones of each."""
     verdicts = dict.fromkeys(one["verdict"] for one in record["features"])

@@ -73,7 +73,8 @@ def _phases(
     for (factor, _), count in zip(phases, counts, strict=True):
         ball = threat.scaled(factor) if factor != 1 else threat
         first = begin(evaluate, ball, x, y, seed) if at is None else ball.project(x, at)
-        rule = sparse_adaptive(ball, count, first) if ball.sparse_steps else adaptive(ball, count)
+        dense = chain(steepest(ball), apgd_steps(ball, count))
+        rule = sparse_adaptive(ball, count, first) if ball.sparse_steps else dense
         points = walk(
             evaluate, x, y, start=first, rule=rule, advance=projected(ball.project), estimator=estimator, steps=count
         )
@@ -113,10 +114,16 @@ class ApgdState(NamedTuple):
     halved: Tensor
 
 
-def adaptive(threat: Ball, steps: int) -> Rule:
-    """APGD's rule for Linf and L2: momentum, and at checkpoints a halved step from the best point.
+def apgd_steps(threat: Ball, steps: int, inertia: float = INERTIA) -> Rule:
+    """APGD's steps along any directions d of size 1: at checkpoints, where the loss no longer rises, the step is halved
+    and taken from the best point.
 
-    z = P(x + step d);  move = P(x + a (z - x) + (1 - a) (x - x_before)) - x.
+    z = P(x + step d);  move = P(x + inertia (z - x) + (1 - inertia) (x - x_before)) - x.
+
+    Args:
+        threat: P is its projection; the first step is two of its `step_unit`.
+        steps: of the whole walk, from which the checkpoints follow.
+        inertia: the weight of the new step against the one before; 1: no momentum.
     Source: Croce and Hein 2020, algorithm 1, with the comparisons of the authors' code.
     """
     checkpoints = checkpoint_steps(steps)
@@ -140,13 +147,13 @@ def adaptive(threat: Ball, steps: int) -> Rule:
             step = torch.where(halved, step / 2, step)
             x, direction = select(halved, best_x, x), select(halved, best_direction, direction)
             at_checkpoint, rises = best_loss, torch.zeros_like(rises)
-        inertia, before = (1.0, x) if at.t == 0 else (INERTIA, was.x_before)
+        share, before = (1.0, x) if at.t == 0 else (inertia, was.x_before)
         reached = threat.project(at.x0, x + per_example(step, x) * direction)
-        moved = threat.project(at.x0, x + inertia * (reached - x) + (1 - inertia) * (x - before))
+        moved = threat.project(at.x0, x + share * (reached - x) + (1 - share) * (x - before))
         state = ApgdState(step, x, loss, best_x, best_direction, best_loss, at_checkpoint, rises, halved)
         return moved - at.x, state
 
-    return chain(steepest(threat), Rule(init, update))
+    return Rule(init, update)
 
 
 def checkpoint_steps(steps: int) -> dict[int, int]:

@@ -1,10 +1,10 @@
 """Threats: the sets of images that an adversary may hand in instead of `x`. One file for each kind, and how they are
 written."""
 
-from brittle.ground import BrittleError, Plugins, plugins
+from brittle.ground import BrittleError, Plugins, broken_line, plugins
 
 from .l0 import L0
-from .lp import L1, L2, Linf, LpBall, number_of
+from .lp import L1, L2, Linf, LpBall, in_box, number_of
 from .protocol import Ball, NormBall, Threat
 from .spatial import Finite, Spatial
 
@@ -32,9 +32,14 @@ def parse_threat(text: str) -> Threat:
     if not colon or not name:
         written = f"a threat is written KIND:SIZE with one of {', '.join(known)}, such as Linf:8/255, not {text!r}"
         raise BrittleError("; ".join([written, *offered.broken.values()]))
-    threat = known[name](size)
-    if not isinstance(threat, Threat):
-        raise BrittleError(f"the threat {name} of another package lacks what a threat needs (brittle.attacks.Threat)")
+    try:
+        threat = known[name](size)
+        if not isinstance(threat, Threat):
+            raise TypeError("it gives nothing that has all a threat needs (brittle.attacks.Threat)")
+    except BrittleError:
+        raise
+    except Exception as error:  # whatever another package's code raises must be one line
+        raise BrittleError(broken_line(GROUP, name, error)) from error
     return threat
 
 
@@ -73,6 +78,7 @@ __all__ = [
     "NormBall",
     "Spatial",
     "Threat",
+    "in_box",
     "number_of",
     "parse_threat",
     "require_ball",
