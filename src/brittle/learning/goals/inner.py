@@ -21,7 +21,7 @@ from brittle.attacks import (
 )
 from brittle.ground import BrittleError, Images, Labels
 
-Path = Callable[[Images, Labels, int], Iterator[PathPoint]]
+Walk = Callable[[Images, Labels, int], Iterator[PathPoint]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class InnerAttack:
         """Raise `BrittleError` if the attack does not walk, or not in this threat."""
         self._path(nn.Identity(), threat, cross_entropy)
 
-    def _path(self, net: nn.Module, threat: Threat, loss: Loss) -> Path:
+    def _path(self, net: nn.Module, threat: Threat, loss: Loss) -> Walk:
         length = default_step(threat, self.steps) if self.step is None else self.step * threat.radius
         spec = self._spec(length)
         attack = spec.build(against(net, loss, precision=spec.precision), threat)
