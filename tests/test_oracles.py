@@ -10,11 +10,14 @@ from brittle.attacks import (
     L2,
     Attack,
     AttackSpec,
+    Evaluation,
+    Iterate,
     Linf,
     MinimumNorm,
     NormBall,
     against,
     apgd,
+    apgd_steps,
     cross_entropy,
     dlr,
     fgsm,
@@ -181,6 +184,22 @@ class Flat(nn.Module):
         away = (x - 0.5).flatten(1)
         score = 1 - 40 * away[:, 0].square()
         return torch.stack([score, torch.zeros_like(score)], 1)
+
+
+@pytest.mark.parametrize("inertia", [None, 1.0, 0.4])
+def test_apgd_steps_two_radii_at_first_and_keeps_some_of_the_step_before(inertia: float | None) -> None:
+    """A turn by a right angle at the edge of a disc of radius 1/10, in closed form."""
+    x, r = torch.full((1, 4), 0.5, dtype=torch.float64), 0.1
+    d, e = torch.eye(4, dtype=torch.float64)[:2, None]
+    rule = apgd_steps(L2(r), 100) if inertia is None else apgd_steps(L2(r), 100, inertia=inertia)
+    seen = Evaluation(x[:, :0], x[:, 0], x[:, 0], x[:, 0] > 1)
+    y, a = torch.zeros(1, dtype=torch.int64), 0.75 if inertia is None else inertia
+    first, memory = rule.update(d, seen, Iterate(x, x, y, 0, None), rule.init(x))
+    assert torch.allclose(first, r * d)
+    second, _ = rule.update(e, seen, Iterate(x, x + first, y, 1, None), memory)
+    z = r * (d + 2 * e) / 5**0.5
+    aim = r * d + a * (z - r * d) + (1 - a) * r * d
+    assert torch.allclose(first + second, aim * min(1, r / float(aim.norm())))
 
 
 def test_second_order_attack_leaves_a_point_without_gradient() -> None:

@@ -234,22 +234,50 @@ def test_the_goal_keeps_every_law_that_it_claims(stranger: None) -> None:
 
 
 def test_directions_are_conjugate_and_the_first_is_the_gradient(stranger: None) -> None:
-    """Along a bowl with exact steps: <s, H s_before> = 0, and two steps reach the top."""
-    curvature, x = torch.tensor([[1.0, 5.0]], dtype=torch.float64), torch.tensor([[3.0, 2.0]], dtype=torch.float64)
+    """Along a bowl with exact steps: <s, H s_before> = 0, and as many steps as dimensions reach the top."""
+    curvature, x = torch.tensor([[1.0, 5.0, 2.0], [3.0, 2.0, -1.0]], dtype=torch.float64).split(1)
     attack_named("acg")
     rule = sys.modules["acg_attack"].conjugate()
-    memory, directions = rule.init(x), []
-    for _ in range(2):
+    memory = rule.init(x)
+    directions: list[torch.Tensor] = []
+    for _ in range(3):
         grad = -curvature * x
         s, memory = rule.update(grad, None, None, memory)
+        if not directions:
+            assert torch.equal(s, grad)
+        assert all((s * curvature * before).sum().abs() < 1e-9 for before in directions)
         directions.append(s)
         x = x + (grad * s).sum() / (s * curvature * s).sum() * s
-    assert torch.equal(directions[0], -curvature * torch.tensor([[3.0, 2.0]], dtype=torch.float64))
-    assert (directions[1] * curvature * directions[0]).sum().abs() < 1e-9
     assert x.abs().max() < 1e-9
-    grad = torch.ones_like(x)
-    s, memory = rule.update(grad, None, None, (grad, directions[0]))
-    assert torch.equal(s, grad), "where the gradient did not change, beta is 0"
+    again, _ = rule.update(grad, None, None, (grad, s))
+    assert torch.equal(again, grad), "where the gradient did not change, beta is 0"
+
+
+def test_its_first_steps_are_two_radii_along_them_without_momentum(stranger: None) -> None:
+    x = 0.4 + 0.2 * test_threats.images(dtype=torch.float64)
+    weights = torch.linspace(1, 9, x[0].numel(), dtype=x.dtype).view_as(x[:1])
+    threat = parse_threat("L2:0.1")
+    assert isinstance(threat, Ball)
+    attack = attack_named("acg").build(lambda x, y: -(weights * (x - 0.49).square()).flatten(1).sum(1), threat, steps=9)
+    first, second, third, *_ = attack.path(x, torch.zeros(len(x), dtype=torch.int64), 0)
+    rule = sys.modules["acg_attack"].conjugate()
+    assert torch.equal(first.x, x)
+    assert torch.allclose(second.x, threat.project(x, x + 0.2 * threat.steepest(first.grad)))
+    along, _ = rule.update(second.grad, None, None, rule.update(first.grad, None, None, rule.init(x))[1])
+    assert torch.allclose(third.x, threat.project(x, second.x + 0.2 * threat.steepest(along)))
+
+
+def test_pixels_of_a_frame_are_those_at_the_edge_and_each_steps_uphill(stranger: None) -> None:
+    x = test_threats.images()
+    grad = torch.linspace(-1, 1, x.numel()).view_as(x) + 1e-3
+    for width, inside in ((0, (slice(0, 6), slice(0, 5))), (1, (slice(1, 5), slice(1, 4))), (2, (slice(2, 4), 2))):
+        edge = torch.ones(6, 5, dtype=torch.bool)
+        edge[inside] = False
+        threat = parse_threat(f"Frame:{width}")
+        assert isinstance(threat, Ball)
+        assert torch.equal(threat.sample(x, 0) != x, edge.expand_as(x))
+        assert torch.equal(threat.steepest(grad), grad.sign() * edge)
+        assert torch.equal(threat.direction(x, grad), threat.steepest(grad))
 
 
 # Broken packages: one line each, and the rest goes on
