@@ -13,7 +13,20 @@ from brittle.audits import Interval, Proportion
 from brittle.cli.terminal import paper_tables
 from brittle.ground import BrittleError, write_out
 from brittle.learning import save_tensors
-from brittle.papers import Claim, Exhibit, Figure, Paper, Repetition, Results, Ruling, Share, table_files
+from brittle.papers import (
+    Claim,
+    Exhibit,
+    Figure,
+    Paper,
+    Repetition,
+    Results,
+    Ruling,
+    Share,
+    accuracies,
+    compare_with_stored,
+    measure_paper,
+    table_files,
+)
 from brittle.papers.exhibits import Reading, curves, features, scatter
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
@@ -167,8 +180,8 @@ PAPER = Paper(
     seeds=(0,),
     carries=True,
     bibtex="",
-    figures=(figure("Table 1", "one", "left", A), figure("D.2", "one", "left", B)),
-    claims=(replace(CLAIM, nodes=(B, A)), replace(CLAIM, part="D.2")),
+    figures=(figure("Table 1", "one", "left", A), figure("D.2", "one", "left", B), figure("D.1", "one", "left", A)),
+    claims=(replace(CLAIM, nodes=(B, A)), replace(CLAIM, part="D.2"), replace(CLAIM, part="D.10")),
     exhibits=(Exhibit("bars", "Figure 3", "title", "note", (Done("c"),), lambda results: ([], {})),),
     slack="",
     deviations=(),
@@ -176,15 +189,17 @@ PAPER = Paper(
 
 
 def test_a_paper_is_cut_down_to_its_parts() -> None:
-    assert PAPER.parts == ("table-1", "d.2", "figure-3")
+    assert PAPER.parts == ("table-1", "d.2", "d.1", "d.10", "figure-3")
     assert PAPER.nodes == [A, B, Done("c")]
     first = PAPER.only(["table-1"])
     assert (first.figures, first.claims, first.exhibits) == (PAPER.figures[:1], PAPER.claims[:1], ())
     both = PAPER.only(["figure-3", "d.2"])
-    assert (both.figures, both.claims, both.exhibits) == (PAPER.figures[1:], PAPER.claims[1:], PAPER.exhibits)
+    assert (both.figures, both.claims, both.exhibits) == (PAPER.figures[1:2], PAPER.claims[1:2], PAPER.exhibits)
     assert both.nodes == [B, A, Done("c")]
     assert PAPER.only([]) is PAPER
-    with pytest.raises(BrittleError, match=r"^made1999 has no part 'table-2'; it has table-1, d.2, figure-3$"):
+    with pytest.raises(
+        BrittleError, match=r"^made1999 has no part 'table-2'; it has table-1, d.2, d.1, d.10, figure-3$"
+    ):
         PAPER.only(["table-1", "table-2"])
 
 
@@ -250,30 +265,86 @@ def test_the_terminal_shows_tables_and_claims() -> None:
     assert len(paper_tables({"figures": figures, "claims": []})) == 1
 
 
+def finished(store: Store, node: Done, record: dict[str, Any]) -> None:
+    folder = store.work(hash_of(node))
+    write_out(folder / "figures.json", json.dumps(record))
+    save_tensors(folder / "images.safetensors", {"broken": torch.tensor([True, False])}, {"net": node.name})
+    store.finish(hash_of(node), {}, node.results)
+
+
 def test_results_are_read_from_the_store(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(LookupError, match="node a is not in the store"):
         Results(store).share(A, "clean")
-    held = {
-        "clean": Share.of(3, 4).record(),
-        "union": Share.of(1, 4).record(),
-        "threats": [{"threat": "L2:1", "robust": Share.of(2, 4).record()}],
-        "points": [
-            {"where": "PGD's end", "gradient": {"mean": 9.0, "low": 8.0, "high": 10.0}},
-            {"where": "at the data", "gradient": {"mean": 2.0, "low": 1.0, "high": 4.0}},
-        ],
-        "other": 1,
-    }
-    folder = store.work(hash_of(A))
-    write_out(folder / "figures.json", json.dumps(held))
-    save_tensors(folder / "images.safetensors", {"broken": torch.tensor([True, False])}, {})
-    store.finish(hash_of(A), {}, A.results)
+    names = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")
+    shares = {name: Share.of(k, 10) for k, name in enumerate(names)}
+    points = [
+        {"where": "PGD's end", "gradient": {"mean": 9.0, "low": 8.0, "high": 10.0}},
+        {"where": "at the data", "gradient": {"mean": 2.0, "low": 1.0, "high": 4.0}},
+    ]
+    threats = [{"threat": "L2:1", "robust": Share.of(2, 4).record()}]
+    held = {name: share.record() for name, share in shares.items()}
+    finished(store, A, held | {"threats": threats, "points": points, "other": 1})
     results = Results(store)
-    assert results.shares(A) == {"clean": Share.of(3, 4), "union": Share.of(1, 4), "L2:1": Share.of(2, 4)}
+    assert results.shares(A) == shares | {"L2:1": Share.of(2, 4)}
     assert results.survivors(A).tolist() == [False, True]
     assert results.length_at_the_data(A) == Interval(2.0, 1.0, 4.0)
+    net = Done("net", results=("images.safetensors",))
+    finished(store, net, {})
+    assert results.record_of(net) == {"net": "net"}
     walk = MadeUp({A: {"points": [{"mean": 2.0, "interval": [1.0, 4.0]}, {"mean": 5.0, "interval": [3.0, 6.0]}]}})
     assert walk.path_lengths(A) == (Interval(2.0, 1.0, 4.0), Interval(5.0, 3.0, 6.0))
+
+
+def test_a_paper_is_measured_from_its_store(tmp_path: Path) -> None:
+    store, c = Store(tmp_path), Done("c")
+    runs = [
+        {"seconds": 1.5, "hardware": "two cores", "precision": "float32", "commit": "abc"},
+        {"seconds": 2.0, "hardware": "a GPU", "precision": "bfloat16", "commit": None},
+        {"seconds": 4.0, "hardware": "two cores", "precision": "float32", "commit": "abc"},
+    ]
+    for node, run in zip((A, B, c), runs, strict=True):
+        finished(store, node, {"clean": Share.of(500, 1000).record(), "run": run})
+    shown = replace(PAPER.exhibits[0], show=lambda results: ([1], {"clean": torch.zeros(1)}))
+    paper = replace(PAPER, seeds=(3, 4), exhibits=(shown,), deviations=("one",), slack="why")
+    record, images = measure_paper(paper, store, "cpu", "brittle paper made1999")
+    run = record.pop("run")
+    results = Results(store)
+    assert set(images) == {"0.clean"}
+    assert record == {
+        "format": "brittle-paper/3",
+        "name": "made1999",
+        "title": "Made up",
+        "scale": "smoke",
+        "seeds": [3, 4],
+        "bibtex": "",
+        "figures": [figure_record(one, results, carries=True) for one in paper.figures],
+        "slack": "why",
+        "claims": [claim_record(one, results, carries=True) for one in paper.claims],
+        "exhibits": exhibit_records(paper.exhibits, results)[0],
+        "deviations": ["one"],
+    }
+    assert (run["seconds"], run["seed"], run["command"]) == (7.5, 3, "brittle paper made1999")
+    joined = ("a GPU; two cores", "bfloat16; float32", "abc; not recorded")
+    assert (run["hardware"], run["precision"], run["commit"]) == joined
+    assert {one["verdict"] for one in record["claims"]} == {"agrees"}
+    quiet, _ = measure_paper(replace(paper, carries=False), store, "cpu", "")
+    assert {one["verdict"] for one in (*quiet["claims"], *quiet["figures"])} == {"open"}
+
+
+def test_a_stored_node_is_compared_with_what_was_computed_again(tmp_path: Path) -> None:
+    store, again = Store(tmp_path / "store"), tmp_path / "again"
+    finished(store, A, {"clean": Share.of(50, 100).record(), "robust": Share.of(10, 100).record()})
+    moved = {"clean": Share.of(51, 100).record(), "robust": Share.of(90, 100).record()}
+    write_out(again / "figures.json", json.dumps(moved))
+    clean, robust = compare_with_stored(A, store, again)
+    assert clean == Repetition("clean", Share.of(50, 100), Share.of(51, 100))
+    assert clean.comes_back
+    assert robust == Repetition("robust", Share.of(10, 100), Share.of(90, 100))
+    assert not robust.comes_back
+    finished(store, B, {"history": []})
+    with pytest.raises(BrittleError, match="node b holds no accuracy to compare"):
+        accuracies(B, store)
 
 
 @pytest.mark.parametrize(("again", "said"), [(39, False), (40, True), (50, True), (60, True), (61, False)])
