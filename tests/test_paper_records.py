@@ -27,7 +27,7 @@ from brittle.papers import (
     measure_paper,
     table_files,
 )
-from brittle.papers.exhibits import Reading, curves, features, scatter
+from brittle.papers.exhibits import Reading, bars, curves, features, scatter
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
 from brittle.papers.measure import WIDE, claim_record, exhibit_records, figure_record, figure_verdict
@@ -369,6 +369,15 @@ def test_a_scatter_has_its_line_and_a_learning_curve_prefers_real_images() -> No
     rows = [{"epoch": 1, "clean": 0.5, "real": None}, {"epoch": 2, "clean": 0.6, "real": 0.4}]
     net = LAB.standard_net
     assert curves(MadeUp({net: {"history": rows}}), {"net": net})[0] == {"net": [[1, 0.5], [2, 0.4]]}
+
+
+def test_bars_hold_clean_and_robust_accuracy_beside_the_print() -> None:
+    results, attack, other = MadeUp(), LAB.attack_on(LAB.standard_net), LAB.attack_on(LAB.robust_net)
+    rows, images = bars(results, {"net": attack, "other": other}, {"net": (95.25, 4.49)})
+    clean, robust = (results.share(attack, read).record() for read in ("clean", "robust"))
+    assert rows[0] == {"name": "net", "clean": clean, "robust": robust, "printed": (95.25, 4.49)}
+    assert (rows[1]["clean"], rows[1]["printed"]) == (results.share(other, "clean").record(), None)
+    assert images == {}
 
 
 def test_features_are_counted_by_verdict_and_shown_where_they_were_attacked() -> None:
