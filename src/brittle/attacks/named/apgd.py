@@ -90,9 +90,11 @@ def _sparse_start(evaluate: Evaluate, threat: Threat, x: Images, y: Aim, seed: i
 
 
 def _highest(points: Iterator[PathPoint]) -> Images:
-    """The point of the largest loss per example."""
+    """The point of the largest loss per example, the last one left out: to look at it would cost a forward pass."""
     best_x, best = None, None
     for point in points:
+        if point.grad is None:
+            break
         loss = point.evaluation().loss
         best_x = point.x if best is None else select(loss > best, point.x, best_x)
         best = loss if best is None else torch.maximum(loss, best)
