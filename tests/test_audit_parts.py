@@ -13,7 +13,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor, nn
 
-from brittle.attacks import L1, L2, Attack, AttackResult, Linf
+from brittle.attacks import L1, L2, Attack, AttackResult, AttackSpec, Linf
 from brittle.audits import (
     DataRecord,
     Journal,
@@ -242,6 +242,25 @@ def test_what_an_attack_claims_outside_of_the_ball_does_not_count() -> None:
     found = job.run(bright, rows)
     assert found.broken.tolist() == [False, True, True]
     assert found.x.amax((1, 2, 3)).tolist() == found.size.float().tolist() == pytest.approx([0.05, 0.1])
+
+
+def test_a_smallest_change_is_searched_once(digits_net: nn.Module) -> None:
+    x, y = some(12)
+    asked = []
+
+    def model(x: Tensor) -> Tensor:
+        asked.append(len(x))
+        return digits_net(x)
+
+    threat = Linf(0.1)
+    search = AttackSpec.of("fmn", steps=20).search(model, threat)
+    search(x, y)
+    searched, rows = sum(asked), torch.arange(len(x))
+    asked.clear()
+    state = ThreatState.at_first(threat, x, torch.ones(len(x), dtype=torch.bool))
+    found = Job(state, "FMN", search, rows).run(Subject(model, x, y, len(x)), rows)
+    assert found.minimum is not None and 0 < int(found.broken.sum()) < len(x)
+    assert sum(asked) <= searched + 6 * len(x)  # fitted into the ball and verified, not searched again
 
 
 def test_a_piece_is_read_back_for_the_survivors_that_it_was_made_for(tmp_path: Path) -> None:

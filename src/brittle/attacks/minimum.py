@@ -35,6 +35,10 @@ class MinimumNorm(Protocol):
         """The smallest changes found for `x` [B, *S] with labels (or targets) `y`."""
         ...
 
+    def fitted(self, found: MinimumResult, threat: Threat, x: Images, y: Any) -> AttackResult:
+        """What `found` on `x` and `y` amounts to inside a threat, without searching again."""
+        ...
+
     def within(self, threat: Threat) -> Attack:
         """As an attack inside a threat."""
         ...
@@ -60,29 +64,31 @@ class MinimumNormWalk:
         found: list[MinimumResult] = []
 
         def search(x: Images, y: Aim, seed: int) -> AttackResult:
-            with session(self.objective) as evaluate:
-                found.append(smallest_of(self.path(evaluate, x, y, seed), x, self.measure))
+            found.append(self._search(x, y, seed))
             size = found[-1].size
             return AttackResult(found[-1].x, size.isfinite(), torch.where(size.isnan(), size, 0))
 
         Attack(self.name, search, self.seed).run(x, y)
         return MinimumResult(*(torch.cat(part) for part in zip(*found, strict=True)))
 
+    def fitted(self, found: MinimumResult, threat: Threat, x: Images, y: Aim) -> AttackResult:
+        """Where the smallest change fits, that change stretched to the threat's edge if it still succeeds there (so
+        that rounding does not undo it), else as it is. Cost: two forward passes."""
+        near, _ = fitting(found, threat, x)
+        edge = stretched(found, threat, x)
+        with session(self.objective) as evaluate:
+            at_near, at_edge = (evaluation_at(evaluate, images, y) for images in (near, edge))
+        kept = at_edge.success & (at_edge.margin > at_near.margin)
+        margin = torch.where(found.size.isnan(), torch.nan, torch.where(kept, at_edge.margin, at_near.margin))
+        return AttackResult(select(kept, edge, near), at_edge.success & kept | at_near.success, margin)
+
     def within(self, threat: Threat) -> Attack:
-        """An attack that hands out, where the smallest change fits, that change stretched to the threat's edge if it
-        still succeeds there (so that rounding does not undo it), else as it is. Cost: two forward passes more."""
+        """An attack that searches, and hands out what is `fitted` into the threat."""
+        return Attack(self.name, lambda x, y, seed: self.fitted(self._search(x, y, seed), threat, x, y), self.seed)
 
-        def search(x: Images, y: Aim, seed: int) -> AttackResult:
-            with session(self.objective) as evaluate:
-                smallest = smallest_of(self.path(evaluate, x, y, seed), x, self.measure)
-                near, _ = fitting(smallest, threat, x)
-                edge = stretched(smallest, threat, x)
-                at_near, at_edge = (evaluation_at(evaluate, images, y) for images in (near, edge))
-            kept = at_edge.success & (at_edge.margin > at_near.margin)
-            margin = torch.where(smallest.size.isnan(), torch.nan, torch.where(kept, at_edge.margin, at_near.margin))
-            return AttackResult(select(kept, edge, near), at_edge.success & kept | at_near.success, margin)
-
-        return Attack(self.name, search, self.seed)
+    def _search(self, x: Images, y: Aim, seed: int) -> MinimumResult:
+        with session(self.objective) as evaluate:
+            return smallest_of(self.path(evaluate, x, y, seed), x, self.measure)
 
 
 def fitting(smallest: MinimumResult, threat: Threat, x: Images) -> tuple[Images, Flags]:

@@ -9,7 +9,7 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
-from brittle.attacks import Attack, AttackSpec, MinimumNorm, within
+from brittle.attacks import Attack, AttackSpec, MinimumNorm
 
 from .ensemble import ensemble
 from .journal import Journal
@@ -61,12 +61,14 @@ class Job(NamedTuple):
         """Attack the examples `alive`, and verify what is claimed."""
         started, minimum = time.monotonic(), None
         threat, x, y = self.state.threat, subject.x[alive], subject.y[alive]
-        result = within(self.attack, threat).run(x, y)
         if isinstance(self.attack, MinimumNorm):
             found = self.attack(x, y)
+            result = self.attack.fitted(found, threat, x, y)
             # the curve counts what fools in float32, at its size in float64
             near = verify(subject.model, threat.whole(x), x, found.x, y)
             minimum = torch.where(near.broken.cpu() & found.size.cpu().isfinite(), near.size, torch.inf)
+        else:
+            result = self.attack.run(x, y)
         seen = verify(subject.model, threat, x, result.x, y)
         return Piece(
             rows=alive,
