@@ -21,6 +21,7 @@ from brittle.attacks import (
     cross_entropy,
     dlr,
     fgsm,
+    given,
     margin,
     mim,
     pgd,
@@ -153,6 +154,20 @@ def test_l0_attacks_find_the_fewest_pixels_of_a_linear_classifier() -> None:
         success = AttackSpec.of(name, **settings).build(model, L0(2)).run(x, y).success
         assert not success[exact > 2].any(), name
         assert success[exact <= 2].float().mean() > share, name
+
+
+@pytest.mark.parametrize("name", ["pgd", "mim", "apgd"])
+def test_climbing_in_l0_exchanges_the_pixels_that_it_began_with(name: str) -> None:
+    model, x, y, w = problem()
+    worst = w.abs().argsort()[:3]  # the pixels that tell least, changed as far as they go
+    start = x.clone()
+    start[:, worst] = torch.where((y > 0)[:, None] == (w[worst] > 0), 0.0, 1.0).double()
+    exact = fewest_pixels(model, x, y)
+    found = AttackSpec.of(name, steps=20).entry.build(against(model), L0(3), steps=20, start=given(x, start)).run(x, y)
+    within_reach = (exact <= 3) & (model(start).argmax(1) == y)  # and not there at the beginning
+    assert within_reach.sum() > 50
+    assert found.success[within_reach].float().mean() > 0.9
+    assert not found.success[exact > 3].any()
 
 
 class Bowl(nn.Module):

@@ -151,12 +151,15 @@ def test_l0_projection_keeps_the_pixels_that_come_closest_inside_the_box() -> No
     assert torch.equal(L0(0).project(x, moved), x)
 
 
-def test_l0_steps_move_the_pixel_with_the_largest_gradient_over_its_channels() -> None:
+def test_l0_steps_move_the_pixels_with_the_largest_gradients_over_their_channels() -> None:
     grad = torch.zeros(1, 3, 2, 2)
-    grad[0, :, 0, 1], grad[0, 0, 1, 1] = torch.tensor([0.5, -0.5, 0.5]), 1.2
+    grad[0, :, 0, 1], grad[0, 0, 1, 1], grad[0, 1, 0, 0] = torch.tensor([0.5, -0.5, 0.5]), 1.2, -0.1
     expected = torch.zeros(1, 3, 2, 2)
     expected[0, :, 0, 1] = torch.tensor([1.0, -1.0, 1.0])
+    assert torch.equal(L0(1).steepest(grad), expected)
+    expected[0, 0, 1, 1] = 1
     assert torch.equal(L0(2).steepest(grad), expected)
+    assert torch.equal(L0(0).steepest(grad), torch.zeros_like(grad))
 
 
 def test_rotations_by_quarters_and_shifts_are_those_of_the_array() -> None:

@@ -79,7 +79,7 @@ from .registry import (
     register,
     within,
 )
-from .rules import IDENTITY, chain, default_step, direction, momentum, scale, scheduled, stateless, steepest
+from .rules import IDENTITY, chain, direction, momentum, scale, scheduled, stateless, steepest
 from .starts import Start, StartFunction, from_outside, given, start_named
 from .threats import (
     EXAMPLES,
@@ -152,7 +152,6 @@ __all__ = [
     "classes_of",
     "cross_entropy",
     "ddn",
-    "default_step",
     "direction",
     "dlr",
     "eot_gradient",

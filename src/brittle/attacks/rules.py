@@ -62,8 +62,3 @@ def momentum(decay: float) -> Rule:
         return g, g
 
     return Rule(torch.zeros_like, update)
-
-
-def default_step(threat: Ball, steps: int) -> float:
-    """2.5 units / steps, at most one unit: far enough to reach any point of the ball and to turn back."""
-    return min(2.5 / max(steps, 1), 1.0) * threat.step_unit

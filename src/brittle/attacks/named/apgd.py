@@ -15,7 +15,7 @@ from ..loop import PLAIN, Estimator, Iterate, PathPoint, Rule, per_example, proj
 from ..losses import Aim
 from ..objectives import Evaluate, Evaluation, Objective, session
 from ..registry import Cost, register
-from ..rules import chain, steepest
+from ..rules import chain, direction
 from ..starts import Start, start_named
 from ..threats import Ball, Threat
 
@@ -73,7 +73,7 @@ def _phases(
     for (factor, _), count in zip(phases, counts, strict=True):
         ball = threat.scaled(factor) if factor != 1 else threat
         first = begin(evaluate, ball, x, y, seed) if at is None else ball.project(x, at)
-        dense = chain(steepest(ball), apgd_steps(ball, count))
+        dense = chain(direction(ball), apgd_steps(ball, count))
         rule = sparse_adaptive(ball, count, first) if ball.sparse_steps else dense
         points = walk(
             evaluate, x, y, start=first, rule=rule, advance=projected(ball.project), estimator=estimator, steps=count

@@ -4,7 +4,7 @@ from ..attack import Attack, check_count, check_step, gradient_attack
 from ..estimators import hessian_gradient
 from ..objectives import Objective
 from ..registry import Cost, register
-from ..rules import chain, default_step, direction, scale
+from ..rules import chain, direction, scale
 from ..starts import Start
 from ..threats import Ball
 
@@ -41,7 +41,7 @@ def hessian(
     Cost: `steps` * (1 + 2 `iterations`) gradients in time, about three times the memory of one. Random: the first d.
     Source: ours, after Li et al. 2019, eq. 3, and Miyato et al. 2018 (VAT, power iteration).
     """
-    step = default_step(threat, steps) if step is None else step
+    step = threat.usual_step(steps) if step is None else step
     check_step(step, threat)
     check_count("iterations", iterations)
     rule, estimator = chain(direction(threat), scale(step)), hessian_gradient(reach, iterations, seed)

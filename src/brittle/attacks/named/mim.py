@@ -3,7 +3,7 @@
 from ..attack import Attack, check_step, gradient_attack
 from ..objectives import Objective
 from ..registry import Cost, register
-from ..rules import chain, default_step, direction, momentum, scale
+from ..rules import chain, direction, momentum, scale
 from ..starts import Start
 from ..threats import Ball
 
@@ -29,7 +29,7 @@ def mim(
 
     Cost: `steps` gradients, one forward pass. Source: Dong et al. 2018 (MI-FGSM).
     """
-    step = default_step(threat, steps) if step is None else step
+    step = threat.usual_step(steps) if step is None else step
     check_step(step, threat)
     rule = chain(momentum(decay), direction(threat), scale(step))
     return gradient_attack(f"MIM-{steps}", objective, threat, rule, steps=steps, start=start, seed=seed)

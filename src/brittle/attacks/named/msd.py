@@ -9,7 +9,7 @@ from brittle.ground import BrittleError, Images
 from ..attack import Attack, gradient_attack
 from ..loop import Iterate, evaluation_at, select
 from ..objectives import Evaluate, Objective
-from ..rules import IDENTITY, default_step
+from ..rules import IDENTITY
 from ..starts import Start
 from ..threats import Ball
 
@@ -34,7 +34,7 @@ def msd(
     """
     if not threats:
         raise BrittleError("MSD needs at least one threat")
-    lengths = [default_step(threat, steps) if share is None else share * threat.step_unit for threat in threats]
+    lengths = [threat.usual_step(steps) if share is None else share * threat.step_unit for threat in threats]
 
     def advance(evaluate: Evaluate, at: Iterate, grad: Images) -> Images:
         moved = [

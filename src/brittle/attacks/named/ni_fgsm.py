@@ -8,7 +8,7 @@ from ..attack import Attack, check_step, gradient_attack
 from ..loop import Estimator, Iterate, evaluation_at, gradient_at
 from ..objectives import Evaluate, Evaluation, Objective
 from ..registry import Cost, register
-from ..rules import chain, default_step, direction, momentum, scale
+from ..rules import chain, direction, momentum, scale
 from ..starts import Start
 from ..threats import Ball
 
@@ -35,7 +35,7 @@ def ni_fgsm(
     Cost: `steps` gradients, `steps` + 1 forward passes (what the model answers at x itself).
     Source: Lin et al. 2020 (NI-FGSM), eq. 6-8.
     """
-    step = default_step(threat, steps) if step is None else step
+    step = threat.usual_step(steps) if step is None else step
     check_step(step, threat)
 
     def update(evaluate: Evaluate, at: Iterate, memory: Any) -> tuple[Evaluation, Images, Any]:

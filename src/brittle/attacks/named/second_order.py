@@ -13,7 +13,7 @@ from ..loop import PathPoint, evaluation_at, projected, walk
 from ..losses import Aim
 from ..objectives import Objective, session
 from ..registry import Cost, register
-from ..rules import chain, default_step, direction, scale
+from ..rules import chain, direction, scale
 from ..starts import Start, start_named
 from ..threats import Ball, NormBall
 from .apgd import apgd_walk
@@ -53,7 +53,7 @@ def second_order(
     Cost: `steps` * (`draws` gradients + 1 forward pass, 2 if clamped at the end). Random: the noise.
     Source: Li, Chen, Wang, Carin 2019 (arXiv 1905.06455), eq. 3-4, settings from the authors' code.
     """
-    step = default_step(threat, steps) if step is None else step
+    step = threat.usual_step(steps) if step is None else step
     check_step(step, threat)
     check_count("steps", steps)
     check_count("draws", draws)

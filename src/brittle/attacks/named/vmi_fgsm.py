@@ -8,7 +8,7 @@ from ..attack import Attack, check_count, check_step, gradient_attack
 from ..loop import Estimator, Iterate, gradient_at
 from ..objectives import Evaluate, Evaluation, Objective
 from ..registry import Cost, register
-from ..rules import chain, default_step, direction, momentum, scale
+from ..rules import chain, direction, momentum, scale
 from ..starts import Start
 from ..threats import Ball
 
@@ -40,7 +40,7 @@ def vmi_fgsm(
     Cost: `steps` * (`draws` + 1) gradients, one forward pass. Random: the neighbours.
     Source: Wang and He 2021 (variance tuning), algorithm 1. Differs: `width` is in pixel units, for every norm.
     """
-    step = default_step(threat, steps) if step is None else step
+    step = threat.usual_step(steps) if step is None else step
     check_step(step, threat)
     check_count("draws", draws)
 

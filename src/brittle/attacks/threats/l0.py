@@ -44,6 +44,13 @@ class L0:
         """A pixel may move over its whole range, whatever the number of pixels."""
         return 1.0
 
+    def usual_step(self, steps: int) -> float:
+        """The whole range: `project` takes a new pixel for one of those changed only if it moved as far.
+
+        Source: Croce and Hein 2019 (Sparse and imperceivable attacks), PGD_0, whose steps are as long.
+        """
+        return 1.0
+
     @property
     def sparse_steps(self) -> bool:
         return False
@@ -77,10 +84,9 @@ class L0:
         return L0(self._by_pixel(x).shape[2])
 
     def steepest(self, grad: Images) -> Images:
-        """One pixel over its whole range: the one with the largest sum of |grad| over its channels."""
-        first = self._by_pixel(grad.abs()).sum(1)
-        one = torch.zeros_like(first, dtype=torch.bool).scatter(1, first.argmax(1, keepdim=True), True)
-        return torch.where(self._mask(one, grad), grad.sign(), 0)
+        """`count` pixels over their whole range: those with the largest sum of |grad| over their channels."""
+        moved = self._largest(self._by_pixel(grad.abs()).sum(1))
+        return torch.where(self._mask(moved, grad), grad.sign(), 0)
 
     def direction(self, x: Images, grad: Images) -> Images:
         """grad / ||grad||_inf where the box lets a pixel move: `project` then keeps the pixels that moved furthest."""

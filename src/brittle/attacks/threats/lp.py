@@ -48,6 +48,10 @@ class LpBall:
     def step_unit(self) -> float:
         return self.radius
 
+    def usual_step(self, steps: int) -> float:
+        """2.5 eps / steps, at most eps: far enough to reach any point of the ball and to turn back."""
+        return min(2.5 / max(steps, 1), 1.0) * self.radius
+
     @property
     def sparse_steps(self) -> bool:
         return self.order == 1

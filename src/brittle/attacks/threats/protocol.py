@@ -58,13 +58,17 @@ class Ball(Threat, Protocol):
         """What the length of a step is measured in: the radius of a norm, the range of a pixel in L0."""
         ...
 
+    def usual_step(self, steps: int) -> float:
+        """How long each of `steps` steps is where nothing else is asked."""
+        ...
+
     @property
     def sparse_steps(self) -> bool:
         """Whether a step should move few pixels (L1)."""
         ...
 
     def steepest(self, grad: Images) -> Images:
-        """The direction s of size 1 that maximises <grad, s>; 0 where grad = 0."""
+        """The change that maximises <grad, s> of all s one `step_unit` long, in that unit; 0 where grad = 0."""
         ...
 
     def direction(self, x: Images, grad: Images) -> Images:

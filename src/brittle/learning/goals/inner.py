@@ -12,7 +12,6 @@ from brittle.attacks import (
     against,
     attack_named,
     cross_entropy,
-    default_step,
     last_of,
     within,
 )
@@ -73,7 +72,7 @@ class InnerAttack:
     def _spec(self, threat: Threat | None) -> AttackSpec:
         own, length = attack_named(self.attack).settings, None
         if "step" in own and isinstance(threat, Ball):
-            length = default_step(threat, self.steps) if self.step is None else self.step * threat.step_unit
+            length = threat.usual_step(self.steps) if self.step is None else self.step * threat.step_unit
         return AttackSpec.of(
             self.attack,
             steps=self.steps if "steps" in own else None,
