@@ -71,15 +71,14 @@ from .objectives import (
 from .registry import (
     LAWS,
     AttackEntry,
-    AttackSpec,
     Cost,
     attack_entries,
     attack_named,
     broken_attacks,
     register,
-    within,
 )
 from .rules import IDENTITY, chain, direction, momentum, scale, scheduled, stateless, steepest
+from .spec import AttackSpec, within
 from .starts import Start, StartFunction, from_outside, given, start_named
 from .threats import (
     EXAMPLES,
