@@ -58,6 +58,7 @@ def chance(lab: Ilyas2019Lab) -> float:
 
 
 def non_robust_features_suffice(lab: Ilyas2019Lab) -> Claim:
+    """Table 1: nets trained on D, D_rand and D_det, on the real test set; does the interval lie above chance?"""
     d, d_rand, d_det = (lab.answers_of(three_nets(lab)[name]) for name in ("D", "D_rand", "D_det"))
     return Claim(
         part="Table 1",
@@ -76,6 +77,7 @@ def non_robust_features_suffice(lab: Ilyas2019Lab) -> Claim:
 
 
 def robust_features_give_robustness(lab: Ilyas2019Lab) -> Claim:
+    """Figure 2: is standard training on D_R more robust than on as much of D (paired) and than on D_NR?"""
     nets = four_nets(lab)
     control, d_r, d_nr = (
         lab.attack_on(net) for net in (lab.control_net, nets["standard on D_R"], nets["standard on D_NR"])
@@ -105,6 +107,7 @@ def robust_features_give_robustness(lab: Ilyas2019Lab) -> Claim:
 
 
 def non_robust_features_give_accuracy_alone(lab: Ilyas2019Lab) -> Claim:
+    """Figure 2: is standard training on D_NR about as accurate as on D, and less robust than on D_R?"""
     nets = four_nets(lab)
     d, d_r, d_nr = (lab.attack_on(nets[name]) for name in ("standard on D", "standard on D_R", "standard on D_NR"))
     return Claim(
@@ -125,6 +128,7 @@ def non_robust_features_give_accuracy_alone(lab: Ilyas2019Lab) -> Claim:
 
 
 def no_masking(lab: Ilyas2019Lab) -> Claim:
+    """Appendix D.2: what do stronger attacks break of the net of D_R beyond plain PGD, image by image?"""
     model = lab.net_trained_on(lab.matched_set("D_R"))
     attacks = {name: lab.attack_on(model, attack=attack) for name, attack in strong_attacks(lab).items()}
 
@@ -149,6 +153,7 @@ def no_masking(lab: Ilyas2019Lab) -> Claim:
 
 
 def transfer_follows_learning(lab: Ilyas2019Lab) -> Claim:
+    """Figure 3: over architectures, does transfer rise with what is learned of D_det (rank correlation)?"""
     nets = lab.scale.architectures
     learned = [lab.answers_of(lab.net_trained_on(lab.shifted_set(), net)) for net in nets]
     fooled = [lab.transfer_to(net) for net in nets]
@@ -172,6 +177,7 @@ def transfer_follows_learning(lab: Ilyas2019Lab) -> Claim:
 
 
 def opposite_labels(lab: Ilyas2019Lab) -> Claim:
+    """Appendix D.6: which label of D_det does a net learn, of a standard and of a robust net's set?"""
     standard, robust = (
         lab.answers_of(lab.net_trained_on(lab.shifted_set(source))) for source in (lab.standard_net, lab.robust_net)
     )
@@ -194,6 +200,7 @@ def opposite_labels(lab: Ilyas2019Lab) -> Claim:
 
 
 def no_leakage(lab: Ilyas2019Lab) -> Claim:
+    """Goh 2019: what do robust linear features of D_rand and D_det tell of true labels?"""
     d_rand, d_det = lab.leakage_of(lab.random_set()), lab.leakage_of(lab.shifted_set())
     return Claim(
         part="Leakage",
@@ -213,6 +220,7 @@ def no_leakage(lab: Ilyas2019Lab) -> Claim:
 
 
 def some_are_bugs(lab: Ilyas2019Lab) -> Claim:
+    """Nakkiran 2019: perturbations that fool one net alone; do they transfer, and do they teach?"""
     pgd, bugs = lab.bug_set(transfers=True), lab.bug_set(transfers=False)
     receiver = lab.receiving_net(lab.scale.net)
     to_pgd, to_bugs = (lab.answers_of(receiver, made) for made in (pgd, bugs))
@@ -239,6 +247,7 @@ def some_are_bugs(lab: Ilyas2019Lab) -> Claim:
 
 
 def mistakes_teach(lab: Ilyas2019Lab) -> Claim:
+    """Wallace 2019: is a net that learns another's mistakes right more often than chance?"""
     answers = lab.answers_of(lab.net_trained_on(lab.mistakes()))
     return Claim(
         part="Mislabelled",

@@ -52,6 +52,7 @@ def difference_of(lab: Li2019Lab, results: Results, pgd: RunAttack, second_order
 
 
 def flat_near_the_data(lab: Li2019Lab) -> Claim:
+    """Figure 1: is the gradient at the data shorter after adversarial than after natural training?"""
     natural_trades = lab.walk(lab.natural_trades, "pgd")
     trades = lab.walk(lab.defences["TRADES", "Linf"], "pgd")
     natural_madry = lab.curvature_of(lab.natural_madry)
@@ -80,6 +81,7 @@ def flat_near_the_data(lab: Li2019Lab) -> Claim:
 
 
 def longer_along_the_path(lab: Li2019Lab) -> Claim:
+    """Figure 1: at how many steps is S-O's averaged gradient longer than PGD's plain one?"""
     trades = lab.defences["TRADES", "Linf"]
     pgd, second_order = lab.walk(trades, "pgd"), lab.walk(trades, "second_order")
     return Claim(
@@ -98,6 +100,7 @@ def longer_along_the_path(lab: Li2019Lab) -> Claim:
 
 
 def pgd_overstates(lab: Li2019Lab) -> Claim:
+    """Table 1, TRADES in Linf: how many points less does S-O leave than PGD in L2, image by image?"""
     pgd, second_order = (attack_of(lab, "TRADES", "Linf", row) for row in ("PGD L2", "S-O L2"))
     return Claim(
         part="Table 1",
@@ -113,6 +116,7 @@ def pgd_overstates(lab: Li2019Lab) -> Claim:
 
 
 def one_norm_is_not_another(lab: Li2019Lab) -> Claim:
+    """Table 1: what do nets of one norm keep under attacks in the other?"""
     asked = [(name, "L2", "PGD Linf") for name in DEFENCES] + [(name, "Linf", "S-O L2") for name in ("Madry", "TRADES")]
     attacks = {f"{name} {norm} under {row}": attack_of(lab, name, norm, row) for name, norm, row in asked}
     return Claim(
@@ -131,6 +135,7 @@ def one_norm_is_not_another(lab: Li2019Lab) -> Claim:
 
 
 def mixing_barely_helps(lab: Li2019Lab) -> Claim:
+    """Table 1, Mix: what withstands all four attacks, of Madry's and of TRADES' nets?"""
     attacks = {
         (name, norm): [attack_of(lab, name, norm, row) for row in ROW_ATTACKS]
         for name in ("Madry", "TRADES")
@@ -158,6 +163,7 @@ def mixing_barely_helps(lab: Li2019Lab) -> Claim:
 
 
 def ensembles_hide_nothing(lab: Li2019Lab) -> Claim:
+    """Table 1, Ensemble: do PGD and S-O agree, net by net and norm by norm?"""
     pairs = {
         f"{norm} net in {end}": tuple(attack_of(lab, "Ensemble", norm, f"{kind} {end}") for kind in ("PGD", "S-O"))
         for norm in NORMS
@@ -178,6 +184,7 @@ def ensembles_hide_nothing(lab: Li2019Lab) -> Claim:
 
 
 def not_on_cifar(lab: Li2019Lab) -> Claim:
+    """The remark on CIFAR-10: how far are PGD and S-O apart there, in L2 on a TRADES net?"""
     pgd, second_order = (lab.trial_attack(row) for row in ("PGD L2", "S-O L2"))
     return Claim(
         part="CIFAR-10",
