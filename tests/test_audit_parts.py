@@ -259,7 +259,8 @@ def test_a_smallest_change_is_searched_once(digits_net: nn.Module) -> None:
     asked.clear()
     state = ThreatState.at_first(threat, x, torch.ones(len(x), dtype=torch.bool))
     found = Job(state, "FMN", search, rows).run(Subject(model, x, y, len(x)), rows)
-    assert found.minimum is not None and 0 < int(found.broken.sum()) < len(x)
+    assert found.minimum is not None
+    assert 0 < int(found.broken.sum()) < len(x)
     assert sum(asked) <= searched + 6 * len(x)  # fitted into the ball and verified, not searched again
 
 
