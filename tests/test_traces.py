@@ -150,7 +150,8 @@ def steepest_in(threat: Threat, grad: Vector) -> Vector:
         return np.sign(grad)
     if kind == "L2":
         return grad / np.linalg.norm(grad) if grad.any() else grad
-    return np.sign(grad) * (np.arange(len(grad)) == np.abs(grad).argmax())
+    moved = threat.count if isinstance(threat, L0) else 1
+    return np.sign(grad) * np.isin(np.arange(len(grad)), np.argsort(-np.abs(grad))[:moved])
 
 
 def trace(attack: Attack, x: Tensor, y: Tensor) -> Vector:
@@ -547,7 +548,7 @@ def test_pgd_in_l0_moves_by_the_gradient_and_keeps_the_pixels_that_moved_most() 
     def step(x0: Vector, at: Vector, label: int) -> Vector:
         grad = model.entropy_grad(at, label)
         grad = np.where((at <= 0) & (grad < 0) | (at >= 1) & (grad > 0), 0, grad)
-        return nearest(threat, x0, at + 0.5 * grad / np.abs(grad).max())
+        return nearest(threat, x0, at + grad / np.abs(grad).max())
 
     expected = [ascent(x0, 5, lambda at, t, x0=x0, y=label: step(x0, at, y)) for x0, label in images(x, y)]
     same_path(trace(pgd(against(model), threat, steps=5, start="clean"), x, y), expected)
