@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test check docs bench clean
+.PHONY: quickstart test check docs bench mutants clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/brittle quickstart
@@ -26,6 +26,10 @@ bench: $(INSTALLED)
 	$(BIN)/pip install -q --no-deps -r benchmarks/peers.txt
 	$(BIN)/python benchmarks/pgd40.py
 
+mutants: $(INSTALLED)
+	$(BIN)/pip install -q -c constraints.txt -e '.[mutants]'
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py
+
 $(INSTALLED): pyproject.toml constraints.txt tests/peers.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
@@ -33,4 +37,4 @@ $(INSTALLED): pyproject.toml constraints.txt tests/peers.txt
 	touch $@
 
 clean:
-	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv runs mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

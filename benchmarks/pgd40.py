@@ -187,9 +187,9 @@ def show(threat: str, rows: dict[str, Any]) -> None:
 
 def trained() -> Path:
     """The net that is attacked: from the store, or trained now (README's recipe)."""
-    from brittle.studies import Source, Store, Train, run_node
+    from brittle.studies import DataSource, Store, Train, run_node
 
-    node = Train(Source.of("mnist"), "madry", Adversarial((Linf(0.3),), InnerAttack()), Recipe(epochs=3))
+    node = Train(DataSource.of("mnist"), "madry", Adversarial((Linf(0.3),), InnerAttack()), Recipe(epochs=3))
     for event in run_node(node, Store()):
         folder = event.folder
     assert folder is not None

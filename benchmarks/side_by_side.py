@@ -56,8 +56,8 @@ def together(net: str, work: str, processes: int, seconds: float) -> float:
     """Images per second of so many processes, which share the threads."""
     words = [sys.executable, __file__, "--worker", net, work, str(seconds)]
     env = os.environ | {"OMP_NUM_THREADS": str((os.cpu_count() or 1) // processes)}
-    run_node = [subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    return sum(float(one.communicate()[0]) for one in run_node)
+    running = [subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return sum(float(one.communicate()[0]) for one in running)
 
 
 def main() -> None:

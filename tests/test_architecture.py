@@ -2,6 +2,7 @@
 own name, and only threats look at the name of a norm."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -290,3 +291,14 @@ def test_public_names_are_listed_and_lazy() -> None:
     assert dir(brittle) == sorted(brittle.__all__)
     assert len(brittle.__all__) > 50
     assert brittle.pgd is brittle.attacks.pgd
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted([*SOURCE.parent.glob("benchmarks/*.py"), *SOURCE.parent.glob("scripts/*.py")]),
+    ids=lambda file: file.name,
+)
+def test_benchmarks_and_scripts_import_what_there_is(file: Path) -> None:
+    asked = [one for one in imports_in(ast.parse(file.read_text()), "", False) if one.module.startswith("brittle.")]
+    assert [one for one in asked if not hasattr(importlib.import_module(one.module), one.name)] == []
+    assert asked
