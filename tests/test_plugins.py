@@ -21,6 +21,7 @@ from brittle.ground import plugins
 from brittle.learning import broken_goals, broken_packages, goal_entry, load
 from brittle.learning.data import catalogue
 from brittle.learning.goals import registry as goals
+from brittle.studies import hash_of
 from brittle.studies.nodes import common
 from conftest import Run
 from goal_laws import laws_of
@@ -345,3 +346,13 @@ def test_a_threat_that_does_not_fit_is_one_line(package: Package, run: Run, mode
     assert (status, err.count("\n")) == (2, 1)
     assert why in err
     assert "'Frame' of the package stranger (brittle.threats) is broken" in err
+
+
+def test_results_of_an_edited_attack_or_threat_are_others(package: Package) -> None:
+    package(**MODULES)
+    spec, threat = AttackSpec.of("acg", steps=5), parse_threat("Frame:1")
+    before = hash_of(spec), hash_of(threat), hash_of(AttackSpec.of("pgd"))
+    assert (hash_of(spec), hash_of(threat)) == before[:2]
+    package(**MODULES | {"acg_attack": ATTACK + "\n", "frame_threat": THREAT + "\n"})
+    after = hash_of(AttackSpec.of("acg", steps=5)), hash_of(parse_threat("Frame:1")), hash_of(AttackSpec.of("pgd"))
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True]

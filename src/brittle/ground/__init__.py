@@ -8,7 +8,7 @@ from .files import write_bytes, write_out
 from .functional import functional_model
 from .gradients import eval_mode, grad_and_hessian, seeded, unit, value_and_grad
 from .noise import Keys, keys_of, normal, uniform
-from .plugins import Plugins, broken_line, plugins
+from .plugins import Plugins, broken_line, foreign_code, plugins
 from .text import plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
 
@@ -24,6 +24,7 @@ __all__ = [
     "broken_line",
     "eval_mode",
     "fast_dtype",
+    "foreign_code",
     "full_float32",
     "functional_model",
     "grad_and_hessian",

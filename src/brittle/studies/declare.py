@@ -5,12 +5,16 @@ import json
 from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
+from brittle.attacks import AttackSpec
+from brittle.ground import foreign_code
+
 KINDS = {"RunAttack": "Attack"}  # a class renamed later keeps its kind, so that results from before keep their name
 VERSION = 3  # raised when the same declaration would give other results
 
 
 def declaration_of(node: Any) -> Any:
-    """The declaration as plain JSON: dataclasses with their kind and fields, the rest as it is."""
+    """The declaration as plain JSON: dataclasses with their kind and fields (and the digest of the file that they come
+    from, where that is another package's), the rest as it is."""
     if is_dataclass(node) and not isinstance(node, type):
         held = {
             one.name: declaration_of(getattr(node, one.name))
@@ -18,7 +22,8 @@ def declaration_of(node: Any) -> Any:
             if one.compare and not _unused(node, one)
         }
         name = type(node).__name__
-        return {"kind": KINDS.get(name, name), **held}
+        code = foreign_code(node.entry.build if isinstance(node, AttackSpec) else type(node))
+        return {"kind": KINDS.get(name, name), **held} | ({"code": code} if code else {})
     if isinstance(node, (tuple, list)):
         return [declaration_of(part) for part in node]
     if node is None or isinstance(node, (str, int, float, bool)):
