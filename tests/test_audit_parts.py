@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from brittle.attacks import L1, L2, Attack, AttackResult, AttackSpec, Linf
 from brittle.audits import (
     DataRecord,
+    Interval,
     Journal,
     ModelRecord,
     Proportion,
@@ -75,6 +76,22 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_law_for_many_values() -> N
     assert found.mean - found.low == pytest.approx(half, rel=0.1)
     assert mean_interval(values) == found
     assert mean_interval(values, seed=1) != found
+
+
+def test_the_interval_of_few_or_equal_values() -> None:
+    assert mean_interval(np.array([3.0])) == Interval(3.0, 3.0, 3.0)
+    assert mean_interval(np.array([2.0, 2.0, 2.0])) == Interval(2.0, 2.0, 2.0)
+    assert mean_interval(np.array([0.0, 1.0])) == Interval(0.5, 0.0, 1.0)  # a quarter of the resamples are (0, 0)
+
+
+def test_the_interval_is_that_of_percentiles() -> None:
+    """Of few and skewed values, where other bootstraps (BCa, basic) differ by more than resampling does."""
+    values, draws = np.random.default_rng(3).exponential(size=30), np.random.default_rng(4)
+    means = values[draws.integers(0, 30, (100_000, 30))].mean(1)
+    found = mean_interval(values)
+    low, high = np.percentile(means, [2.5, 97.5])
+    assert abs(found.low - low) < 0.02 * low
+    assert abs(found.high - high) < 0.02 * high
 
 
 def test_the_p_value_is_that_of_the_upper_tail() -> None:

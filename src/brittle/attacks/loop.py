@@ -9,6 +9,7 @@ from torch import Tensor
 
 from brittle.ground import Flags, Images, PerExample, value_and_grad
 
+from .early import Unfinished, taken
 from .losses import Aim
 from .objectives import Evaluate, Evaluation
 
@@ -108,19 +109,34 @@ def walk(
     """Climb the objective from `start`: gradient, rule, back into what is allowed. Yields `steps` points and the last
     one.
 
-    No value is read to the host and no shape changes, so a step can be captured as it is.
+    No value is read to the host and no shape changes, so a step can be captured as it is; unless `evaluate` tells which
+    images are done: those leave the walk, and stand still in what it yields (`early.py`).
     Cost: `steps` updates of the estimator.
     """
     x, memory = start, Memory(estimator.init(x0), rule.init(x0))
+    whole, unfinished = start, Unfinished(evaluate, len(x0))
     for t in range(steps):
         at = Iterate(x0, x, y, t, memory)
         evaluation, grad, seen = estimator.update(evaluate, at, memory.estimator)
-        yield PathPoint(x, partial(_same, evaluation), grad)
-        at = at._replace(memory=Memory(seen, memory.rule))
-        move, held = rule.update(grad, evaluation, at, memory.rule)
-        memory = Memory(seen, held)
+        whole = unfinished.whole(x, whole)
+        yield PathPoint(whole, partial(_same, unfinished.evaluation(evaluation)), unfinished.whole(grad, 0.0))
+        stay = unfinished.staying(x0, x, y, evaluation.success, t)
+        if stay is not None:
+            held = (x0, x, grad, evaluation, Memory(seen, memory.rule))
+            x0, x, grad, evaluation, memory = taken(held, stay, len(x0))
+            y, seen = y[stay], memory.estimator
+            if len(stay) == 0:
+                return
+        at = Iterate(x0, x, y, t, Memory(seen, memory.rule))
+        move, own = rule.update(grad, evaluation, at, memory.rule)
+        memory = Memory(seen, own)
         x = advance(evaluate, at._replace(memory=memory), move)
-    yield PathPoint(x, partial(evaluation_at, evaluate, x, y), None)
+    last = partial(_last, evaluate, unfinished, x, y)
+    yield PathPoint(unfinished.whole(x, whole), last, None)
+
+
+def _last(evaluate: Evaluate, unfinished: Unfinished, x: Images, y: Aim) -> Evaluation:
+    return unfinished.evaluation(evaluation_at(evaluate, x, y))
 
 
 def _same(evaluation: Evaluation) -> Evaluation:

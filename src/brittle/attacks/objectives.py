@@ -45,6 +45,7 @@ class Evaluation(NamedTuple):
 
 
 Evaluate = Callable[[Images, Aim], Evaluation]
+Done = Callable[[Images, Images, Aim], Flags]  # (clean images, images that succeed, labels) -> is that all one wants?
 
 
 @runtime_checkable
@@ -74,14 +75,30 @@ def _plain(objective: Objective, x: Images, y: Aim) -> Evaluation:
 
 
 @dataclass(frozen=True)
+class UntilDone:
+    """An evaluation that says which images need no further search."""
+
+    evaluate: Evaluate
+    done: Done
+
+    def __call__(self, x: Images, y: Aim) -> Evaluation:
+        return self.evaluate(x, y)
+
+
+@dataclass(frozen=True)
 class ModelObjective:
     """A model's loss as an objective. While it is attacked the model is in eval mode and its parameters are held
-    still."""
+    still.
+
+    Attributes:
+        done: asked of images that succeed; those that are done are searched no further (none: all are).
+    """
 
     model: Callable[[Tensor], Any]
     loss: Loss
     targeted: bool
     precision: str
+    done: Done | None = None
 
     def __call__(self, x: Images, y: Aim) -> PerExample:
         with self.session() as evaluate:
@@ -101,7 +118,7 @@ class ModelObjective:
             return self.evaluation(logits if logits.dtype == torch.float64 else logits.float(), y)
 
         with eval_mode(self.model), nullcontext() if self.precision == "fast" else full_float32():
-            yield evaluate
+            yield evaluate if self.done is None else UntilDone(evaluate, self.done)
 
     def evaluation(self, logits: Logits, y: Aim) -> Evaluation:
         """Loss, margin and success of these logits."""

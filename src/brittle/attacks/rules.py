@@ -1,5 +1,6 @@
 """Rules: how a gradient becomes a move. A rule is a pair of pure functions; its memory is handed in and handed back."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -62,3 +63,8 @@ def momentum(decay: float) -> Rule:
         return g, g
 
     return Rule(torch.zeros_like, update)
+
+
+def cosine(first: float, last: float, t: int, steps: int) -> float:
+    """From `first` at t = 0 to `last` at t = steps, along half a cosine."""
+    return last + (first - last) * (1 + math.cos(math.pi * t / steps)) / 2

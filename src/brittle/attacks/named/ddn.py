@@ -13,9 +13,9 @@ from ..losses import Aim, cross_entropy
 from ..minimum import MinimumNormWalk, with_loss
 from ..objectives import Evaluate, Evaluation, Objective
 from ..registry import Cost, register
+from ..rules import cosine
 from ..starts import Start, start_named
 from ..threats import NormBall
-from .fmn import cosine
 
 
 @register(

@@ -1,6 +1,5 @@
 """FMN: a ball around x that shrinks while the image inside it succeeds, and grows while it does not."""
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from ..losses import Aim, margin
 from ..minimum import MinimumNormWalk, with_loss
 from ..objectives import Evaluate, Evaluation, Objective
 from ..registry import Cost, register
+from ..rules import cosine
 from ..starts import Start, start_named
 from ..threats import NormBall
 
@@ -90,8 +90,3 @@ def shrinking_ball(threat: NormBall, steps: int, longest: float) -> Rule:
         return at.x0 + per_example(out, moved) * (moved - at.x0) - at.x, BallState(eps, best)
 
     return Rule(init, update)
-
-
-def cosine(first: float, last: float, t: int, steps: int) -> float:
-    """From `first` at t = 0 to `last` at t = steps, along half a cosine."""
-    return last + (first - last) * (1 + math.cos(math.pi * t / steps)) / 2

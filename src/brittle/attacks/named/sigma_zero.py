@@ -14,8 +14,8 @@ from ..losses import Aim, margin
 from ..minimum import MinimumNormWalk, with_loss
 from ..objectives import Evaluate, Evaluation, Objective
 from ..registry import Cost, register
+from ..rules import cosine
 from ..threats import L0
-from .fmn import cosine
 
 BETA_1, BETA_2 = 0.9, 0.999  # of Adam
 

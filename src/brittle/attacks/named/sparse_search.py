@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor
 
-from brittle.ground import Images, keys_of, uniform
+from brittle.ground import Images
 
 from ..attack import Attack
-from ..loop import AttackResult, worse_evaluation
-from ..losses import Aim
-from ..objectives import Objective, session
+from ..objectives import Objective
+from ..random_search import Draw, random_search
 from ..registry import Cost, register
 from ..threats import L0
 
@@ -35,38 +34,33 @@ def sparse_search(
     Source: Croce et al. 2022 (Sparse-RS), L0, algorithm 1, and the authors' schedule, stretched to the queries at hand.
     """
 
-    def search(x: Images, y: Aim, seed: int) -> AttackResult:
-        keys, channels = keys_of(x), x.shape[1] if x.dim() > 2 else 1
-        pixels = x[0].numel() // channels
+    def start(x: Images, draw: Draw) -> tuple[Images, Tensor]:
+        order = draw(1, _pixels(x))
+        new = _first(order, torch.ones_like(order, dtype=torch.bool), min(threat.count, order.shape[1]))
+        return _painted(x, x, ~new, new, _corner(x, 0, draw)), new
 
-        def corner(query: int) -> Images:
-            return (uniform(keys, x.shape[1:], seed=seed, draw=2 * query) < 0.5).to(x.dtype)
+    def propose(x: Images, best: Images, changed: Tensor, query: int, draw: Draw) -> tuple[Images, Tensor]:
+        order = draw(2 * query + 1, _pixels(x))
+        count = min(max(int(_share_at(query, queries, share) * threat.count), 1), threat.count)
+        back, new = _first(order, changed, count), _first(order, ~changed, count)
+        return _painted(x, best, back, new, _corner(x, query, draw)), changed & ~back | new
 
-        def order(query: int) -> Tensor:
-            return uniform(keys, torch.Size([pixels]), seed=seed, draw=2 * query + 1)
+    return random_search(f"Sparse-RS-{queries}", objective, threat, start, propose, queries=queries, seed=seed)
 
-        def painted(changed: Tensor, old: Images, new: Tensor, colours: Images) -> Images:
-            """Changed pixels as they were, new ones in their colours, the rest clean."""
-            shape = (len(x), *([1] if x.dim() > 2 else []), *(x.shape[2:] if x.dim() > 2 else x.shape[1:]))
-            return torch.where(new.view(shape), colours, torch.where(changed.view(shape), old, x))
 
-        changed = _first(order(0), torch.ones_like(order(0), dtype=torch.bool), min(threat.count, pixels))
-        begun = painted(torch.zeros_like(changed), x, changed, corner(0))
-        with session(objective) as evaluate, torch.no_grad():
-            best_x, best = worse_evaluation(x, evaluate(x, y), begun, evaluate(begun, y))
-            best_x = torch.where(best.success.view(-1, *[1] * (x.dim() - 1)), best_x, begun)
-            best = evaluate(best_x, y)
-            for query in range(1, queries):
-                count = min(max(int(_share_at(query, queries, share) * threat.count), 1), threat.count)
-                back, new = _first(order(query), changed, count), _first(order(query), ~changed, count)
-                proposal = painted(changed & ~back, best_x, new, corner(query))
-                tried = evaluate(proposal, y)
-                next_x, best = worse_evaluation(proposal, tried, best_x, best)
-                taken = (next_x == proposal).flatten(1).all(1)
-                changed, best_x = torch.where(taken[:, None], changed & ~back | new, changed), next_x
-        return AttackResult(best_x, best.success, best.margin)
+def _pixels(x: Images) -> torch.Size:
+    return torch.Size([x[0].numel() // (x.shape[1] if x.dim() > 2 else 1)])
 
-    return Attack(f"Sparse-RS-{queries}", search, seed)
+
+def _corner(x: Images, query: int, draw: Draw) -> Images:
+    """Every channel of every pixel black or white at random."""
+    return (draw(2 * query, x.shape[1:]) < 0.5).to(x.dtype)
+
+
+def _painted(x: Images, best: Images, back: Tensor, new: Tensor, colours: Images) -> Images:
+    """The best images with some pixels put `back` as they were, and `new` ones in their colours."""
+    shape = (len(x), *([1] if x.dim() > 2 else []), *(x.shape[2:] if x.dim() > 2 else x.shape[1:]))
+    return torch.where(new.view(shape), colours, torch.where(back.view(shape), x, best))
 
 
 def _first(order: Tensor, among: Tensor, count: int) -> Tensor:

@@ -7,17 +7,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Flags, Images, keys_of, uniform
+from brittle.ground import BrittleError, Flags, Images
 
 from ..attack import Attack
-from ..loop import AttackResult, per_example, worse_evaluation
-from ..losses import Aim
-from ..objectives import Evaluate, Objective, session
+from ..loop import per_example
+from ..objectives import Objective
+from ..random_search import Draw, random_search
 from ..registry import Cost, register
 from ..threats import NormBall
 
 SHARPNESS = (2, 4, 8)
-Draw = Callable[[int], Tensor]  # numbers in [0, 1) per image, keyed by the number of the query: [B, 6 + C]
 
 
 @register(
@@ -48,33 +47,26 @@ def square(objective: Objective, threat: NormBall, *, queries: int = 1000, share
     a square's size, peaks are of several sharpnesses (theirs: 2, in L1 4), and changes are projected, not clipped.
     """
 
-    def search(x: Images, y: Aim, seed: int) -> AttackResult:
+    first, another = (_stripes, _square) if math.isinf(threat.order) else (_grid, _refilled)
+
+    def start(x: Images, draw: Draw) -> tuple[Images, Tensor]:
         if x.dim() != 4:
             raise BrittleError(f"the Square attack needs images [B, C, H, W], not {list(x.shape)}")
-        keys, numbers = keys_of(x), torch.Size([6 + x.shape[1]])
-        with session(objective) as evaluate, torch.no_grad():
-            return _search(
-                evaluate, x, y, threat, queries, share, lambda query: uniform(keys, numbers, seed=seed, draw=query)
-            )
+        return x + first(x, threat, lambda number: draw(number, _numbers(x))), x.new_zeros(len(x), 0)
 
-    return Attack(f"Square-{queries}", search, seed)
+    def propose(x: Images, best: Images, noted: Tensor, query: int, draw: Draw) -> tuple[Images, Tensor]:
+        change = another(best - x, threat, _share_at(query, queries, share), draw(query, _numbers(x)))
+        return x + change, noted
 
-
-def _search(
-    evaluate: Evaluate, x: Images, y: Aim, threat: NormBall, queries: int, share: float, draw: Draw
-) -> AttackResult:
-    first, propose = (_stripes, _square) if math.isinf(threat.order) else (_grid, _refilled)
-    clean = evaluate(x, y)
-    best_x = threat.project(x, x + first(x, threat, draw))
-    best = evaluate(best_x, y)
-    for k in range(1, queries):
-        proposal = threat.project(x, x + propose(best_x - x, threat, _share_at(k, queries, share), draw(k)))
-        best_x, best = worse_evaluation(proposal, evaluate(proposal, y), best_x, best)
-    best_x, best = worse_evaluation(x, clean, best_x, best)
-    return AttackResult(best_x, best.success, torch.where(clean.loss.isnan(), torch.nan, best.margin))
+    return random_search(f"Square-{queries}", objective, threat, start, propose, queries=queries, seed=seed)
 
 
-def _stripes(x: Images, threat: NormBall, draw: Draw) -> Images:
+def _numbers(x: Images) -> torch.Size:
+    """Of the numbers drawn for a square: five for where, one for how sharp, and a sign for each channel."""
+    return torch.Size([6 + x.shape[1]])
+
+
+def _stripes(x: Images, threat: NormBall, draw: Callable[[int], Tensor]) -> Images:
     columns = torch.stack([draw(-1 - column)[:, 6:] for column in range(x.shape[3])], dim=2)  # [B, C, W]
     return (threat.radius * _signs(columns))[:, :, None, :].to(x).expand_as(x)
 
@@ -84,7 +76,7 @@ def _square(delta: Images, threat: NormBall, share: float, numbers: Tensor) -> I
     return torch.where(inside, threat.radius * _signs(numbers[:, 6:])[:, :, None, None].to(delta), delta)
 
 
-def _grid(x: Images, threat: NormBall, draw: Draw) -> Images:
+def _grid(x: Images, threat: NormBall, draw: Callable[[int], Tensor]) -> Images:
     """Bumps on five by five tiles, or as many as fit, in the middle of the image."""
     height, width = x.shape[2:]
     side = max(1, min(height, width) // 5)

@@ -1,0 +1,73 @@
+"""Early stopping: an image that is broken for good leaves the search."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
+
+from brittle.ground import Flags, Images
+
+from .losses import Aim
+from .objectives import Done, Evaluate, Evaluation
+
+EVERY = {"cpu": 1}  # steps between looks for images that are done
+SELDOM = 10  # on other devices, where each look waits for the device
+
+
+@runtime_checkable
+class StoppingEvaluate(Protocol):
+    """An evaluation that says which images need no further search."""
+
+    done: Done
+
+    def __call__(self, x: Images, y: Aim, /) -> Evaluation: ...
+
+
+class Unfinished:
+    """Which images of a batch are still searched: all, unless `evaluate` says which are done.
+
+    Attributes:
+        rows: those of the batch that are left; none: all.
+    """
+
+    def __init__(self, evaluate: Evaluate, count: int) -> None:
+        self._done = evaluate.done if isinstance(evaluate, StoppingEvaluate) else None
+        self._count, self.rows = count, None if self._done is None else torch.arange(count)
+
+    def staying(self, x0: Images, x: Images, y: Aim, success: Flags, t: int) -> Tensor | None:
+        """After step `t`: which of the images at hand are searched further (none: all), as positions among them."""
+        if self._done is None or self.rows is None or t % EVERY.get(x.device.type, SELDOM):
+            return None
+        tried = success.nonzero().squeeze(1)
+        if len(tried) == 0:
+            return None
+        done = tried[self._done(x0[tried], x[tried], y[tried])]
+        if len(done) == 0:
+            return None
+        stay = torch.ones_like(success).index_fill(0, done, False).nonzero().squeeze(1)
+        self.rows = self.rows.to(stay.device)[stay]
+        return stay
+
+    def whole(self, part: Tensor, rest: Tensor | float) -> Tensor:
+        """What is known of the images still searched among the whole batch [B, ...]; `rest` holds for the others."""
+        if self.rows is None or len(part) == self._count:
+            return part
+        shape = (self._count, *part.shape[1:])
+        filled = rest.clone() if isinstance(rest, Tensor) else part.new_full(shape, rest)
+        return filled.index_copy(0, self.rows.to(part.device), part)
+
+    def evaluation(self, part: Evaluation) -> Evaluation:
+        """An evaluation of the whole batch: of the others neither success nor any loss (-inf)."""
+        lost = -torch.inf
+        return Evaluation(
+            self.whole(part.logits, 0.0),
+            self.whole(part.loss, lost),
+            self.whole(part.margin, lost),
+            self.whole(part.success, False),
+        )
+
+
+def taken(tree: Any, rows: Tensor, count: int) -> Any:
+    """Of every tensor [count, ...] in a tree of tuples, lists and dicts these rows."""
+    return apply_to_collection(tree, Tensor, lambda one: one[rows] if one.shape[:1] == (count,) else one)
