@@ -1,6 +1,7 @@
 """The laws that every attack of the registry keeps, in every kind of threat that it works in."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from brittle.attacks import (
     L2,
     Attack,
     AttackEntry,
+    AttackResult,
     AttackSpec,
     Ball,
+    Done,
     Linf,
     ModelObjective,
     Spatial,
@@ -32,6 +35,7 @@ from brittle.attacks import (
     restarts,
     stages,
     toward,
+    within,
     worst_of,
 )
 from brittle.ground import BrittleError
@@ -97,6 +101,34 @@ def test_result_is_allowed_and_says_truly_what_succeeds(name: str, threat: Threa
     assert threat.contains(x, result.x).all()
     assert torch.equal(result.success, model(result.x).argmax(1) != y)
     assert result.success.any(), "the examples are easy: an attack that breaks none does nothing"
+
+
+@every
+def test_an_image_that_is_done_leaves_the_search_and_no_other_notices(name: str, threat: Threat) -> None:
+    model, shown = net(), 0
+    x, y = examples(model)
+
+    def counted(x: Tensor) -> Tensor:
+        nonlocal shown
+        shown += len(x)
+        return model(x)
+
+    def run(done: Done | None) -> tuple[AttackResult, int]:
+        nonlocal shown
+        shown = 0
+        spec = short(name)
+        objective = replace(spec.objective(counted), done=done)
+        return within(spec.search_on(objective, threat), threat).run(x, y), shown
+
+    whole, most = run(None)
+    never, same = run(lambda x0, x, y: torch.zeros(len(x), dtype=torch.bool))
+    assert torch.equal(never.x, whole.x)
+    assert same == most
+    early, fewer = run(lambda x0, x, y: threat.contains(x0, x))
+    assert torch.equal(early.success, whole.success)
+    assert torch.equal(early.x[~early.success], whole.x[~whole.success])
+    assert threat.contains(x, early.x).all()
+    assert fewer < most or name in ("fgsm", "grid", "random", "fab_targeted")  # one look; they stop by themselves
 
 
 @every

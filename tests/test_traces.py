@@ -45,6 +45,7 @@ from brittle.attacks import (
     probability_margin,
     second_order,
     second_order_apgd,
+    second_order_mim,
     session,
     sigma_zero,
     start_named,
@@ -398,6 +399,27 @@ def test_second_order_apgd_walks_along_the_averaged_gradient() -> None:
 
         climb = Climb(lambda x, y=label: by_loss(model.logits(x), y, y)["cross_entropy"], mean, threat, 8)
         expected.append(climb.points(x0))
+    same_path(trace(attack, x, y), expected, 1e-9)
+
+
+@pytest.mark.parametrize("threat", [Linf(0.1), L2(0.3), L0(2)], ids=str)
+def test_second_order_mim_adds_up_gradients_near_its_path(threat: Ball) -> None:
+    """Steps fall from twice eps (in L0: the whole range) to a hundredth of that along half a cosine."""
+    model = Curved(curvature=3)
+    x, y = examples(model)
+    size, expected = 1.0 if isinstance(threat, L0) else threat.radius, []
+    for row, (x0, label) in enumerate(images(x, y)):
+        points, g = [x0], np.zeros(SIZE)
+        for t in range(6):
+            around = [points[-1] + 0.2 * noise(normal, x, 5, 2 * t + k)[row] for k in range(2)]
+            grad = np.mean([model.entropy_grad(one, label) for one in around], 0)
+            g = 0.7 * g + grad / np.abs(grad).sum()
+            free = np.where((points[-1] <= 0) & (g < 0) | (points[-1] >= 1) & (g > 0), 0, g)
+            way = free / np.abs(free).max() if isinstance(threat, L0) else steepest_in(threat, g)
+            step = 2 * size * (0.01 + 0.99 * (1 + math.cos(math.pi * t / 6)) / 2)
+            points.append(nearest(threat, x0, points[-1] + step * way))
+        expected.append(points)
+    attack = second_order_mim(against(model), threat, steps=6, draws=2, sigma=0.2, decay=0.7, seed=5)
     same_path(trace(attack, x, y), expected, 1e-9)
 
 

@@ -49,12 +49,13 @@ from .named.ni_fgsm import ni_fgsm
 from .named.pdpgd import pdpgd
 from .named.pgd import pgd
 from .named.pma import pma
-from .named.second_order import second_order, second_order_apgd
+from .named.second_order import second_order, second_order_apgd, second_order_mim
 from .named.sigma_zero import sigma_zero
 from .named.sparse_search import sparse_search
 from .named.square import square
 from .named.vmi_fgsm import vmi_fgsm
 from .objectives import (
+    Done,
     Evaluate,
     Evaluation,
     ModelObjective,
@@ -114,6 +115,7 @@ __all__ = [
     "AttackSpec",
     "Ball",
     "Cost",
+    "Done",
     "Estimator",
     "Evaluate",
     "Evaluation",
@@ -193,6 +195,7 @@ __all__ = [
     "scheduled",
     "second_order",
     "second_order_apgd",
+    "second_order_mim",
     "select",
     "session",
     "sigma_zero",
