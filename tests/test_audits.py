@@ -111,7 +111,7 @@ def test_a_spent_budget_is_said_and_gives_an_upper_bound(digits_net: nn.Module) 
     x, y = some(30)
     report = audit(digits_net, (x, y), THREATS, effort="quick", budget=0.0)
     assert report.union.correct == report.clean.correct
-    assert len(report.record.skipped) == 3 * 8
+    assert len(report.record.skipped) == 3 * 4
     assert report.verdict.level == "suspicious"
     assert "upper bound" in report.verdict.sentence
 

@@ -33,6 +33,7 @@ from .losses import (
     probability_margin,
     targeted_dlr,
     targeted_margin,
+    true_class,
 )
 from .minimum import MinimumNorm, MinimumResult, fitting, stretched
 from .named.apgd import apgd, apgd_steps
@@ -53,6 +54,7 @@ from .named.second_order import second_order, second_order_apgd, second_order_mi
 from .named.sigma_zero import sigma_zero
 from .named.sparse_search import sparse_search
 from .named.square import square
+from .named.square_apgd import square_apgd
 from .named.vmi_fgsm import vmi_fgsm
 from .objectives import (
     Done,
@@ -202,6 +204,7 @@ __all__ = [
     "smoothed_gradient",
     "sparse_search",
     "square",
+    "square_apgd",
     "stages",
     "start_named",
     "stateless",
@@ -210,6 +213,7 @@ __all__ = [
     "targeted_dlr",
     "targeted_margin",
     "toward",
+    "true_class",
     "vmi_fgsm",
     "walk",
     "within",

@@ -13,7 +13,7 @@ from .losses import loss_named
 from .minimum import MinimumNorm
 from .objectives import ModelObjective, Objective, against
 from .registry import AttackEntry, Cost, attack_named
-from .starts import start_named
+from .starts import StartFunction, start_named
 from .threats import Threat, number_of
 
 Value = int | float | str
@@ -114,15 +114,19 @@ class AttackSpec:
         """As `build`, but a minimum-norm attack as such."""
         return self.search_on(self.objective(model), threat, seed)
 
-    def search_on(self, objective: Objective, threat: Threat, seed: int = 0) -> Attack | MinimumNorm:
+    def search_on(
+        self, objective: Objective, threat: Threat, seed: int = 0, **more: StartFunction
+    ) -> Attack | MinimumNorm:
         """As `search`, on any objective.
 
+        Args:
+            more: `start`, a function that no declaration can carry.
         Raises:
             BrittleError: a threat that the attack does not work in.
         """
         if not self.entry.supports(threat):
             raise BrittleError(f"the attack {self.name!r} does not work in {threat}; brittle attacks tells which do")
-        found: Attack | MinimumNorm = self.entry.build(objective, threat, seed=seed, **dict(self.given))
+        found: Attack | MinimumNorm = self.entry.build(objective, threat, seed=seed, **dict(self.given) | more)
         return found
 
 

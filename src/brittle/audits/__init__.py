@@ -2,11 +2,11 @@
 
 from .audit import AuditEvent, AuditSettings, audit, audit_events
 from .doctor import Finding, doctor
-from .ensemble import EFFORTS, Effort, effort_named, ensemble
 from .journal import Journal
 from .provenance import command, provenance
 from .records import AuditRecord, DataRecord, ModelRecord, TrainingRecord, Verdict, decode_record
 from .report import Report
+from .schedule import EFFORTS, Effort, Stage, effort_named
 from .statistics import Interval, Proportion, mean_interval, paired_p_value
 from .verification import Verified, to_8bit, verify
 
@@ -23,6 +23,7 @@ __all__ = [
     "ModelRecord",
     "Proportion",
     "Report",
+    "Stage",
     "TrainingRecord",
     "Verdict",
     "Verified",
@@ -32,7 +33,6 @@ __all__ = [
     "decode_record",
     "doctor",
     "effort_named",
-    "ensemble",
     "mean_interval",
     "paired_p_value",
     "provenance",

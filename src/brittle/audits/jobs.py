@@ -1,20 +1,26 @@
 """The pieces of work of an audit: one attack on one batch of examples of one threat, verified and kept in the
 journal."""
 
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from msgspec import Struct
 from torch import Tensor
 
-from brittle.attacks import Attack, AttackSpec, MinimumNorm
+from brittle.attacks import Aim, Attack, AttackSpec, Done, MinimumNorm, StartFunction, from_outside, true_class
+from brittle.ground import BrittleError, Flags, Images
 
-from .ensemble import ensemble
 from .journal import Journal
+from .schedule import Effort, Stage
 from .state import AuditState, Piece, Subject, ThreatState
 from .verification import verify
+
+PILOT, LEAST, CURVE_OF = 0.2, 20, 50  # share that goes first; examples that any stage tries; of the curve
+SEEDS = 7919  # between the seeds of two stages
 
 
 class PieceFacts(Struct, frozen=True):
@@ -25,73 +31,134 @@ class PieceFacts(Struct, frozen=True):
 
 
 class Job(NamedTuple):
-    """One attack of one threat on the examples `rows`, of which it tries those still alive."""
+    """One stage of the schedule in one threat."""
 
     state: ThreatState
-    name: str
-    attack: Attack | MinimumNorm
-    rows: Tensor
+    number: int
+    stage: Stage
+    search: Attack | MinimumNorm
+
+    @property
+    def name(self) -> str:
+        """As it stands in reports."""
+        loss, outside = self.stage.attack.loss, self.stage.outside is not None
+        return self.search.name + (f" ({loss})" if loss else "") + (" from outside" if outside else "")
 
     @property
     def title(self) -> str:
         return f"{self.state.threat} {self.name}"
 
-    @property
-    def key(self) -> str:
-        return f"{self.title} {int(self.rows[0])}"
+    def parts(self, subject: Subject) -> Iterator[Tensor]:
+        """The rows that it tries, a batch at a time, nearest to breaking first; some only once others are broken."""
+        if self.stage.curve:
+            yield from torch.split(self.state.drawn(CURVE_OF), subject.batch)
+            return
+        rows = self.state.nearest(self.stage.share, LEAST)
+        if len(rows) == 0:
+            return
+        first = max(LEAST, math.ceil(PILOT * len(rows))) if self.stage.pilot else len(rows)
+        yield from torch.split(rows[:first], subject.batch)
+        if len(rows) > first and not self.state.alive_8bit[rows[:first]].all():
+            yield from torch.split(rows[first:], subject.batch)
 
-    @property
-    def alive(self) -> Tensor:
-        return self.rows[self.state.alive_8bit[self.rows]]
-
-    def read(self, journal: Journal, alive: Tensor) -> Piece | None:
-        """What the journal holds of this piece; a piece for other survivors is none."""
-        kept = journal.read(self.key, PieceFacts)
-        if kept is None or not torch.equal(kept[0]["rows"], alive.cpu()):
+    def read(self, journal: Journal, rows: Tensor) -> Piece | None:
+        """What the journal holds of this piece; a piece for other examples is none."""
+        kept = journal.read(self._key(rows), PieceFacts)
+        if kept is None or not torch.equal(kept[0]["rows"], rows.cpu()):
             return None
-        tensors = {name: value.to(alive.device) for name, value in kept[0].items()}
+        tensors = {name: value.to(rows.device) for name, value in kept[0].items()}
         return Piece(**tensors, claimed=kept[1].claimed, seconds=kept[1].seconds)
 
     def write(self, journal: Journal, piece: Piece) -> None:
         """Keep the piece in the journal."""
         tensors = {name: value for name, value in piece._asdict().items() if isinstance(value, Tensor)}
-        journal.write(self.key, tensors, PieceFacts(piece.claimed, piece.seconds))
+        journal.write(self._key(piece.rows), tensors, PieceFacts(piece.claimed, piece.seconds))
 
-    def run(self, subject: Subject, alive: Tensor) -> Piece:
-        """Attack the examples `alive`, and verify what is claimed."""
+    def _key(self, rows: Tensor) -> str:
+        return f"{self.title} {self.number} {int(rows[0])}"
+
+    def run(self, subject: Subject, rows: Tensor) -> Piece:
+        """Attack these examples, and verify what is claimed."""
         started, minimum = time.monotonic(), None
-        threat, x, y = self.state.threat, subject.x[alive], subject.y[alive]
-        if isinstance(self.attack, MinimumNorm):
-            found = self.attack(x, y)
-            result = self.attack.fitted(found, threat, x, y)
+        threat, x, y = self.state.threat, subject.x[rows], subject.y[rows]
+        if isinstance(self.search, MinimumNorm) and self.stage.curve:
+            found = self.search(x, y)
+            result = self.search.fitted(found, threat, x, y)
             # the curve counts what fools in float32, at its size in float64
             near = verify(subject.model, threat.whole(x), x, found.x, y)
             minimum = torch.where(near.broken.cpu() & found.size.cpu().isfinite(), near.size, torch.inf)
         else:
-            result = self.attack.run(x, y)
-        seen = verify(subject.model, threat, x, result.x, y)
+            attack = self.search.within(threat) if isinstance(self.search, MinimumNorm) else self.search
+            result = attack.run(x, y)
+        claimed = result.success.nonzero().squeeze(1)
+        broken, broken_8bit = torch.zeros_like(result.success), torch.zeros_like(result.success)
+        sizes = torch.zeros(0, dtype=torch.float64)
+        if len(claimed):
+            seen = verify(subject.model, threat, x[claimed], result.x[claimed], y[claimed])
+            broken[claimed], broken_8bit[claimed] = seen.broken, seen.broken_8bit & seen.broken
+            sizes = seen.size[seen.broken.cpu()]
         return Piece(
-            rows=alive,
-            broken=seen.broken,
-            broken_8bit=seen.broken_8bit & seen.broken,
-            x=result.x[seen.broken],
-            size=seen.size[seen.broken.cpu()],
+            rows=rows,
+            broken=broken,
+            broken_8bit=broken_8bit,
+            x=result.x[broken],
+            size=sizes,
+            margin=result.margin,
             minimum=minimum,
-            claimed=int(result.success.sum()),
+            claimed=len(claimed),
             seconds=time.monotonic() - started,
         )
 
 
-def jobs(state: AuditState, specs: Iterable[AttackSpec], seed: int) -> list[Job]:
-    """The work in its order: attack by attack, then threat by threat and batch by batch, so that a budget is spread
-    evenly."""
-    model, x, _, batch = state.subject
-    ensembles = [ensemble(model, one.threat, specs, dims=x.dim(), seed=seed) for one in state.threats]
-    rows = torch.split(torch.arange(len(x), device=x.device), batch)
-    return [
-        Job(one, *list(attacks.items())[stage], part)
-        for stage in range(max(len(attacks) for attacks in ensembles))
-        for one, attacks in zip(state.threats, ensembles, strict=True)
-        if stage < len(attacks)
-        for part in rows
+def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: int) -> list[Job]:
+    """The work in its order: stage by stage, then threat by threat, so that a budget is spread evenly.
+
+    Raises:
+        BrittleError: a threat in which none of the attacks works.
+    """
+    extra, dims = tuple(extra), state.subject.x.dim()
+    work = [
+        _in_one(state, one, [*effort.stages_of(one.threat, dims), *_last(extra, one, dims)], seed)
+        for one in state.threats
     ]
+    return [jobs[number] for number in range(max(map(len, work))) for jobs in work if number < len(jobs)]
+
+
+def _last(extra: Iterable[AttackSpec], state: ThreatState, dims: int) -> list[Stage]:
+    return [Stage(spec, None) for spec in extra if spec.entry.supports(state.threat, dims)]
+
+
+def _in_one(whole: AuditState, state: ThreatState, stages: list[Stage], seed: int) -> list[Job]:
+    if not stages:
+        raise BrittleError(
+            f"no attack of this audit works in {state.threat}; brittle attacks tells which do, --with adds one"
+        )
+    found = []
+    for number, stage in enumerate(stages):
+        objective = stage.attack.objective(whole.subject.model)
+        if not stage.curve:
+            objective = replace(objective, done=done_in(whole.subject, state))
+        more = (
+            {} if stage.outside is None else {"start": from_outside(whole.subject.x, whole.answers, rank=stage.outside)}
+        )
+        search = stage.attack.search_on(objective, state.threat, seed + SEEDS * number, **more)
+        found.append(Job(state, number, stage, search))
+    return found
+
+
+def _outside(state: AuditState, rank: int) -> StartFunction:
+    return from_outside(state.subject.x, state.answers, rank=rank, bisections=6)
+
+
+def done_in(subject: Subject, state: ThreatState) -> Done:
+    """Whether an image is broken for good: it is allowed, and fools in float32 and in 8 bits."""
+
+    def done(x0: Images, x: Images, y: Aim) -> Flags:
+        found = state.threat.contains(x0, x)
+        rows = found.nonzero().squeeze(1)
+        if len(rows):
+            seen = verify(subject.model, state.threat, x0[rows], x[rows], true_class(y)[rows])
+            found = found.index_copy(0, rows, seen.broken & seen.broken_8bit)
+        return found
+
+    return done

@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.attacks import Attack, Ball, Finite, Threat
-from brittle.ground import Images, Labels
+from brittle.attacks import Aim, Attack, AttackSpec, Ball, Finite, Threat, true_class, within
+from brittle.ground import Flags, Images, Labels
 
 from .doctor import Finding, Level
-from .ensemble import Effort
+from .schedule import Effort
 from .statistics import paired_p_value
+from .verification import verify
 
+FOLLOWED = 10  # examples whose gradients are followed
 GAP = 0.05  # differences below this share of the examples are not worth a word
 
 
@@ -70,17 +72,26 @@ class Probe(NamedTuple):
 
 
 def probes(
-    model: Callable[[Tensor], Any], threat: Ball, effort: Effort, dims: int, seed: int
+    model: Callable[[Tensor], Any], threat: Ball, effort: Effort, x: Images, seed: int
 ) -> Iterator[tuple[str, Attack]]:
-    """The attacks compared, by the names used in `COMPARISONS`, cheap first."""
-    short, long, *others = (spec for spec in effort.compared if spec.entry.supports(threat, dims))
-    clean = long.changed(start="clean")
-    yield "short", short.build(model, threat, seed)
-    yield "long", long.build(model, threat, seed)
-    yield "clean start", clean.build(model, threat, seed)
-    yield "double eps", long.build(model, threat.scaled(2), seed)
+    """The attacks compared, by the names used in `COMPARISONS`, cheap first, and one that may change all of x."""
+    short, long, *others = (spec for spec in effort.compared if spec.entry.supports(threat, x.dim()))
+    yield "short", _until_success(short, model, threat, seed)
+    yield "long", _until_success(long, model, threat, seed)
+    yield "clean start", _until_success(long.changed(start="clean"), model, threat, seed)
+    yield "double eps", _until_success(long, model, threat.scaled(2), seed)
+    yield "unbounded", _until_success(long, model, threat.whole(x), seed)
     for spec in others:
-        yield "second-order" if spec.cost.backwards else "black box", spec.build(model, threat, seed)
+        yield "second-order" if spec.cost.backwards else "black box", _until_success(spec, model, threat, seed)
+
+
+def _until_success(spec: AttackSpec, model: Callable[[Tensor], Any], threat: Threat, seed: int) -> Attack:
+    """The attack, which lets go of an image as soon as it has success in float32."""
+
+    def done(x0: Images, x: Images, y: Aim) -> Flags:
+        return verify(model, threat, x0, x, true_class(y)).broken
+
+    return within(spec.search_on(replace(spec.objective(model), done=done), threat, seed), threat)
 
 
 def probe(
@@ -88,7 +99,8 @@ def probe(
 ) -> Probe:
     """Compare attacks on the examples given (those the model gets right), and follow its gradients along two paths.
 
-    Cost: per example about 4 PGD runs, one second-order and one black-box run.
+    Cost: per example that withstands about 4 PGD runs, one second-order and one black-box run, little where it breaks;
+    two more runs for some.
     """
     if isinstance(threat, Finite):
         text = f"{threat.count(x):,} allowed images are all tried: what is left is proved robust, whatever gradients do"
@@ -97,11 +109,7 @@ def probe(
         why = "eps is 0" if threat.radius == 0 else "the model gets none of the probes right"
         why = why if isinstance(threat, Ball) else "no gradient can be followed in this threat"
         return Probe([Finding("probes", "skipped", f"nothing to compare: {why}")], [])
-    long = effort.compared[1]
-    attacks = dict(probes(model, threat, effort, x.dim(), seed)) | {
-        "unbounded": long.build(model, threat.whole(x), seed)
-    }
-    attacks = {name: replace(attack, batch=batch) for name, attack in attacks.items()}
+    attacks = {name: replace(attack, batch=batch) for name, attack in probes(model, threat, effort, x, seed)}
     broken = {name: attack.run(x, y).success for name, attack in attacks.items()}
     left = {name: float((~flags).float().mean()) for name, flags in broken.items()}
     titles = {
@@ -112,7 +120,9 @@ def probe(
     findings += [
         _compared(one, broken, left, titles) for one in COMPARISONS if one.strong in broken and one.weak in broken
     ]
-    paths = [_path(attacks[name], x, y, seed) for name in ("long", "second-order") if name in attacks]
+    able = (spec for spec in effort.compared[1:3] if spec.entry.supports(threat, x.dim()))
+    walks = (replace(spec.build(model, threat, seed), batch=batch) for spec in able)
+    paths = [_path(walk, x[:FOLLOWED], y[:FOLLOWED], seed) for walk in walks]
     findings.append(_alive(paths[0]))
     return Probe(findings, [{"threat": str(threat), **path} for path in paths])
 

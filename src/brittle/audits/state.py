@@ -1,5 +1,6 @@
 """How an audit stands while it goes on: the whole, and each of its threats."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -8,8 +9,8 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from brittle.attacks import Threat, against, check_examples, classes_of, logits_of, session
-from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode
+from brittle.attacks import Evaluation, Threat, against, check_examples, classes_of, logits_of, session
+from brittle.ground import BrittleError, Flags, Images, Labels, PerExample, eval_mode, keys_of, uniform
 
 from .doctor import doctor
 from .records import AttackTally, Check, GradientPath, ProportionRecord
@@ -33,7 +34,7 @@ class Piece(NamedTuple):
     """What one attack did to the examples `rows` [k], looked at afresh.
 
     `broken` and `broken_8bit` [k] say which it broke, `x` and `size` [b] hold only those; `minimum` [k] is the smallest
-    size found, where the attack looks for that.
+    size found, where the attack looks for that; `margin` [k] is how far the wrong class came.
     """
 
     rows: Int64[Tensor, "k"]
@@ -41,6 +42,7 @@ class Piece(NamedTuple):
     broken_8bit: Flags
     x: Images
     size: Float64[Tensor, "b"]
+    margin: PerExample
     claimed: int
     seconds: float
     minimum: Float64[Tensor, "k"] | None = None
@@ -55,21 +57,36 @@ class ThreatState:
     """
 
     threat: Threat
+    x: Images
+    right: Flags
     alive: Flags
     alive_8bit: Flags
     breaker: list[str | None]
     adversarial: Images
     sizes: Tensor
-    minimum: Tensor  # smallest size found; 0 where the model is wrong, NaN where it was not looked for
+    margin: PerExample  # the largest that any attack reached, at first that of the clean image
+    minimum: Tensor  # smallest size found; NaN where it was not looked for
     minimum_by: str | None = None  # the attack that looked for it
     tally: dict[str, AttackTally] = field(default_factory=dict)
 
     @classmethod
-    def at_first(cls, threat: Threat, x: Images, right: Flags) -> "ThreatState":
+    def at_first(cls, threat: Threat, x: Images, clean: Evaluation) -> "ThreatState":
         """Before any attack: alive is what the model gets right."""
-        zeros = torch.zeros(len(x), dtype=torch.float64)
-        minimum = zeros.masked_fill(right.cpu(), torch.nan)
-        return cls(threat, right.clone(), right.clone(), [None] * len(x), x.clone(), zeros, minimum)
+        zeros, right = torch.zeros(len(x), dtype=torch.float64), ~clean.success
+        minimum, margin = torch.full_like(zeros, torch.nan), clean.margin.clone()
+        return cls(threat, x, right, right.clone(), right.clone(), [None] * len(x), x.clone(), zeros, margin, minimum)
+
+    def nearest(self, share: float, least: int) -> Tensor:
+        """The rows still attacked, nearest to breaking first; of a share below 1 that share of the examples that the
+        model gets right, but `least` of them."""
+        rows = self.alive_8bit.nonzero().squeeze(1)
+        rows = rows[self.margin[rows].argsort(descending=True, stable=True)]
+        return rows if share == 1 else rows[: max(least, math.ceil(share * int(self.right.sum())))]
+
+    def drawn(self, count: int) -> Tensor:
+        """Some examples, whatever became of them: their own pixels draw them."""
+        order = uniform(keys_of(self.x), torch.Size([1]), seed=0)[:, 0].argsort(stable=True)
+        return order[:count].sort().values
 
     @property
     def robust(self) -> Proportion:
@@ -81,6 +98,7 @@ class ThreatState:
         broken = rows[fresh]
         self.alive[broken] = False
         self.alive_8bit[rows[piece.broken_8bit]] = False
+        self.margin[rows] = torch.maximum(self.margin[rows], piece.margin.to(self.margin))
         if piece.minimum is not None:
             self.minimum[rows.cpu()], self.minimum_by = piece.minimum.cpu(), name
         kept = fresh[piece.broken]  # of the images that broke, those that are news
@@ -107,6 +125,7 @@ class AuditState:
 
     subject: Subject
     right: Flags
+    answers: Labels
     threats: list[ThreatState]
     checks: list[Check]
     gradients: list[GradientPath] = field(default_factory=list)
@@ -154,13 +173,14 @@ def first_state(subject: Subject, threats: Iterable[Threat]) -> AuditState:
     for finding in findings:
         if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
             raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
-    right = _right(subject)
-    states = [ThreatState.at_first(threat, subject.x, right) for threat in distinct]
-    return AuditState(subject, right, states, [Check.of(finding) for finding in findings])
+    clean = _clean(subject)
+    states = [ThreatState.at_first(threat, subject.x, clean) for threat in distinct]
+    answers = clean.logits.argmax(1)
+    return AuditState(subject, ~clean.success, answers, states, [Check.of(finding) for finding in findings])
 
 
-def _right(subject: Subject) -> Flags:
-    """Whether the model is right on each clean example."""
+def _clean(subject: Subject) -> Evaluation:
+    """What the model shows of the clean examples."""
     model, x, y, batch = subject
     with torch.no_grad(), eval_mode(model):
         classes = logits_of(model(x[:1])).shape[1]
@@ -168,4 +188,5 @@ def _right(subject: Subject) -> Flags:
         raise BrittleError(f"labels go up to {int(y.max())} but the model has {classes} classes")
     with session(against(model)) as evaluate, torch.no_grad():
         parts = zip(torch.split(x, batch), torch.split(y, batch), strict=True)
-        return torch.cat([~evaluate(*part).success for part in parts])
+        found = [evaluate(*part) for part in parts]
+    return Evaluation(*(torch.cat(part) for part in zip(*found, strict=True)))

@@ -1,0 +1,46 @@
+"""Square, then Auto-PGD from where it ends: a search without gradients leaves the region in which they mislead."""
+
+from brittle.ground import Images
+
+from ..attack import Attack
+from ..combine import merged, survivors
+from ..loop import AttackResult
+from ..losses import Aim
+from ..objectives import Objective
+from ..registry import Cost, register
+from ..starts import given
+from ..threats import NormBall
+from .apgd import apgd
+from .square import square
+
+
+@register(
+    "square_apgd",
+    what="Square, then APGD from where it ends, on the margin",
+    source="ours, after Andriushchenko et al. 2020 and Croce and Hein 2020",
+    needs=NormBall,
+    cost=lambda queries, steps: Cost(queries + steps + 2, steps),
+    loss="margin",
+    precision="float32",
+    images=True,
+)
+def square_apgd(
+    objective: Objective, threat: NormBall, *, queries: int = 300, steps: int = 30, seed: int = 0
+) -> Attack:
+    """Square for `queries`, then APGD from its best image for `steps`, survivors only.
+
+    Cost: `queries` + 1 forward passes, `steps` gradients, one forward pass. Random: those of Square.
+    Source: ours. On a public FGSM-trained MNIST net in Linf 0.3, Square with 5,000 queries breaks four images of 200
+    that APGD, APGD-T and FAB never break; with 300 queries it breaks none of them, and APGD from there all.
+    """
+    search = square(objective, threat, queries=queries)
+
+    def run(x: Images, y: Aim, seed: int) -> AttackResult:
+        best = search.seeded(seed).run(x, y)
+        rows = survivors(best)
+        if len(rows) == 0:
+            return best
+        left, climb = x[rows], apgd(objective, threat, steps=steps, start=given(x[rows], best.x[rows]))
+        return merged(best, rows, climb.run(left, y[rows]))
+
+    return Attack(f"Square-{queries} then APGD-{steps}", run, seed)

@@ -1,0 +1,202 @@
+"""What an audit runs in a threat, in which order and on whom: one schedule as data; an effort is how far it goes."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from brittle.attacks import AttackSpec, NormBall, Threat
+from brittle.ground import BrittleError
+
+SURVIVE = 0.5  # the share of examples that each attack is assumed to leave, for plans
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One attack of a schedule, and whom it tries of the examples that still withstand.
+
+    Attributes:
+        attack: by name and settings.
+        order: the norm that it is meant for (inf, 2 or 1); none: threats that are no norm.
+        share: at most this share of the examples that the model gets right (at least 20), those nearest to breaking.
+        pilot: a fifth of them, the nearest, is tried first, and the rest only if one of those breaks.
+        outside: a minimum-norm attack starts at the image of the data that is called otherwise and is, after so many
+            others, the nearest.
+        curve: it looks for the smallest change, of 50 examples drawn at random, broken or not.
+    """
+
+    attack: AttackSpec
+    order: float | None
+    share: float = 1.0
+    pilot: bool = False
+    outside: int | None = None
+    curve: bool = False
+
+    def work(self, n: int) -> float:
+        """About what it costs for `n` examples, in gradients."""
+        tried = min(n, 50) if self.curve else n * SURVIVE * self.share * (0.3 if self.pilot else 1)
+        return tried * self.attack.cost.gradients
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard an audit tries.
+
+    Attributes:
+        stages: those of all threats, in their order.
+        compared: the short and the long attack, the averaged one and the black boxes that are compared with one
+            another.
+        probes: examples on which they are compared.
+    """
+
+    stages: tuple[Stage, ...]
+    compared: tuple[AttackSpec, ...]
+    probes: int
+
+    def stages_of(self, threat: Threat, dims: int = 4) -> list[Stage]:
+        """The stages of one threat, of those that work on batches of `dims` dimensions."""
+        order = threat.order if isinstance(threat, NormBall) else None
+        known = {stage.order for stage in self.stages}
+        meant = order if order in known else 2.0  # of a norm that is not in the schedule: that of L2
+        return [one for one in self.stages if one.order == meant and one.attack.entry.supports(threat, dims)]
+
+    def gradients(self, threats: Iterable[Threat], n: int) -> float:
+        """About what an audit of `n` examples costs, in gradients of one example."""
+        each = 0.0
+        for threat in threats:
+            looks = sum(2 * spec.cost.gradients for spec in self.compared if spec.entry.supports(threat))
+            each += sum(stage.work(n) for stage in self.stages_of(threat)) + min(n, self.probes) * looks
+        return each
+
+
+QUICK, STANDARD, THOROUGH = range(3)
+# From which effort on; in which norm; whom (a share, the nearest; ~: a fifth of them first, the rest only if one of
+# those breaks); the attack. Chosen on nets that others trained (benchmarks/audits.py): what breaks most for its cost
+# stands first.
+SCHEDULE = """
+quick     inf 1    apgd:steps=30
+quick     inf 1    apgd:steps=30,loss=dlr
+quick     inf 0.5  square_apgd
+quick     inf 1    fmn:steps=30 curve
+standard  inf 0.5  square_apgd:steps=50
+standard  inf 0.2  apgd_targeted:steps=30
+standard  inf 0.2  apgd:steps=100
+standard  inf 0.2  second_order_mim:sigma=0.1,start=random
+standard  inf 0.1  apgd:steps=100,loss=margin
+standard  inf 0.1  fmn:steps=50 outside=0
+standard  inf 0.1  square_apgd:queries=1000,steps=100
+thorough  inf 1    apgd:steps=100
+thorough  inf 1    apgd_targeted:steps=100
+thorough  inf ~1   second_order_apgd:steps=50,draws=4
+thorough  inf ~1   fmn:steps=100 outside=0
+thorough  inf ~1   fab_targeted:steps=50
+thorough  inf 0.5  square_apgd:queries=5000,steps=100
+
+quick     2   1    second_order_mim
+quick     2   1    apgd:steps=40,loss=dlr
+quick     2   ~1   second_order_apgd:steps=100,draws=1
+quick     2   1    fmn:steps=30 curve
+standard  2   ~1   fmn:steps=50 outside=0
+standard  2   ~1   apgd:steps=40
+standard  2   ~1   second_order_mim:steps=100,draws=4,start=random
+standard  2   0.2  apgd_targeted:steps=30
+standard  2   0.1  apgd:steps=100,loss=margin
+standard  2   0.1  fmn:steps=50 outside=1
+standard  2   0.1  square_apgd:queries=1000,steps=50
+thorough  2   1    apgd:steps=100
+thorough  2   1    apgd_targeted:steps=100
+thorough  2   ~1   second_order_apgd:steps=100,draws=10
+thorough  2   1    fmn:steps=100 outside=0
+thorough  2   ~1   fmn:steps=100 outside=2
+thorough  2   ~1   fab_targeted:steps=50
+thorough  2   0.5  square_apgd:queries=5000,steps=100
+
+quick     1   1    second_order_mim:sigma=0.2
+quick     1   ~1   apgd:steps=40
+quick     1   ~1   second_order_apgd:steps=100,draws=1
+quick     1   1    fmn:steps=30 curve
+standard  1   ~1   second_order_mim:steps=100,draws=4,start=random
+standard  1   ~1   apgd:steps=40,loss=dlr
+standard  1   ~1   fmn:steps=50 outside=0
+standard  1   0.2  apgd_targeted:steps=30
+standard  1   0.1  apgd:steps=100,loss=margin
+standard  1   0.1  fmn:steps=50 outside=1
+standard  1   0.1  square_apgd:queries=1000,steps=50
+thorough  1   1    apgd:steps=100
+thorough  1   1    apgd_targeted:steps=100
+thorough  1   ~1   second_order_apgd:steps=100,draws=10
+thorough  1   1    fmn:steps=100 outside=0
+thorough  1   ~1   fmn:steps=100 outside=2
+thorough  1   ~1   fab_targeted:steps=50
+thorough  1   0.5  square_apgd:queries=5000,steps=100
+
+quick     -   1    sigma_zero:steps=60
+quick     -   1    sigma_zero:steps=60 curve
+quick     -   1    pgd:steps=20
+quick     -   1    apgd:steps=30
+quick     -   1    second_order_mim
+quick     -   1    sparse_search:queries=150
+standard  -   1    sigma_zero:steps=200
+standard  -   1    apgd:steps=50,loss=margin
+standard  -   1    mm:steps=30,targets=3
+standard  -   1    sparse_search:queries=1000
+thorough  -   1    apgd_targeted:steps=100
+thorough  -   1    sparse_search:queries=5000
+quick     -   1    random:draws=10
+quick     -   1    grid
+"""
+
+
+def _stages(upto: int) -> Iterator[Stage]:
+    for line in filter(None, SCHEDULE.splitlines()):
+        effort, order, share, attack, *more = line.split()
+        if ("quick", "standard", "thorough").index(effort) <= upto:
+            outside = [int(word.removeprefix("outside=")) for word in more if word.startswith("outside=")]
+            yield Stage(
+                AttackSpec.parse(attack),
+                None if order == "-" else math.inf if order == "inf" else float(order),
+                float(Fraction(share.removeprefix("~"))),
+                pilot=share.startswith("~"),
+                outside=outside[0] if outside else None,
+                curve="curve" in more,
+            )
+
+
+def _effort(upto: int, *, short: int, long: int, queries: int, probes: int) -> Effort:
+    of = AttackSpec.of
+    black = (of("square", queries=queries), of("sparse_search", queries=queries))
+    compared = (
+        of("pgd", steps=short),
+        of("pgd", steps=long),
+        of("second_order_mim", steps=long, start="random"),
+        *black,
+    )
+    return Effort(tuple(_stages(upto)), compared, probes)
+
+
+def _tiny(stage: Stage) -> Stage:
+    """The same stage, only to show that it runs."""
+    small = {"steps": 5, "queries": 20, "targets": 1, "draws": 2}
+    settings = {name: value for name, value in small.items() if name in stage.attack.entry.settings}
+    given = tuple(sorted((dict(stage.attack.given) | settings).items()))
+    return replace(stage, attack=replace(stage.attack, given=given))
+
+
+def _efforts() -> dict[str, Effort]:
+    quick = _effort(QUICK, short=4, long=15, queries=100, probes=20)
+    standard = _effort(STANDARD, short=5, long=20, queries=300, probes=40)
+    thorough = _effort(THOROUGH, short=25, long=100, queries=2000, probes=200)
+    compared = tuple(_tiny(Stage(spec, None)).attack for spec in standard.compared)
+    stages = tuple(_tiny(stage) for stage in standard.stages)
+    smoke = Effort(stages, (compared[0].changed(steps=3), *compared[1:]), probes=10)
+    return {"smoke": smoke, "quick": quick, "standard": standard, "thorough": thorough}
+
+
+EFFORTS = _efforts()
+
+
+def effort_named(name: str) -> Effort:
+    """The effort called `smoke`, `quick`, `standard` or `thorough`."""
+    if name not in EFFORTS:
+        raise BrittleError(f"no effort is called {name!r}; known: {', '.join(EFFORTS)}")
+    return EFFORTS[name]
