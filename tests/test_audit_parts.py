@@ -179,7 +179,7 @@ def first(right: list[int], *threats: object) -> AuditState:
 
 
 def job(state: ThreatState, search: object = None, number: int = 0, **more: object) -> Job:
-    stage = Stage(AttackSpec.of("pgd"), math.inf, **more)  # type: ignore[arg-type]
+    stage = Stage(AttackSpec.of("fmn"), math.inf, **more)  # type: ignore[arg-type]
     return Job(state, number, stage, search or Attack("B", lambda x, y, seed: None))  # type: ignore[arg-type, return-value]
 
 

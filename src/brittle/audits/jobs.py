@@ -11,8 +11,20 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
-from brittle.attacks import Aim, Attack, AttackSpec, Done, MinimumNorm, StartFunction, from_outside, true_class
-from brittle.ground import BrittleError, Flags, Images
+from brittle.attacks import (
+    Aim,
+    Attack,
+    AttackResult,
+    AttackSpec,
+    Done,
+    MinimumNorm,
+    StartFunction,
+    against,
+    from_outside,
+    session,
+    true_class,
+)
+from brittle.ground import BrittleError, Flags, Images, Labels, fast_dtype
 
 from .journal import Journal
 from .schedule import Effort, Stage
@@ -90,7 +102,7 @@ class Job(NamedTuple):
         else:
             attack = self.search.within(threat) if isinstance(self.search, MinimumNorm) else self.search
             result = attack.run(x, y)
-        claimed = result.success.nonzero().squeeze(1)
+        claimed = self._claimed(subject, result, y)
         broken, broken_8bit = torch.zeros_like(result.success), torch.zeros_like(result.success)
         sizes = torch.zeros(0, dtype=torch.float64)
         if len(claimed):
@@ -108,6 +120,15 @@ class Job(NamedTuple):
             claimed=len(claimed),
             seconds=time.monotonic() - started,
         )
+
+    def _claimed(self, subject: Subject, result: AttackResult, y: Labels) -> Tensor:
+        """The rows of the successes; what was searched in bfloat16 is only suspected there, and is asked again as the
+        attack asked, with a gradient."""
+        rows, kind = result.success.nonzero().squeeze(1), result.x.device.type
+        if len(rows) and self.stage.attack.entry.precision == "fast" and fast_dtype(kind) != torch.float32:
+            with session(against(subject.model)) as evaluate, torch.enable_grad():
+                rows = rows[evaluate(result.x[rows].requires_grad_(), y[rows]).success]
+        return rows
 
 
 def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: int) -> list[Job]:

@@ -1,0 +1,190 @@
+"""Our audit beside AutoAttack standard (pyautoattack, by its authors): robust accuracy, work, CPU time, memory.
+
+Same net, same images, one threat at a time, each in a process of its own with one thread. Work is counted at the model:
+images shown, and images whose gradient is asked; as one figure a gradient counts three (a forward pass, and a backward
+pass for two). Every adversarial image is judged by `verify` alike.
+
+    python benchmarks/audits.py --nets FOLDER [-n 500] [--only NAME ...] [--out results/bench-audit.json]
+
+FOLDER holds nets that others trained and published, under these names (digests are checked):
+
+- fast_pgd.pth, fast_fgsm.pth: MNIST/models/pgd_madry.pth and fgsm.pth of github.com/locuslab/fast_adversarial
+- wong_mnist01.pth: models/mnist.pth, wong_mnist03.pth and wong_cifar8.pth: models_scaled/mnist_small_0_3.pth and
+  cifar_small_8px.pth, wong_cifar_l2.pth: models_scaled_l2/cifar_small_36px.pth, of
+  github.com/locuslab/convex_adversarial
+
+and any checkpoint of ours (`mine.safetensors`, in MNIST's usual threats). Data are looked up in $BRITTLE_DATA.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from brittle.attacks import Threat, parse_threat
+from brittle.audits import audit, provenance, verify
+from brittle.ground import write_bytes
+from brittle.learning import load, load_net
+
+TOOLS = ("autoattack", "quick", "standard")
+USUAL = ("Linf:0.3", "L2:2", "L1:10")
+
+
+class Public(NamedTuple):
+    """A net that others published: its data, its widths, threats to measure it in, the first digits of its SHA-256."""
+
+    data: str
+    widths: tuple[int, int, int]
+    threats: tuple[str, ...]
+    digest: str
+
+
+PUBLIC = {
+    "fast_pgd": Public("mnist", (16, 32, 100), USUAL, "877b74b1d2bf"),
+    "fast_fgsm": Public("mnist", (16, 32, 100), USUAL, "07536ed24c71"),
+    "wong_mnist01": Public("mnist", (16, 32, 100), ("Linf:0.1", "L2:1.5", "L1:6"), "95014ab0c04c"),
+    "wong_mnist03": Public("mnist", (16, 32, 100), USUAL, "1f2bc54fa150"),
+    "wong_cifar8": Public("cifar10", (16, 32, 100), ("Linf:8/255", "L2:0.5", "L1:12"), "f07c615f5861"),
+    "wong_cifar_l2": Public("cifar10", (16, 32, 100), ("Linf:2/255", "L2:36/255", "L1:5"), "d99894f1fe28"),
+}
+CIFAR_MEAN, CIFAR_STD = (0.485, 0.456, 0.406), (0.225, 0.225, 0.225)  # as convex_adversarial feeds its CIFAR nets
+
+
+class Counted(nn.Module):
+    """A net that counts the images shown to it and the images whose gradient is asked."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net, self.shown, self.gradients = net, 0, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shown += len(x)
+        out: Tensor = self.net(x)
+        if out.requires_grad:
+            out.register_hook(lambda grad: setattr(self, "gradients", self.gradients + len(grad)))
+        return out
+
+
+class Normalised(nn.Module):
+    """A net behind its normalisation."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor(CIFAR_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(CIFAR_STD).view(1, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.net((x - self.mean) / self.std)
+        return found
+
+
+def net_of(folder: Path, name: str) -> nn.Module:
+    if name not in PUBLIC:
+        return load_net(folder / f"{name}.safetensors")[0].eval()
+    path, public = folder / f"{name}.pth", PUBLIC[name]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not digest.startswith(public.digest):
+        raise SystemExit(f"{path} is another file than the one that was measured ({digest[:12]})")
+    held = torch.load(path, map_location="cpu", weights_only=True)
+    held = held.get("state_dict", held)
+    held = held[0] if isinstance(held, list) else held
+    first, second, dense = public.widths
+    channels, side = (1, 7) if public.data == "mnist" else (3, 8)
+    net = nn.Sequential(
+        *(nn.Conv2d(channels, first, 4, 2, 1), nn.ReLU(), nn.Conv2d(first, second, 4, 2, 1), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(second * side * side, dense), nn.ReLU(), nn.Linear(dense, 10)),
+    )
+    net.load_state_dict(held)
+    return (Normalised(net) if channels == 3 else net).eval()
+
+
+def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[str, Any]:
+    """One tool on one net in one threat, in this process."""
+    net = net_of(folder, name)
+    counted = Counted(net)
+    test = load(PUBLIC[name].data if name in PUBLIC else "mnist").test.take(n)
+    x, y = test.x(), test.labels
+    with torch.no_grad():
+        right = net(x).argmax(1) == y
+    started = time.process_time()
+    if tool == "autoattack":
+        moved = autoattack(counted, x, y, threat)
+        seconds = time.process_time() - started
+    else:
+        report = audit(counted, (x, y), [threat], effort=tool)
+        seconds, moved = time.process_time() - started, report.adversarial[0]
+    left = right & ~verify(net, threat, x, moved, y).broken
+    shown, gradients = counted.shown / n, counted.gradients / n
+    return {
+        "net": name,
+        "threat": str(threat),
+        "tool": tool,
+        "n": n,
+        "clean": float(right.float().mean()),
+        "robust": float(left.float().mean()),
+        "forwards": shown - gradients,
+        "gradients": gradients,
+        "work": shown + 2 * gradients,
+        "cpu_s": seconds,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def autoattack(net: nn.Module, x: Tensor, y: Tensor, threat: Any) -> Tensor:
+    from pyautoattack import AutoAttack
+
+    logging.disable(logging.CRITICAL)
+    attack = AutoAttack(net, norm=threat.norm, eps=threat.radius, version="standard", seed=0)
+    moved: Tensor = attack.run_standard_evaluation(x, y, batch_size=250)[0]
+    return moved
+
+
+def rows(folder: Path, names: list[str], n: int) -> Iterator[dict[str, Any]]:
+    """All tools on all nets, a process each."""
+    for name in names:
+        for threat in PUBLIC[name].threats if name in PUBLIC else USUAL:
+            for tool in TOOLS:
+                words = [sys.executable, __file__, "--nets", str(folder), "-n", str(n), "--one", name, threat, tool]
+                found = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+                yield json.loads(found.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nets", type=Path, required=True)
+    parser.add_argument("-n", type=int, default=500)
+    parser.add_argument("--only", nargs="+", help="some of the nets")
+    parser.add_argument("--out", type=Path, default=Path("results/bench-audit.json"))
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        torch.set_num_threads(1)
+        warnings.simplefilter("ignore")
+        name, threat, tool = asked.one
+        print(json.dumps(measure(asked.nets, name, asked.n, parse_threat(threat), tool)))
+        return
+    there = [name for name in PUBLIC if (asked.nets / f"{name}.pth").exists()]
+    names = asked.only or there + sorted(path.stem for path in asked.nets.glob("*.safetensors"))
+    found: list[dict[str, Any]] = []
+    for row in rows(asked.nets, names, asked.n):
+        found.append(row)
+        said = {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
+        print(json.dumps(said), flush=True)
+        record = {"rows": found, "run": provenance(torch.device("cpu"), 0.0, 0)}
+        write_bytes(asked.out, (json.dumps(record, indent=1) + "\n").encode())  # whole after each row
+
+
+if __name__ == "__main__":
+    main()
