@@ -1,0 +1,76 @@
+"""The schedule of an audit: what runs in which threat, on whom, and how far an effort goes."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from brittle.attacks import EXAMPLES, L1, L2, Linf, MinimumNorm, Threat, parse_threat
+from brittle.audits import EFFORTS, audit, effort_named
+from brittle.audits.schedule import SCHEDULE
+from brittle.errors import BrittleError
+
+
+def test_an_effort_goes_further_on_the_same_way() -> None:
+    quick, standard, thorough = (list(EFFORTS[name].stages) for name in ("quick", "standard", "thorough"))
+    assert [one for one in standard if one in quick] == quick
+    assert [one for one in thorough if one in standard] == standard
+    assert len(quick) < len(standard) < len(thorough) == sum(1 for line in SCHEDULE.splitlines() if line)
+    assert len(EFFORTS["smoke"].stages) == len(standard)  # all runs
+    with pytest.raises(BrittleError, match="no effort is called 'huge'"):
+        effort_named("huge")
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+@pytest.mark.parametrize("name", EFFORTS)
+def test_every_threat_has_its_stages(text: str, name: str) -> None:
+    threat = parse_threat(text)
+    stages = EFFORTS[name].stages_of(threat)
+    assert len(stages) >= 2
+    assert all(one.attack.entry.supports(threat) for one in stages)
+    assert sum(one.curve for one in stages) <= 1
+    assert EFFORTS[name].gradients([threat], 100) > 0
+
+
+def test_stages_are_those_of_their_norm() -> None:
+    def names(threat: Threat) -> set[float | None]:
+        return {one.order for one in EFFORTS["thorough"].stages_of(threat)}
+
+    assert names(Linf(0.1)) == {math.inf}
+    assert names(L2(0.1)) == {2.0}
+    assert names(L1(0.1)) == {1.0}
+    assert names(parse_threat("L0:3")) == names(parse_threat("Spatial:30,3")) == {None}
+    assert any("square" in one.attack.name for one in EFFORTS["quick"].stages_of(Linf(0.1), dims=4))
+    assert not any("square" in one.attack.name for one in EFFORTS["quick"].stages_of(Linf(0.1), dims=2))
+
+
+def test_what_is_read_from_a_line_of_the_schedule() -> None:
+    by_line = dict(zip(filter(None, SCHEDULE.splitlines()), EFFORTS["thorough"].stages, strict=True))
+    outside = [one for line, one in by_line.items() if "outside=1" in line]
+    assert outside
+    assert all(one.outside == 1 and one.share == 0.1 and not one.pilot for one in outside)
+    assert all(one.pilot == ("~" in line) and one.curve == ("curve" in line) for line, one in by_line.items())
+    starts_outside = [one for one in EFFORTS["thorough"].stages if one.outside is not None]
+    for stage in starts_outside:
+        threat = {math.inf: Linf(1), 2.0: L2(1), 1.0: L1(1)}[stage.order or 0]
+        assert isinstance(stage.attack.search(lambda x: x, threat), MinimumNorm)
+
+
+def stairs(x: Tensor) -> Tensor:
+    """Black or white, without any gradient: a staircase of the mean."""
+    mean = x.flatten(1).mean(1)
+    return torch.stack([torch.zeros_like(mean), ((mean - 0.5) * 40).round() / 40 + (mean - mean.detach()) * 0], 1)
+
+
+@pytest.mark.parametrize("threat", [Linf(0.2), L2(1.3), L1(11)], ids=str)
+def test_an_audit_reaches_from_outside_what_no_gradient_shows(threat: Threat) -> None:
+    generator = torch.Generator().manual_seed(0)
+    grey = torch.cat([torch.full((30,), 0.4), torch.full((30,), 0.6)]).view(-1, 1, 1, 1)
+    x = grey + 0.02 * torch.rand(60, 1, 7, 7, generator=generator)
+    y = stairs(x).argmax(1)
+    assert y.sum() == 30
+    report = audit(stairs, (x, y), [threat], effort="standard")
+    broke = {row.name: row.broke for row in report.record.threats[0].attacks}
+    assert broke["FMN-50 from outside"] > 0
+    assert report.union.correct == 0, broke
