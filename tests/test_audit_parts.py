@@ -357,6 +357,13 @@ def check(level: str, threat: str | None = None, text: str = "it was seen", hint
 AGAIN = "brittle audit MODEL --effort thorough -n all"
 VERDICTS = [
     ([check("fine")], [], "trust", "and no sign of masked gradients was seen", AGAIN),
+    (
+        [check("fine"), check("note", "L2:1")],
+        [],
+        "trust",
+        "and no sign of masked gradients was seen; in L2:1 it was seen: quote the union, not single attacks",
+        AGAIN,
+    ),
     ([], ["S-O"], "suspicious", "an upper bound: the budget left out 1 pieces of work", "brittle audit MODEL"),
     ([check("skipped")], [], "suspicious", "but whether gradients can be trusted was not looked at", AGAIN),
     (

@@ -231,7 +231,23 @@ class Dropping(nn.Module):
         return self.net(x + 0.3 * torch.randn_like(x))
 
 
+class Shattered(torch.autograd.Function):
+    """The identity, whose gradient has signs that mean nothing."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: object, grad: Tensor) -> Tensor:  # type: ignore[override]
+        return grad * torch.sign(torch.sin(1e4 * grad))
+
+
 CASES = {
+    "shattered": ("finite differences", "bad", lambda net: lambda x: net(Shattered.apply(x))),
+    "turned round": ("finite differences", "bad", lambda net: lambda x: net(x - 2 * (x - x.detach()))),
+    "too long": ("finite differences", "bad", lambda net: lambda x: net(x + (x - x.detach()))),
+    "jumping": ("finite differences", "bad", lambda net: lambda x: net(x + 0.3 * (x * 40).round().remainder(2))),
     "probabilities": ("logits", "bad", lambda net: lambda x: net(x).softmax(1)),
     "missing normalisation": ("normalisation", "bad", lambda net: lambda x: net(x * 0.38 + 0.31)),
     "0 to 255": ("normalisation", "bad", lambda net: lambda x: net(x / 255)),

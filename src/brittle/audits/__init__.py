@@ -3,6 +3,7 @@
 from .audit import AuditEvent, AuditSettings, audit, audit_events
 from .doctor import Finding, doctor
 from .journal import Journal
+from .judgement import Judgement, adversarial_of, judge
 from .provenance import command, provenance
 from .records import AuditRecord, DataRecord, ModelRecord, TrainingRecord, Verdict, decode_record
 from .report import Report
@@ -20,6 +21,7 @@ __all__ = [
     "Finding",
     "Interval",
     "Journal",
+    "Judgement",
     "ModelRecord",
     "Proportion",
     "Report",
@@ -27,12 +29,14 @@ __all__ = [
     "TrainingRecord",
     "Verdict",
     "Verified",
+    "adversarial_of",
     "audit",
     "audit_events",
     "command",
     "decode_record",
     "doctor",
     "effort_named",
+    "judge",
     "mean_interval",
     "paired_p_value",
     "provenance",

@@ -6,10 +6,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import against, gradient_at, logits_of, session
-from brittle.ground import BrittleError, Images, Labels, eval_mode
+from brittle.attacks import against, evaluation_at, gradient_at, logits_of, margin, session
+from brittle.ground import BrittleError, Images, Labels, eval_mode, unit
 
-Level = Literal["fine", "warn", "bad", "skipped"]
+Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads single attacks, not the audit
+COMPARED, STEP, AGREE = 50, 0.01, 0.8  # images, length of the step, share of them that must agree
 
 
 class Finding(NamedTuple):
@@ -26,8 +27,8 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
 
     Looks at: pixel range, the kind and shape of the answer, NaN, constant answers, probabilities instead of logits,
     number of classes, missing or double normalisation, train mode, randomness, dependence on the batch, usable
-    gradients.
-    Cost: about eight forward passes and one gradient. The model is afterwards as it was before.
+    gradients, and whether they are those of the answer.
+    Cost: about ten forward passes and two gradients. The model is afterwards as it was before.
     """
     low, high = float(x.min()), float(x.max())
     findings = [_range(low, high)]
@@ -70,11 +71,11 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
         findings.append(_alone(alone, logits[:1]))
         if bool((y < logits.shape[1]).all()):
             findings.append(_normalisation(model, x, y, logits))
-    findings.append(
-        _gradient(model, x, y)
-        if bool((y < logits.shape[1]).all())
-        else Finding("gradient", "skipped", "labels do not fit")
-    )
+    if not bool((y < logits.shape[1]).all()):
+        return [*findings, Finding("gradient", "skipped", "labels do not fit")]
+    findings.append(_gradient(model, x, y))
+    if findings[-1].level != "bad":
+        findings.append(_differences(model, x[:COMPARED], y[:COMPARED]))
     return findings
 
 
@@ -234,3 +235,26 @@ def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
     return Finding(
         "gradient", "fine", f"mean gradient length {float(size.mean()):.2g}; zero on {zero:.0%} of the images"
     )
+
+
+def _differences(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
+    """Whether a short step along the margin's gradient changes the margin as much as the gradient says.
+
+    (L(x + h d) - L(x - h d)) / 2 h |g| for d = g / |g|: 1 where the gradient is the answer's own; about 0 where it is
+    shattered or an answer jumps, -1 where it is turned round.
+    """
+    with session(against(model, margin)) as evaluate:
+        _, grad = gradient_at(evaluate, x, y)
+        size = grad.flatten(1).norm(dim=1)
+        there = size.isfinite() & (size > 0)
+        if int(there.sum()) == 0:
+            return Finding("finite differences", "skipped", "the margin has no gradient at these images")
+        step = STEP * unit(grad[there])
+        ends = [evaluation_at(evaluate, x[there] + sign * step, y[there]).margin for sign in (1, -1)]
+    ratio = (ends[0] - ends[1]) / (2 * STEP * size[there])
+    share = float(((ratio > 0.5) & (ratio < 1.5)).float().mean())
+    text = f"a short step along the gradient does what the gradient says on {share:.0%} of the images"
+    if share < AGREE:
+        hint = "the gradient is not that of the answer: quote score-based attacks and those from outside, or use BPDA"
+        return Finding("finite differences", "bad", text, hint)
+    return Finding("finite differences", "fine", text)

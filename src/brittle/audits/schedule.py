@@ -92,13 +92,13 @@ thorough  inf ~1   fmn:steps=100 outside=0
 thorough  inf ~1   fab_targeted:steps=50
 thorough  inf 0.5  square_apgd:queries=5000,steps=100
 
-quick     2   1    second_order_mim
+quick     2   1    second_order_mim:loss=margin
 quick     2   1    apgd:steps=40,loss=dlr
 quick     2   ~1   second_order_apgd:steps=100,draws=1
 quick     2   1    fmn:steps=30 curve
 standard  2   ~1   fmn:steps=50 outside=0
 standard  2   ~1   apgd:steps=40
-standard  2   ~1   second_order_mim:steps=100,draws=4,start=random
+standard  2   ~1   second_order_mim:steps=100,draws=4,start=random,loss=margin
 standard  2   0.2  apgd_targeted:steps=30
 standard  2   0.1  apgd:steps=100,loss=margin
 standard  2   0.1  fmn:steps=50 outside=1
@@ -113,9 +113,9 @@ thorough  2   0.5  square_apgd:queries=5000,steps=100
 
 quick     1   1    second_order_mim:sigma=0.2
 quick     1   ~1   apgd:steps=40
-quick     1   ~1   second_order_apgd:steps=100,draws=1
+quick     1   ~1   second_order_apgd:steps=100,draws=1,loss=margin
 quick     1   1    fmn:steps=30 curve
-standard  1   ~1   second_order_mim:steps=100,draws=4,start=random
+standard  1   ~1   second_order_mim:steps=100,draws=4,start=random,loss=margin
 standard  1   ~1   apgd:steps=40,loss=dlr
 standard  1   ~1   fmn:steps=50 outside=0
 standard  1   0.2  apgd_targeted:steps=30

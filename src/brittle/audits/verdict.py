@@ -40,7 +40,9 @@ def verdict_of(state: AuditState) -> Verdict:
     if doubtful:
         why = f"and single attacks mislead here: {_said(doubtful[0])}; quote the union"
         return Verdict("suspicious", f"{figure}, {why}.", again)
-    return Verdict("trust", f"{figure}, and no sign of masked gradients was seen.", again)
+    notes = [one for one in state.checks if one.level == "note"]
+    noted = f"; {_said(notes[0])}: quote the union, not single attacks" if notes else ""
+    return Verdict("trust", f"{figure}, and no sign of masked gradients was seen{noted}.", again)
 
 
 def _said(check: Check) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from brittle.errors import BrittleError
 
 if TYPE_CHECKING:
+    from brittle.learning import Split
     from brittle.studies import DataSource, File, Node
 
 
@@ -26,6 +27,17 @@ def subject(model: str, weights: Path | None, data: str | None, data_dir: Path |
 
     file = File.of(model, weights)
     return file, DataSource.of(data_of(data, file.load().header), data_dir)
+
+
+def loaded_subject(
+    model: str, weights: Path | None, data: str | None, data_dir: Path | None, n: int, device: str
+) -> tuple[Any, "Split", str]:
+    """The model and the first `n` test images (all: 0), both on the device, and the name of the data set."""
+    from brittle.ground import pick_device
+    from brittle.studies import on_device, test_examples
+
+    file, source = subject(model, weights, data, data_dir)
+    return on_device(file.load(), device), test_examples(source, n).to(pick_device(device)), source.name
 
 
 def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -> Path:

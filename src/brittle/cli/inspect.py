@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .app import app
-from .files import subject
+from .files import loaded_subject
 from .options import Data, DataDir, Device, Json, Model, Out, Seed, Weights, count_of, threats_of
 
 if TYPE_CHECKING:
-    from brittle.learning import DataSpec, Split
+    from brittle.learning import DataSpec
 
 
 @app.command()
@@ -54,7 +54,7 @@ def doctor(
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
-    target, part, _ = _subject(model, weights, data, data_dir, 100, device)
+    target, part, _ = loaded_subject(model, weights, data, data_dir, 100, device)
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
     if json:
         as_json(findings)
@@ -62,17 +62,6 @@ def doctor(
         terminal.print(findings_table(findings))
     if any(finding["level"] == "bad" for finding in findings):
         raise typer.Exit(1)
-
-
-def _subject(
-    model: str, weights: Path | None, data: str | None, data_dir: Path | None, n: int, device: str
-) -> tuple[Any, "Split", str]:
-    """The model and the first `n` test images (all: 0), both on the device, and the name of the data set."""
-    from brittle.ground import pick_device
-    from brittle.studies import on_device, test_examples
-
-    file, source = subject(model, weights, data, data_dir)
-    return on_device(file.load(), device), test_examples(source, n).to(pick_device(device)), source.name
 
 
 @app.command()
@@ -93,7 +82,7 @@ def curvature(
     from .terminal import as_json, curvature_table
     from .terminal import out as terminal
 
-    target, part, name = _subject(model, weights, data, data_dir, count_of(n), device)
+    target, part, name = loaded_subject(model, weights, data, data_dir, count_of(n), device)
     asked = threats_of([threat] if threat else None, name)[0]
     figures = measure(target, (part.x(), part.labels), asked, seed=seed)
     if json:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from brittle.audits import Judgement
     from brittle.science import Curvature
     from brittle.studies import GraphProgress, NodeEvent, PlanRow
 
@@ -19,7 +20,13 @@ console = Console(stderr=True, highlight=False)
 out = Console(highlight=False, soft_wrap=True)
 QUIET = 20.0  # seconds between lines where there is no terminal
 VERDICTS = {"agrees": "[green]=[/]", "differs": "[red]≠[/]", "open": " "}
-SIGNS = {"fine": "[green]ok  [/]", "warn": "[yellow]warn[/]", "bad": "[red]BAD [/]", "skipped": "[dim]----[/]"}
+SIGNS = {
+    "fine": "[green]ok  [/]",
+    "note": "note",
+    "warn": "[yellow]warn[/]",
+    "bad": "[red]BAD [/]",
+    "skipped": "[dim]----[/]",
+}
 
 
 def follow(events: Iterator["NodeEvent"]) -> Path:
@@ -139,6 +146,20 @@ def audit_table(records: list[dict[str, Any]]) -> Table:
     return table
 
 
+def judgements_table(found: list["Judgement"]) -> Table:
+    """Threats in rows; what became of the adversarial images, and the robust accuracy they leave, in columns."""
+    table = Table(
+        title=f"{found[0].n} adversarial images, {found[0].right} of images the model gets right", title_justify="left"
+    )
+    for name in ("threat", "in [0, 1]", "allowed", "largest change", "fool", "robust accuracy", "in 8 bits"):
+        table.add_column(name, justify="left" if name == "threat" else "right")
+    for one in found:
+        counts = (one.in_box, one.allowed, f"{one.largest:.4g}", one.fooled)
+        cells = [_cell(share.record()) for share in (one.robust, one.robust_8bit)]
+        table.add_row(one.threat, *map(str, counts), *cells)
+    return table
+
+
 def _cell(proportion: dict[str, Any]) -> str:
     low, high = proportion["interval"]
     return f"[bold]{100 * proportion['accuracy']:.1f}[/] [dim]{100 * low:.1f}-{100 * high:.1f}[/]"
@@ -211,7 +232,11 @@ def findings_table(findings: list[dict[str, Any]]) -> Table:
     """Findings with sign, what was seen and what to do."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
-        hint = f" [italic]-> {finding['hint']}[/]" if finding["hint"] and finding["level"] in ("warn", "bad") else ""
+        hint = (
+            f" [italic]-> {finding['hint']}[/]"
+            if finding["hint"] and finding["level"] in ("note", "warn", "bad")
+            else ""
+        )
         table.add_row(SIGNS[finding["level"]], finding["name"], finding["text"] + hint)
     return table
 

@@ -21,6 +21,7 @@ LEVELS = {  # of verdicts and of checks: colour, sign, word
     "suspicious": ("warn", "!", "suspicious"),
     "broken": ("bad", "✕", "broken"),
     "fine": ("good", "✓", "fine"),
+    "note": ("none", "•", "note"),
     "warn": ("warn", "!", "warning"),
     "bad": ("bad", "✕", "bad"),
     "skipped": ("none", "–", "skipped"),

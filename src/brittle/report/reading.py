@@ -15,7 +15,7 @@ from brittle.audits import decode_record
 from brittle.ground import BrittleError
 
 AGAIN = "run the audit again"
-CHECKS = ("bad", "warn", "fine", "skipped")  # the worst first
+CHECKS = ("bad", "warn", "note", "fine", "skipped")  # the worst first
 
 Record = dict[str, Any]
 

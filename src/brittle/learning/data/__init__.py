@@ -1,5 +1,6 @@
 """Data sets: `load` one by name, walk it in `batches`, `Augment` a batch."""
 
+from .arrays import read_arrays
 from .augment import Augment
 from .catalogue import (
     available,
@@ -34,6 +35,7 @@ __all__ = [
     "parse_idx",
     "parse_npy",
     "parse_svhn",
+    "read_arrays",
     "read_released",
     "register_data",
     "statistics_of",

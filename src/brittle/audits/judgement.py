@@ -1,0 +1,99 @@
+"""Adversarial images of any library, judged: are they allowed, do they fool, what do they prove?"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from brittle.attacks import Threat, classes_of
+from brittle.ground import BrittleError, Images, Labels
+
+from .statistics import Proportion
+from .verification import verify
+
+NAMES = ("x_adv", "adv", "adversarial", "adv_complete", "adv_images", "images", "x", "arr_0", "0", "")
+OTHERS = {"labels": ("labels", "y", "label"), "indices": ("indices", "index", "rows")}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How adversarial images fare in one threat, per image over all n.
+
+    Attributes:
+        right: clean images on which the model is right; the others count as broken.
+        in_box: images in [0, 1]; allowed: in [0, 1] and inside the threat.
+        fooled: of those that the model gets right, how many are answered otherwise, allowed or not.
+        robust: right, and not broken by an allowed image; robust_8bit: nor by its rounding to 8 bits.
+        largest: the size of the largest change.
+    """
+
+    threat: str
+    n: int
+    right: int
+    in_box: int
+    allowed: int
+    fooled: int
+    robust: Proportion
+    robust_8bit: Proportion
+    largest: float
+
+    def record(self) -> dict[str, Any]:
+        """As it stands in JSON."""
+        return vars(self) | {"robust": self.robust.record(), "robust_8bit": self.robust_8bit.record()}
+
+
+def judge(model: Any, threat: Threat, x: Images, x_adv: Images, y: Labels, batch: int = 250) -> Judgement:
+    """What adversarial images [n, *S] for x [n, *S] with labels y [n] amount to in a threat.
+
+    Cost: four forward passes in float32.
+    """
+    parts = [torch.split(one, batch) for one in (x, x_adv, y)]
+    seen = [verify(model, threat, *part) for part in zip(*parts, strict=True)]
+    broken, broken_8bit, allowed = (torch.cat([getattr(one, name) for one in seen]) for name in FLAGS)
+    right, wrong = classes_of(model, x, batch) == y, classes_of(model, x_adv, batch) != y
+    in_box = ((x_adv >= 0) & (x_adv <= 1)).flatten(1).all(1)
+    return Judgement(
+        threat=str(threat),
+        n=len(x),
+        right=int(right.sum()),
+        in_box=int(in_box.sum()),
+        allowed=int(allowed.sum()),
+        fooled=int((right & wrong).sum()),
+        robust=Proportion(int((right & ~broken).sum()), len(x)),
+        robust_8bit=Proportion(int((right & ~broken_8bit).sum()), len(x)),
+        largest=float(torch.cat([one.size for one in seen]).max()),
+    )
+
+
+FLAGS = ("broken", "broken_8bit", "allowed")
+
+
+def adversarial_of(arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The clean images, the adversarial ones and the labels that a file is about: its adversarial images stand under
+    `key` or a usual name; they belong to the test images at its `indices`, or to the first ones.
+
+    Args:
+        x, y: all test images [N, *S] and their labels [N].
+    Raises:
+        BrittleError: no such array, images of another shape or more than there are, or labels that are others.
+    """
+    known = {name.lower(): array for name, array in arrays.items()}
+    found = arrays.get(key) if key is not None else next((known[name] for name in NAMES if name in known), None)
+    if found is None:
+        asked = "" if key is None else f" {key!r}"
+        raise BrittleError(f"there is no array{asked} of adversarial images among {sorted(arrays)}; name one by --key")
+    if found.dim() != x.dim() or found.shape[1:] != x.shape[1:]:
+        hint = "; they must be [n, C, H, W]" if found.dim() == 4 else ""
+        raise BrittleError(f"adversarial images of shape {list(found.shape)} for images {list(x.shape[1:])}{hint}")
+    moved = found.float() / 255 if found.dtype == torch.uint8 else found.float()
+    rows = next((known[name].long() for name in OTHERS["indices"] if name in known), torch.arange(len(moved)))
+    if len(rows) != len(moved) or len(moved) == 0 or int(rows.max()) >= len(x):
+        raise BrittleError(f"{len(moved)} adversarial images for {len(x)} test images, at {len(rows)} indices")
+    labels = next((known[name].long() for name in OTHERS["labels"] if name in known), y[rows])
+    if not torch.equal(labels, y[rows]):
+        differ = int((labels != y[rows]).sum()) if labels.shape == rows.shape else len(rows)
+        raise BrittleError(f"{differ} of {len(rows)} labels in the file are not those of the test images")
+    if not bool(moved.isfinite().all()):
+        raise BrittleError("there are numbers among the adversarial images that are not finite")
+    return x[rows], moved, y[rows]

@@ -1,0 +1,38 @@
+"""The verb that judges adversarial images of any library."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import app
+from .files import loaded_subject
+from .options import Data, DataDir, Device, Json, Model, Threats, Weights, threats_of
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="adversarial images: npz, npy, safetensors or pt")],
+    model: Model,
+    data: Data = None,
+    threat: Threats = None,
+    key: Annotated[str | None, typer.Option("--key", help="the array's name in the file")] = None,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Judge adversarial images made elsewhere: allowed, in [0, 1], fooling in float32 and in 8 bits?"""
+    from brittle.audits import adversarial_of, judge
+    from brittle.learning import read_arrays
+
+    from .terminal import as_json, judgements_table
+    from .terminal import out as terminal
+
+    target, part, name = loaded_subject(model, weights, data, data_dir, 0, device)
+    x, moved, y = adversarial_of(read_arrays(file), key, part.x(), part.labels)
+    found = [judge(target, one, x, moved, y) for one in threats_of(threat, name)]
+    if json:
+        as_json([one.record() for one in found])
+        return
+    terminal.print(judgements_table(found))

@@ -1,0 +1,73 @@
+"""Arrays from files of any library, read without running code that stands in them."""
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from brittle.ground import BrittleError
+
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError, pickle.UnpicklingError)
+
+
+def read_arrays(path: Path) -> dict[str, Tensor]:
+    """The arrays in an npz, npy, safetensors or pt file by their names; a single one without a name is called "".
+
+    Raises:
+        BrittleError: no such file, another kind of file, or one that holds more than arrays (pickled objects).
+    """
+    if not path.is_file():
+        raise BrittleError(f"there is no file {path}")
+    if path.suffix not in READERS:
+        raise BrittleError(f"{path}: arrays are read from {', '.join(READERS)}")
+    try:
+        return READERS[path.suffix](path)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        zipfile.BadZipFile,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
+        why = " ".join(str(error).split())[:200]
+        raise BrittleError(f"{path}: cannot be read as arrays alone ({why})") from None
+
+
+def _numpy(path: Path) -> dict[str, Tensor]:
+    found = np.load(path, allow_pickle=False)
+    if isinstance(found, np.ndarray):
+        return {"": torch.from_numpy(found)}
+    with found:
+        return {name: torch.from_numpy(found[name]) for name in found.files}
+
+
+def _torch(path: Path) -> dict[str, Tensor]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pickles that are refused in the next moment
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(found, Tensor):
+        return {"": found}
+    if isinstance(found, (tuple, list)):
+        found = {str(place): one for place, one in enumerate(found)}
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}")
+    return {str(name): one for name, one in found.items() if isinstance(one, Tensor)}
+
+
+READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+    ".npz": _numpy,
+    ".npy": _numpy,
+    ".safetensors": lambda path: load_file(path),
+    ".pt": _torch,
+    ".pth": _torch,
+}
