@@ -13,6 +13,7 @@ from .objectives import Done, Evaluate, Evaluation
 
 EVERY = {"cpu": 1}  # steps between looks for images that are done
 SELDOM = 10  # on other devices, where each look waits for the device
+FEWER = 0.8  # the batch shrinks once no more than this share of it is still searched
 
 
 @runtime_checkable
@@ -27,35 +28,41 @@ class StoppingEvaluate(Protocol):
 class Unfinished:
     """Which images of a batch are still searched: all, unless `evaluate` says which are done.
 
+    Images that are done are shown to the model until a fifth of those at hand are: each size of a batch costs memory
+    and time of its own.
+
     Attributes:
-        rows: those of the batch that are left; none: all.
+        rows: those of the batch that are at hand.
     """
 
-    def __init__(self, evaluate: Evaluate, count: int) -> None:
+    def __init__(self, evaluate: Evaluate, like: Images) -> None:
         self._done = evaluate.done if isinstance(evaluate, StoppingEvaluate) else None
-        self._count, self.rows = count, None if self._done is None else torch.arange(count)
+        self._count, self._all = len(like), True
+        self.rows = torch.arange(len(like), device=like.device)
+        self._open = torch.ones_like(self.rows, dtype=torch.bool)  # of those at hand, which are not done
 
     def staying(self, x0: Images, x: Images, y: Aim, success: Flags, t: int) -> Tensor | None:
-        """After step `t`: which of the images at hand are searched further (none: all), as positions among them."""
-        if self._done is None or self.rows is None or t % EVERY.get(x.device.type, SELDOM):
+        """After step `t`: which of the images at hand are searched further, as positions among them; none: all stay."""
+        if self._done is None or t % EVERY.get(x.device.type, SELDOM):
             return None
-        tried = success.nonzero().squeeze(1)
-        if len(tried) == 0:
-            return None
-        done = tried[self._done(x0[tried], x[tried], y[tried])]
+        tried = (success & self._open).nonzero().squeeze(1)
+        done = tried[self._done(x0[tried], x[tried], y[tried])] if len(tried) else tried
         if len(done) == 0:
             return None
-        stay = torch.ones_like(success).index_fill(0, done, False).nonzero().squeeze(1)
-        self.rows = self.rows.to(stay.device)[stay]
+        self._all = False
+        self._open = self._open.index_fill(0, done, False)
+        stay = self._open.nonzero().squeeze(1)
+        if len(stay) > FEWER * len(self.rows):
+            return None
+        self.rows, self._open = self.rows[stay], torch.ones_like(stay, dtype=torch.bool)
         return stay
 
     def whole(self, part: Tensor, rest: Tensor | float) -> Tensor:
         """What is known of the images still searched among the whole batch [B, ...]; `rest` holds for the others."""
-        if self.rows is None or len(part) == self._count:
+        if self._all:
             return part
-        shape = (self._count, *part.shape[1:])
-        filled = rest.clone() if isinstance(rest, Tensor) else part.new_full(shape, rest)
-        return filled.index_copy(0, self.rows.to(part.device), part)
+        filled = rest.clone() if isinstance(rest, Tensor) else part.new_full((self._count, *part.shape[1:]), rest)
+        return filled.index_copy(0, self.rows[self._open], part[self._open])
 
     def evaluation(self, part: Evaluation) -> Evaluation:
         """An evaluation of the whole batch: of the others neither success nor any loss (-inf)."""

@@ -114,7 +114,7 @@ def walk(
     Cost: `steps` updates of the estimator.
     """
     x, memory = start, Memory(estimator.init(x0), rule.init(x0))
-    whole, unfinished = start, Unfinished(evaluate, len(x0))
+    whole, unfinished = start, Unfinished(evaluate, x0)
     for t in range(steps):
         at = Iterate(x0, x, y, t, memory)
         evaluation, grad, seen = estimator.update(evaluate, at, memory.estimator)

@@ -75,8 +75,9 @@ QUICK, STANDARD, THOROUGH = range(3)
 # stands first.
 SCHEDULE = """
 quick     inf 1    apgd:steps=30
-quick     inf 1    apgd:steps=30,loss=dlr
-quick     inf 0.5  square_apgd
+quick     inf 0.6  apgd:steps=30,loss=dlr
+quick     inf 0.6  square_apgd
+quick     inf 0.2  square_apgd
 quick     inf 1    fmn:steps=30 curve
 standard  inf 0.5  square_apgd:steps=50
 standard  inf 0.2  apgd_targeted:steps=30
@@ -93,7 +94,7 @@ thorough  inf ~1   fab_targeted:steps=50
 thorough  inf 0.5  square_apgd:queries=5000,steps=100
 
 quick     2   1    second_order_mim:loss=margin
-quick     2   1    apgd:steps=40,loss=dlr
+quick     2   1    apgd:steps=30,loss=dlr
 quick     2   ~1   second_order_apgd:steps=100,draws=1
 quick     2   1    fmn:steps=30 curve
 standard  2   ~1   fmn:steps=50 outside=0
