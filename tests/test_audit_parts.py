@@ -420,7 +420,7 @@ def test_a_budget_is_in_seconds_from_the_beginning(digits_net: nn.Module, monkey
     report = audit(digits_net, some(), [Linf(0.1)], effort="smoke", budget=3.5)
     assert [row.name for row in report.record.threats[0].attacks] == ["APGD-5", "APGD-5 (dlr)", "Square-20 then APGD-5"]
     assert len(report.record.skipped) > 5
-    assert report.record.skipped[0].startswith("FMN-5 in Linf:0.1 on ")
+    assert report.record.skipped[0].startswith("Square-20 then APGD-5 in Linf:0.1 on ")
     assert any(one.name == "probes" and one.level == "skipped" for one in report.record.checks)
 
 
