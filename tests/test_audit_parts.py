@@ -259,7 +259,7 @@ def test_a_tally_counts_over_batches_and_an_example_is_broken_once() -> None:
 def test_a_curve_is_the_share_whose_smallest_change_is_larger_than_eps() -> None:
     state = first(list(range(6)), L2(1))
     smallest = torch.tensor([0.5, 1.0, 1.5, torch.inf], dtype=torch.float64)
-    state.threats[0].enter("FMN", piece([0, 1, 2, 3], [0, 1], minimum=smallest))
+    state.threats[0].enter("FMN", piece([0, 1, 2, 3], [], minimum=smallest))
     record = record_of(state, PROVENANCE)
     (threat,) = record.threats
     curve = threat.curve
@@ -269,6 +269,10 @@ def test_a_curve_is_the_share_whose_smallest_change_is_larger_than_eps() -> None
     for step, correct in {0: 4, 9: 4, 10: 3, 19: 3, 20: 2, 30: 1, 40: 1}.items():
         drawn = curve.accuracy[step], curve.low[step], curve.high[step]
         assert drawn == pytest.approx((correct / 4, *Proportion(correct, 4).interval))
+    state.threats[0].enter("S-O", piece([3], [3]))  # of size 0.03, where FMN found none
+    again = record_of(state, PROVENANCE).threats[0].curve
+    assert again is not None
+    assert [round(4 * again.accuracy[step]) for step in (0, 1, 9, 40)] == [4, 3, 3, 0]
     assert first([0], L2(1)).threats[0].minimum_by is None
     assert record_of(first([0], L2(1)), PROVENANCE).threats[0].curve is None
 

@@ -296,7 +296,7 @@ def test_what_was_left_out_or_seen_in_part_is_said(two: list[Audited]) -> None:
         threat["curve"]["n"] = 100
     html = page([part])
     assert "upper bounds. Left out: Square-1000 in L1:12 on 17 examples." in said(html)
-    assert "on the first 100 examples" in said(html)
+    assert "on 100 of the examples" in said(html)
     assert "give a larger budget" in said(html)
     assert "<code>give" not in html
 

@@ -54,7 +54,8 @@ class Job(NamedTuple):
     def name(self) -> str:
         """As it stands in reports."""
         loss, outside = self.stage.attack.loss, self.stage.outside is not None
-        return self.search.name + (f" ({loss})" if loss else "") + (" from outside" if outside else "")
+        where = " from outside" if outside else " for the curve" if self.stage.curve else ""
+        return self.search.name + (f" ({loss})" if loss else "") + where
 
     @property
     def title(self) -> str:

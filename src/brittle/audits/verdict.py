@@ -85,10 +85,13 @@ def _threat(state: ThreatState) -> ThreatRecord:
 
 
 def _curve(state: ThreatState) -> AccuracyCurve | None:
-    """Accuracy at each eps: the share of examples whose smallest perturbation found is larger (an upper bound)."""
+    """Accuracy at each eps: the share of examples whose smallest perturbation found, by whatever attack, is larger (an
+    upper bound)."""
     if state.minimum_by is None or state.threat.radius == 0:
         return None
-    sizes = state.minimum[~state.minimum.isnan()]
+    broken = torch.tensor([name is not None for name in state.breaker])
+    smallest = torch.where(broken, torch.minimum(state.minimum, state.sizes), state.minimum)
+    sizes = smallest[~state.minimum.isnan()]
     eps = torch.linspace(0, 2 * state.threat.radius, CURVE + 1, dtype=torch.float64)
     points = [Proportion(int((sizes > one).sum()), len(sizes)) for one in eps]
     return AccuracyCurve(
