@@ -90,11 +90,16 @@ def test_images_belong_to_their_indices_and_uint8_is_scaled(made: Made) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x, y: {"weights": x[0, 0, 0]}, "name one by --key"),
+        (lambda x, y: {"weights": x[0, 0, 0]}, "name it by --key"),
         (lambda x, y: {"adv": x.permute(0, 2, 3, 1)}, r"must be \[n, C, H, W\]"),
         (lambda x, y: {"adv": torch.cat([x, x])}, "80 adversarial images for 40 test images"),
         (lambda x, y: {"adv": x[:0]}, "0 adversarial images"),
-        (lambda x, y: {"adv": x, "indices": torch.arange(3)}, "at 3 indices"),
+        (lambda x, y: {"adv": x, "indices": torch.arange(3)}, "at indices 0, 1, 2"),
+        (lambda x, y: {"adv": x, "indices": torch.zeros(40).long()}, "at indices 0, 0, 0, 0, 0, ..."),
+        (lambda x, y: {"adv": x, "indices": torch.arange(40) - 1}, "at indices -1, 0"),
+        (lambda x, y: {"adv": x, "indices": torch.arange(40)[:, None]}, "at indices 0, 1"),
+        (lambda x, y: {"adv": x + 0j}, "real numbers"),
+        (lambda x, y: {"x": x, "perturbed": x}, "stands out of"),
         (lambda x, y: {"adv": x, "labels": (y + 1) % 10}, "40 of 40 labels"),
         (lambda x, y: {"adv": x * torch.nan}, "not finite"),
     ],

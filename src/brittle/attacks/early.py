@@ -41,21 +41,23 @@ class Unfinished:
         self.rows = torch.arange(len(like), device=like.device)
         self._open = torch.ones_like(self.rows, dtype=torch.bool)  # of those at hand, which are not done
 
-    def staying(self, x0: Images, x: Images, y: Aim, success: Flags, t: int) -> Tensor | None:
-        """After step `t`: which of the images at hand are searched further, as positions among them; none: all stay."""
+    def staying(self, x0: Images, x: Images, y: Aim, success: Flags, t: int) -> tuple[Tensor | None, Tensor | None]:
+        """After step `t`: which of the images at hand are searched further, as positions among them (none: all stay),
+        and which of the whole batch are done now (none: no one)."""
         if self._done is None or t % EVERY.get(x.device.type, SELDOM):
-            return None
+            return None, None
         tried = (success & self._open).nonzero().squeeze(1)
         done = tried[self._done(x0[tried], x[tried], y[tried])] if len(tried) else tried
         if len(done) == 0:
-            return None
+            return None, None
+        now = torch.zeros(self._count, dtype=torch.bool, device=x.device).index_fill(0, self.rows[done], True)
         self._all = False
         self._open = self._open.index_fill(0, done, False)
         stay = self._open.nonzero().squeeze(1)
         if len(stay) > FEWER * len(self.rows):
-            return None
+            return None, now
         self.rows, self._open = self.rows[stay], torch.ones_like(stay, dtype=torch.bool)
-        return stay
+        return stay, now
 
     def whole(self, part: Tensor, rest: Tensor | float) -> Tensor:
         """What is known of the images still searched among the whole batch [B, ...]; `rest` holds for the others."""

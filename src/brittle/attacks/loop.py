@@ -53,11 +53,13 @@ Advance = Callable[[Evaluate, Iterate, Tensor], Images]  # from where the walk s
 
 class PathPoint(NamedTuple):
     """One point of the walk: where it stands, what the model shows there (asked for: the last point is not evaluated
-    unasked), and the gradient followed from there (none at the last point)."""
+    unasked), the gradient followed from there (none at the last point), and which images are done with this point
+    (none: not asked)."""
 
     x: Images
     evaluation: Callable[[], Evaluation]
     grad: Images | None
+    done: Tensor | None = None
 
 
 Path = Callable[[Images, Aim, int], Iterator[PathPoint]]
@@ -118,9 +120,10 @@ def walk(
     for t in range(steps):
         at = Iterate(x0, x, y, t, memory)
         evaluation, grad, seen = estimator.update(evaluate, at, memory.estimator)
-        whole = unfinished.whole(x, whole)
-        yield PathPoint(whole, partial(_same, unfinished.evaluation(evaluation)), unfinished.whole(grad, 0.0))
-        stay = unfinished.staying(x0, x, y, evaluation.success, t)
+        whole, shown = unfinished.whole(x, whole), partial(_same, unfinished.evaluation(evaluation))
+        followed = unfinished.whole(grad, 0.0)
+        stay, done = unfinished.staying(x0, x, y, evaluation.success, t)
+        yield PathPoint(whole, shown, followed, done)
         if stay is not None:
             held = (x0, x, grad, evaluation, Memory(seen, memory.rule))
             x0, x, grad, evaluation, memory = taken(held, stay, len(x0))
@@ -152,13 +155,17 @@ def best_of(path: Iterable[PathPoint]) -> AttackResult:
     for point in points:
         evaluation = point.evaluation()
         broken = broken | evaluation.loss.isnan()
-        best_x, best = worse_evaluation(point.x, evaluation, best_x, best)
+        best_x, best = worse_evaluation(point.x, evaluation, best_x, best, point.done)
     return AttackResult(best_x, best.success, torch.where(broken, torch.nan, best.margin))
 
 
-def worse_evaluation(x: Images, new: Evaluation, best_x: Images, best: Evaluation) -> tuple[Images, Evaluation]:
-    """Per example the worse of two points, for the model: success before none, then the larger loss."""
+def worse_evaluation(
+    x: Images, new: Evaluation, best_x: Images, best: Evaluation, done: Flags | None = None
+) -> tuple[Images, Evaluation]:
+    """Per example the worse of two points, for the model: success before none, then the larger loss; a point with which
+    an image is done before all."""
     better = (new.success & ~best.success) | ((new.success == best.success) & (new.loss > best.loss))
+    better = better if done is None else better | done
     return select(better, x, best_x), Evaluation(*(select(better, a, b) for a, b in zip(new, best, strict=True)))
 
 

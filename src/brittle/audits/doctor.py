@@ -6,11 +6,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import against, evaluation_at, gradient_at, logits_of, margin, session
-from brittle.ground import BrittleError, Images, Labels, eval_mode, unit
+from brittle.attacks import Evaluate, against, evaluation_at, gradient_at, logits_of, margin, session
+from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, unit
 
 Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads single attacks, not the audit
-COMPARED, STEP, AGREE = 50, 0.01, 0.8  # images, length of the step, share of them that must agree
+COMPARED, STEPS, AGREE = 50, (0.01, 0.001), 0.8  # images, lengths of a step, share of them that must agree
 
 
 class Finding(NamedTuple):
@@ -240,21 +240,30 @@ def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
 def _differences(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
     """Whether a short step along the margin's gradient changes the margin as much as the gradient says.
 
-    (L(x + h d) - L(x - h d)) / 2 h |g| for d = g / |g|: 1 where the gradient is the answer's own; about 0 where it is
-    shattered or an answer jumps, -1 where it is turned round.
+    (L(a) - L(b)) / <g, a - b> for a, b = x +- h g / |g|, in [0, 1]: 1 where the gradient is the answer's own; about 0
+    where it is shattered or an answer jumps, -1 where it is turned round.
     """
     with session(against(model, margin)) as evaluate:
-        _, grad = gradient_at(evaluate, x, y)
-        size = grad.flatten(1).norm(dim=1)
-        there = size.isfinite() & (size > 0)
-        if int(there.sum()) == 0:
-            return Finding("finite differences", "skipped", "the margin has no gradient at these images")
-        step = STEP * unit(grad[there])
-        ends = [evaluation_at(evaluate, x[there] + sign * step, y[there]).margin for sign in (1, -1)]
-    ratio = (ends[0] - ends[1]) / (2 * STEP * size[there])
-    share = float(((ratio > 0.5) & (ratio < 1.5)).float().mean())
-    text = f"a short step along the gradient does what the gradient says on {share:.0%} of the images"
-    if share < AGREE:
+        seen, grad = gradient_at(evaluate, x, y)
+        floor = 100 * torch.finfo(seen.logits.dtype).eps * seen.logits.abs().amax(1)  # below it, differences are noise
+        shares = [_agreeing(evaluate, x, y, grad, step, floor) for step in STEPS]
+    known = [share for share in shares if share is not None]
+    if not known:
+        return Finding("finite differences", "fine", "the margin changes too little for a comparison")
+    text = f"a short step along the gradient does what the gradient says on {max(known):.0%} of the images"
+    if max(known) < AGREE:
         hint = "the gradient is not that of the answer: quote score-based attacks and those from outside, or use BPDA"
         return Finding("finite differences", "bad", text, hint)
     return Finding("finite differences", "fine", text)
+
+
+def _agreeing(evaluate: Evaluate, x: Images, y: Labels, grad: Images, step: float, floor: PerExample) -> float | None:
+    """The share of images on which a step of this length agrees; none where it would change too few margins."""
+    ends = [(x + sign * step * unit(grad)).clamp(0, 1) for sign in (1, -1)]
+    foretold = (grad * (ends[0] - ends[1])).flatten(1).sum(1)
+    there = foretold > floor
+    if int(there.sum()) < 5:
+        return None
+    first, second = (evaluation_at(evaluate, end[there], y[there]).margin for end in ends)
+    ratio = (first - second) / foretold[there]
+    return float(((ratio > 0.5) & (ratio < 1.5)).float().mean())

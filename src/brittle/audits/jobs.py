@@ -160,9 +160,7 @@ def _in_one(whole: AuditState, state: ThreatState, stages: list[Stage], seed: in
         objective = stage.attack.objective(whole.subject.model)
         if not stage.curve:
             objective = replace(objective, done=done_in(whole.subject, state))
-        more = (
-            {} if stage.outside is None else {"start": from_outside(whole.subject.x, whole.answers, rank=stage.outside)}
-        )
+        more = {} if stage.outside is None else {"start": _outside(whole, stage.outside)}
         search = stage.attack.search_on(objective, state.threat, seed + SEEDS * number, **more)
         found.append(Job(state, number, stage, search))
     return found

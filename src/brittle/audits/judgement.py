@@ -80,20 +80,33 @@ def adversarial_of(arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Ten
     """
     known = {name.lower(): array for name, array in arrays.items()}
     found = arrays.get(key) if key is not None else next((known[name] for name in NAMES if name in known), None)
-    if found is None:
+    rivals = [name for name, array in arrays.items() if found is not None and array.shape == found.shape]
+    if found is None or (key is None and len(rivals) > 1):
         asked = "" if key is None else f" {key!r}"
-        raise BrittleError(f"there is no array{asked} of adversarial images among {sorted(arrays)}; name one by --key")
+        raise BrittleError(
+            f"no one array{asked} of adversarial images stands out of {sorted(arrays)}; name it by --key"
+        )
     if found.dim() != x.dim() or found.shape[1:] != x.shape[1:]:
         hint = "; they must be [n, C, H, W]" if found.dim() == 4 else ""
         raise BrittleError(f"adversarial images of shape {list(found.shape)} for images {list(x.shape[1:])}{hint}")
-    moved = found.float() / 255 if found.dtype == torch.uint8 else found.float()
-    rows = next((known[name].long() for name in OTHERS["indices"] if name in known), torch.arange(len(moved)))
-    if len(rows) != len(moved) or len(moved) == 0 or int(rows.max()) >= len(x):
-        raise BrittleError(f"{len(moved)} adversarial images for {len(x)} test images, at {len(rows)} indices")
-    labels = next((known[name].long() for name in OTHERS["labels"] if name in known), y[rows])
+    if found.is_complex():
+        raise BrittleError("adversarial images are real numbers")
+    moved = (found.float() / 255 if found.dtype == torch.uint8 else found.float()).to(x.device)
+    rows = next((known[name].long() for name in OTHERS["indices"] if name in known), torch.arange(len(moved))).to(
+        x.device
+    )
+    fit = rows.dim() == 1 and len(rows) == len(moved) > 0 and len(set(rows.flatten().tolist())) == len(rows)
+    if not fit or int(rows.min()) < 0 or int(rows.max()) >= len(x):
+        raise BrittleError(f"{len(moved)} adversarial images for {len(x)} test images, at indices {_few(rows)}")
+    labels = next((known[name].long() for name in OTHERS["labels"] if name in known), y[rows]).to(y.device)
     if not torch.equal(labels, y[rows]):
         differ = int((labels != y[rows]).sum()) if labels.shape == rows.shape else len(rows)
         raise BrittleError(f"{differ} of {len(rows)} labels in the file are not those of the test images")
     if not bool(moved.isfinite().all()):
         raise BrittleError("there are numbers among the adversarial images that are not finite")
     return x[rows], moved, y[rows]
+
+
+def _few(rows: Tensor) -> str:
+    listed = [str(one) for one in rows.flatten()[:5].tolist()]
+    return ", ".join([*listed, *(["..."] if rows.numel() > 5 else [])]) or "none"

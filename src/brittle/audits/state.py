@@ -168,7 +168,7 @@ def first_state(subject: Subject, threats: Iterable[Threat]) -> AuditState:
     if subject.x.dtype not in (torch.float32, torch.float64):
         kind = subject.x.dtype
         raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
-    some = slice(0, min(100, subject.batch))
+    some = slice(0, max(20, min(100, subject.batch)))
     findings = doctor(subject.model, subject.x[some], subject.y[some])
     for finding in findings:
         if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):

@@ -90,7 +90,9 @@ def _curve(state: ThreatState) -> AccuracyCurve | None:
     if state.minimum_by is None or state.threat.radius == 0:
         return None
     broken = torch.tensor([name is not None for name in state.breaker])
-    smallest = torch.where(broken, torch.minimum(state.minimum, state.sizes), state.minimum)
+    smallest = torch.where(
+        broken, torch.minimum(state.minimum, state.sizes).clamp(max=state.threat.radius), state.minimum
+    )
     sizes = smallest[~state.minimum.isnan()]
     eps = torch.linspace(0, 2 * state.threat.radius, CURVE + 1, dtype=torch.float64)
     points = [Proportion(int((sizes > one).sum()), len(sizes)) for one in eps]

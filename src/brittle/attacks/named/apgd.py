@@ -13,7 +13,7 @@ from brittle.ground import Images, PerExample, keys_of, normal
 from ..attack import Attack, check_count, path_attack
 from ..loop import PLAIN, Estimator, Iterate, PathPoint, Rule, per_example, projected, select, walk
 from ..losses import Aim
-from ..objectives import Evaluate, Evaluation, Objective, session
+from ..objectives import Evaluate, Evaluation, Objective, session, to_the_end
 from ..registry import Cost, register
 from ..rules import chain, direction
 from ..starts import Start, start_named
@@ -75,8 +75,9 @@ def _phases(
         first = begin(evaluate, ball, x, y, seed) if at is None else ball.project(x, at)
         dense = chain(direction(ball), apgd_steps(ball, count))
         rule = sparse_adaptive(ball, count, first) if ball.sparse_steps else dense
+        asked = evaluate if factor == 1 else to_the_end(evaluate)
         points = walk(
-            evaluate, x, y, start=first, rule=rule, advance=projected(ball.project), estimator=estimator, steps=count
+            asked, x, y, start=first, rule=rule, advance=projected(ball.project), estimator=estimator, steps=count
         )
         if factor == 1:
             yield from points
