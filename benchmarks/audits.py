@@ -4,7 +4,10 @@ Same net, same images, one threat at a time, each in a process of its own with o
 images shown, and images whose gradient is asked; as one figure a gradient counts three (a forward pass, and a backward
 pass for two). Every adversarial image is judged by `verify` alike.
 
-    python benchmarks/audits.py --nets FOLDER [-n 500] [--only NAME ...] [--out results/bench-audit.json]
+    python benchmarks/audits.py --nets FOLDER [-n 500] [--only NAME ...] [--tools NAME ...]
+        [--out results/bench-audit.json]
+
+Rows of other nets and tools that stand in the record already are kept.
 
 FOLDER holds nets that others trained and published, under these names (digests are checked):
 
@@ -32,8 +35,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import Threat, parse_threat
-from brittle.audits import audit, provenance, verify
+from brittle.attacks import AttackSpec, Threat, parse_threat
+from brittle.audits import EFFORTS, audit, provenance, verify
 from brittle.ground import write_bytes
 from brittle.learning import load, load_net
 
@@ -122,6 +125,9 @@ def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[
     if tool == "autoattack":
         moved = autoattack(counted, x, y, threat)
         seconds = time.process_time() - started
+    elif tool not in EFFORTS:
+        moved = AttackSpec.parse(tool).build(counted, threat)(x, y)
+        seconds = time.process_time() - started
     else:
         report = audit(counted, (x, y), [threat], effort=tool)
         seconds, moved = time.process_time() - started, report.adversarial[0]
@@ -167,7 +173,7 @@ def main() -> None:
     parser.add_argument("--nets", type=Path, required=True)
     parser.add_argument("-n", type=int, default=500)
     parser.add_argument("--only", nargs="+", help="some of the nets")
-    parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS), help="the others' rows are kept")
+    parser.add_argument("--tools", nargs="+", default=list(TOOLS), help="also single attacks, as apgd:steps=40")
     parser.add_argument("--out", type=Path, default=Path("results/bench-audit.json"))
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()

@@ -30,8 +30,7 @@ def square_apgd(
     """Square for `queries`, then APGD from its best image for `steps`, survivors only.
 
     Cost: `queries` + 1 forward passes, `steps` gradients, one forward pass. Random: those of Square.
-    Source: ours. On a public FGSM-trained MNIST net in Linf 0.3, Square with 5,000 queries breaks four images of 200
-    that APGD, APGD-T and FAB never break; with 300 queries it breaks none of them, and APGD from there all.
+    Source: ours, from Andriushchenko et al. 2020 (Square) and Croce and Hein 2020 (APGD); figures: docs/audits.md.
     """
     search = square(objective, threat, queries=queries)
 
