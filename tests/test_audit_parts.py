@@ -273,6 +273,12 @@ def test_a_curve_is_the_share_whose_smallest_change_is_larger_than_eps() -> None
     again = record_of(state, PROVENANCE).threats[0].curve
     assert again is not None
     assert [round(4 * again.accuracy[step]) for step in (0, 1, 9, 40)] == [4, 3, 3, 0]
+    at_eps = first([0, 1], L2(1))
+    at_eps.threats[0].enter("FMN", piece([0, 1], [1], minimum=torch.full((2,), 2.0, dtype=torch.float64)))
+    at_eps.threats[0].sizes[1] = 1 + 1e-8  # allowed: the threat tolerates rounding
+    curve = record_of(at_eps, PROVENANCE).threats[0].curve
+    assert curve is not None
+    assert (curve.eps[20], curve.accuracy[20]) == (1.0, 0.5)
     assert first([0], L2(1)).threats[0].minimum_by is None
     assert record_of(first([0], L2(1)), PROVENANCE).threats[0].curve is None
 

@@ -319,6 +319,11 @@ def test_an_audit_without_threats_or_of_unknown_effort_is_refused(digits_net: nn
         audit(digits_net, some(20), [Linf(0.1)], effort="heroic")
 
 
+def test_verdict_and_figures_do_not_depend_on_the_batch(digits_net: nn.Module) -> None:
+    reports = [audit(digits_net, some(30), [Linf(0.1)], effort="smoke", batch=batch) for batch in (1, 7, 250)]
+    assert len({(one.verdict, one.union, one.union_8bit) for one in reports}) == 1
+
+
 def test_eps_zero_is_clean_accuracy(digits_net: nn.Module) -> None:
     report = audit(digits_net, some(30), [Linf(0)], effort="quick")
     assert report.robust["Linf:0"].correct == report.clean.correct

@@ -209,7 +209,7 @@ def test_attack_and_threat_keep_every_law(stranger: None, law: Callable[[str, Th
 
 
 def test_no_law_is_left_out(stranger: None) -> None:
-    assert len(ATTACK_LAWS) == 10
+    assert len(ATTACK_LAWS) == 11
     assert attack_named("acg").laws == attacks.LAWS
     assert [isinstance(parse_threat("Frame:1"), kind) for kind in (Threat, Ball, NormBall)] == [True, True, False]
 
