@@ -11,12 +11,14 @@ from brittle.audits import EFFORTS, audit, effort_named
 from brittle.audits.schedule import SCHEDULE
 from brittle.errors import BrittleError
 
+LINES = [line for line in SCHEDULE.splitlines() for order in line[:14].split()[1:2] for _ in order.split(",")]
+
 
 def test_an_effort_goes_further_on_the_same_way() -> None:
     quick, standard, thorough = (list(EFFORTS[name].stages) for name in ("quick", "standard", "thorough"))
     assert [one for one in standard if one in quick] == quick
     assert [one for one in thorough if one in standard] == standard
-    assert len(quick) < len(standard) < len(thorough) == sum(1 for line in SCHEDULE.splitlines() if line)
+    assert len(quick) < len(standard) < len(thorough) == len(LINES)
     assert len(EFFORTS["smoke"].stages) == len(standard)  # all runs
     with pytest.raises(BrittleError, match="no effort is called 'huge'"):
         effort_named("huge")
@@ -46,11 +48,11 @@ def test_stages_are_those_of_their_norm() -> None:
 
 
 def test_what_is_read_from_a_line_of_the_schedule() -> None:
-    by_line = dict(zip(filter(None, SCHEDULE.splitlines()), EFFORTS["thorough"].stages, strict=True))
-    outside = [one for line, one in by_line.items() if "outside=1" in line]
-    assert outside
+    read = list(zip(LINES, EFFORTS["thorough"].stages, strict=True))
+    outside = [one for line, one in read if "outside=1" in line]
+    assert {one.order for one in outside} == {2.0, 1.0}
     assert all(one.outside == 1 and one.share == 0.1 and not one.pilot for one in outside)
-    assert all(one.pilot == ("~" in line) and one.curve == ("curve" in line) for line, one in by_line.items())
+    assert all(one.pilot == ("~" in line) and one.curve == ("curve" in line) for line, one in read)
     starts_outside = [one for one in EFFORTS["thorough"].stages if one.outside is not None]
     for stage in starts_outside:
         threat = {math.inf: Linf(1), 2.0: L2(1), 1.0: L1(1)}[stage.order or 0]

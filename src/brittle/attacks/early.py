@@ -1,6 +1,6 @@
 """Early stopping: an image that is broken for good leaves the search."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from lightning_utilities.core.apply_func import apply_to_collection
@@ -9,20 +9,11 @@ from torch import Tensor
 from brittle.ground import Flags, Images
 
 from .losses import Aim
-from .objectives import Done, Evaluate, Evaluation
+from .objectives import Evaluate, Evaluation, UntilDone
 
 EVERY = {"cpu": 1}  # steps between looks for images that are done
 SELDOM = 10  # on other devices, where each look waits for the device
 FEWER = 0.8  # the batch shrinks once no more than this share of it is still searched
-
-
-@runtime_checkable
-class StoppingEvaluate(Protocol):
-    """An evaluation that says which images need no further search."""
-
-    done: Done
-
-    def __call__(self, x: Images, y: Aim, /) -> Evaluation: ...
 
 
 class Unfinished:
@@ -36,7 +27,7 @@ class Unfinished:
     """
 
     def __init__(self, evaluate: Evaluate, like: Images) -> None:
-        self._done = evaluate.done if isinstance(evaluate, StoppingEvaluate) else None
+        self._done = evaluate.done if isinstance(evaluate, UntilDone) else None
         self._count, self._all = len(like), True
         self.rows = torch.arange(len(like), device=like.device)
         self._open = torch.ones_like(self.rows, dtype=torch.bool)  # of those at hand, which are not done

@@ -27,11 +27,10 @@ from brittle.attacks import (
 from brittle.ground import BrittleError, Flags, Images, Labels, fast_dtype
 
 from .journal import Journal
-from .schedule import Effort, Stage
+from .schedule import CURVE_OF, LEAST, PILOT, Effort, Stage
 from .state import AuditState, Piece, Subject, ThreatState
 from .verification import verify
 
-PILOT, LEAST, CURVE_OF = 0.2, 20, 50  # share that goes first; examples that any stage tries; of the curve
 SEEDS = 7919  # between the seeds of two stages
 
 
@@ -64,7 +63,7 @@ class Job(NamedTuple):
     def parts(self, subject: Subject) -> Iterator[Tensor]:
         """The rows that it tries, a batch at a time, nearest to breaking first; some only once others are broken."""
         if self.stage.curve:
-            yield from torch.split(self.state.drawn(CURVE_OF), subject.batch)
+            yield from torch.split(subject.drawn(CURVE_OF), subject.batch)
             return
         rows = self.state.nearest(self.stage.share, LEAST)
         if len(rows) == 0:

@@ -1,13 +1,13 @@
 """What an audit runs in a threat, in which order and on whom: one schedule as data; an effort is how far it goes."""
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from brittle.attacks import AttackSpec, NormBall, Threat
 from brittle.ground import BrittleError
 
+LEAST, CURVE_OF = 20, 50  # examples that any stage tries at least; those of the curve
+PILOT = 0.2  # the share that goes first
 SURVIVE = 0.5  # the share of examples that each attack is assumed to leave, for plans
 
 
@@ -18,11 +18,11 @@ class Stage:
     Attributes:
         attack: by name and settings.
         order: the norm that it is meant for (inf, 2 or 1); none: threats that are no norm.
-        share: at most this share of the examples that the model gets right (at least 20), those nearest to breaking.
-        pilot: a fifth of them, the nearest, is tried first, and the rest only if one of those breaks.
+        share: at most this share of the examples that the model gets right (`LEAST` at least), nearest to breaking.
+        pilot: `PILOT` of them, the nearest, are tried first, and the rest only if one of those breaks.
         outside: a minimum-norm attack starts at the image of the data that is called otherwise and is, after so many
             others, the nearest.
-        curve: it looks for the smallest change, of 50 examples drawn at random, broken or not.
+        curve: it looks for the smallest change, of `CURVE_OF` examples drawn at random, broken or not.
     """
 
     attack: AttackSpec
@@ -34,7 +34,7 @@ class Stage:
 
     def work(self, n: int) -> float:
         """About what it costs for `n` examples, in gradients."""
-        tried = min(n, 50) if self.curve else n * SURVIVE * self.share * (0.3 if self.pilot else 1)
+        tried = min(n, CURVE_OF) if self.curve else n * SURVIVE * self.share * (PILOT if self.pilot else 1)
         return tried * self.attack.cost.gradients
 
 
@@ -69,10 +69,8 @@ class Effort:
         return each
 
 
-QUICK, STANDARD, THOROUGH = range(3)
-# From which effort on; in which norm; whom (a share, the nearest; ~: a fifth of them first, the rest only if one of
-# those breaks); the attack. Chosen on nets that others trained (benchmarks/audits.py): what breaks most for its cost
-# stands first.
+# From which effort on; in which norms (-: what is no norm); whom (a share, the nearest; ~: with a pilot); the attack.
+# Chosen on nets that others trained (benchmarks/audits.py): what breaks most for its cost stands first.
 SCHEDULE = """
 quick     inf 1    apgd:steps=30
 quick     inf 0.6  apgd:steps=30,loss=dlr
@@ -100,17 +98,6 @@ quick     2   1    fmn:steps=30 curve
 standard  2   ~1   fmn:steps=50 outside=0
 standard  2   ~1   apgd:steps=40
 standard  2   ~1   second_order_mim:steps=100,draws=4,start=random,loss=margin
-standard  2   0.2  apgd_targeted:steps=30
-standard  2   0.1  apgd:steps=100,loss=margin
-standard  2   0.1  fmn:steps=50 outside=1
-standard  2   0.1  square_apgd:queries=1000,steps=50
-thorough  2   1    apgd:steps=100
-thorough  2   1    apgd_targeted:steps=100
-thorough  2   ~1   second_order_apgd:steps=100,draws=10
-thorough  2   1    fmn:steps=100 outside=0
-thorough  2   ~1   fmn:steps=100 outside=2
-thorough  2   ~1   fab_targeted:steps=50
-thorough  2   0.5  square_apgd:queries=5000,steps=100
 
 quick     1   1    second_order_mim:sigma=0.2
 quick     1   ~1   apgd:steps=40
@@ -119,17 +106,18 @@ quick     1   1    fmn:steps=30 curve
 standard  1   ~1   second_order_mim:steps=100,draws=4,start=random,loss=margin
 standard  1   ~1   apgd:steps=40,loss=dlr
 standard  1   ~1   fmn:steps=50 outside=0
-standard  1   0.2  apgd_targeted:steps=30
-standard  1   0.1  apgd:steps=100,loss=margin
-standard  1   0.1  fmn:steps=50 outside=1
-standard  1   0.1  square_apgd:queries=1000,steps=50
-thorough  1   1    apgd:steps=100
-thorough  1   1    apgd_targeted:steps=100
-thorough  1   ~1   second_order_apgd:steps=100,draws=10
-thorough  1   1    fmn:steps=100 outside=0
-thorough  1   ~1   fmn:steps=100 outside=2
-thorough  1   ~1   fab_targeted:steps=50
-thorough  1   0.5  square_apgd:queries=5000,steps=100
+
+standard  2,1 0.2  apgd_targeted:steps=30
+standard  2,1 0.1  apgd:steps=100,loss=margin
+standard  2,1 0.1  fmn:steps=50 outside=1
+standard  2,1 0.1  square_apgd:queries=1000,steps=50
+thorough  2,1 1    apgd:steps=100
+thorough  2,1 1    apgd_targeted:steps=100
+thorough  2,1 ~1   second_order_apgd:steps=100,draws=10
+thorough  2,1 1    fmn:steps=100 outside=0
+thorough  2,1 ~1   fmn:steps=100 outside=2
+thorough  2,1 ~1   fab_targeted:steps=50
+thorough  2,1 0.5  square_apgd:queries=5000,steps=100
 
 quick     -   1    sigma_zero:steps=60
 quick     -   1    sigma_zero:steps=60 curve
@@ -148,31 +136,27 @@ quick     -   1    grid
 """
 
 
-def _stages(upto: int) -> Iterator[Stage]:
+def _stages(upto: str) -> Iterator[Stage]:
+    names = ("quick", "standard", "thorough")
     for line in filter(None, SCHEDULE.splitlines()):
-        effort, order, share, attack, *more = line.split()
-        if ("quick", "standard", "thorough").index(effort) <= upto:
-            outside = [int(word.removeprefix("outside=")) for word in more if word.startswith("outside=")]
+        effort, orders, share, attack, *more = line.split()
+        outside = [int(word.removeprefix("outside=")) for word in more if word.startswith("outside=")]
+        for order in orders.split(",") if names.index(effort) <= names.index(upto) else ():
             yield Stage(
                 AttackSpec.parse(attack),
-                None if order == "-" else math.inf if order == "inf" else float(order),
-                float(Fraction(share.removeprefix("~"))),
+                None if order == "-" else float(order),
+                float(share.removeprefix("~")),
                 pilot=share.startswith("~"),
                 outside=outside[0] if outside else None,
                 curve="curve" in more,
             )
 
 
-def _effort(upto: int, *, short: int, long: int, queries: int, probes: int) -> Effort:
+def _effort(upto: str, *, short: int, long: int, queries: int, probes: int) -> Effort:
     of = AttackSpec.of
-    black = (of("square", queries=queries), of("sparse_search", queries=queries))
-    compared = (
-        of("pgd", steps=short),
-        of("pgd", steps=long),
-        of("second_order_mim", steps=long, start="random"),
-        *black,
-    )
-    return Effort(tuple(_stages(upto)), compared, probes)
+    white = of("pgd", steps=short), of("pgd", steps=long), of("second_order_mim", steps=long, start="random")
+    black = of("square", queries=queries), of("sparse_search", queries=queries)
+    return Effort(tuple(_stages(upto)), (*white, *black), probes)
 
 
 def _tiny(stage: Stage) -> Stage:
@@ -184,9 +168,9 @@ def _tiny(stage: Stage) -> Stage:
 
 
 def _efforts() -> dict[str, Effort]:
-    quick = _effort(QUICK, short=4, long=15, queries=100, probes=20)
-    standard = _effort(STANDARD, short=5, long=20, queries=300, probes=40)
-    thorough = _effort(THOROUGH, short=25, long=100, queries=2000, probes=200)
+    quick = _effort("quick", short=4, long=15, queries=100, probes=20)
+    standard = _effort("standard", short=5, long=20, queries=300, probes=40)
+    thorough = _effort("thorough", short=25, long=100, queries=2000, probes=200)
     compared = tuple(_tiny(Stage(spec, None)).attack for spec in standard.compared)
     stages = tuple(_tiny(stage) for stage in standard.stages)
     smoke = Effort(stages, (compared[0].changed(steps=3), *compared[1:]), probes=10)

@@ -29,6 +29,11 @@ class Subject(NamedTuple):
         """The classes that the model names for some images."""
         return [int(answer) for answer in classes_of(self.model, images, self.batch)]
 
+    def drawn(self, count: int) -> Tensor:
+        """The rows of some examples, which their own pixels draw."""
+        order = uniform(keys_of(self.x), torch.Size([1]), seed=0)[:, 0].argsort(stable=True)
+        return order[:count].sort().values
+
 
 class Piece(NamedTuple):
     """What one attack did to the examples `rows` [k], looked at afresh.
@@ -57,7 +62,6 @@ class ThreatState:
     """
 
     threat: Threat
-    x: Images
     right: Flags
     alive: Flags
     alive_8bit: Flags
@@ -74,7 +78,7 @@ class ThreatState:
         """Before any attack: alive is what the model gets right."""
         zeros, right = torch.zeros(len(x), dtype=torch.float64), ~clean.success
         minimum, margin = torch.full_like(zeros, torch.nan), clean.margin.clone()
-        return cls(threat, x, right, right.clone(), right.clone(), [None] * len(x), x.clone(), zeros, margin, minimum)
+        return cls(threat, right, right.clone(), right.clone(), [None] * len(x), x.clone(), zeros, margin, minimum)
 
     def nearest(self, share: float, least: int) -> Tensor:
         """The rows still attacked, nearest to breaking first; of a share below 1 that share of the examples that the
@@ -82,11 +86,6 @@ class ThreatState:
         rows = self.alive_8bit.nonzero().squeeze(1)
         rows = rows[self.margin[rows].argsort(descending=True, stable=True)]
         return rows if share == 1 else rows[: max(least, math.ceil(share * int(self.right.sum())))]
-
-    def drawn(self, count: int) -> Tensor:
-        """Some examples, whatever became of them: their own pixels draw them."""
-        order = uniform(keys_of(self.x), torch.Size([1]), seed=0)[:, 0].argsort(stable=True)
-        return order[:count].sort().values
 
     @property
     def robust(self) -> Proportion:
