@@ -175,6 +175,7 @@ def judged(name: str, kind: str, net: nn.Module, n: int, effort: str) -> Iterato
             "robust": record.union.accuracy,
             "verdict": record.verdict.level,
             "signs": signs,
+            "differences": next((check.text for check in record.checks if check.name == "finite differences"), None),
             "cpu_s": time.process_time() - began,
         }
 
