@@ -85,6 +85,8 @@ def test_images_belong_to_their_indices_and_uint8_is_scaled(made: Made) -> None:
     assert torch.equal(labels, y[rows])
     assert (found - moved[rows]).abs().max() < 0.5 / 255 + 1e-6
     assert torch.equal(adversarial_of({"adv": x, "mine": moved}, "mine", x, y)[1], moved)
+    with pytest.raises(BrittleError, match="there is no array 'other'"):
+        adversarial_of({"adv": x}, "other", x, y)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_images_belong_to_their_indices_and_uint8_is_scaled(made: Made) -> None:
         (lambda x, y: {"adv": x, "indices": torch.arange(40) - 1}, "at indices -1, 0"),
         (lambda x, y: {"adv": x, "indices": torch.arange(40)[:, None]}, "at indices 0, 1"),
         (lambda x, y: {"adv": x + 0j}, "real numbers"),
-        (lambda x, y: {"x": x, "perturbed": x}, "stands out of"),
+        (lambda x, y: {"x": x, "perturbed": x}, "which of .*name it by --key"),
         (lambda x, y: {"adv": x, "labels": (y + 1) % 10}, "40 of 40 labels"),
         (lambda x, y: {"adv": x * torch.nan}, "not finite"),
     ],

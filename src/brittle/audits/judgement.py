@@ -81,11 +81,10 @@ def adversarial_of(arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Ten
     known = {name.lower(): array for name, array in arrays.items()}
     found = arrays.get(key) if key is not None else next((known[name] for name in NAMES if name in known), None)
     rivals = [name for name, array in arrays.items() if found is not None and array.shape == found.shape]
+    if key is not None and found is None:
+        raise BrittleError(f"there is no array {key!r} in the file, but {sorted(arrays)}")
     if found is None or (key is None and len(rivals) > 1):
-        asked = "" if key is None else f" {key!r}"
-        raise BrittleError(
-            f"no one array{asked} of adversarial images stands out of {sorted(arrays)}; name it by --key"
-        )
+        raise BrittleError(f"which of {sorted(arrays)} are the adversarial images? name it by --key")
     if found.dim() != x.dim() or found.shape[1:] != x.shape[1:]:
         hint = "; they must be [n, C, H, W]" if found.dim() == 4 else ""
         raise BrittleError(f"adversarial images of shape {list(found.shape)} for images {list(x.shape[1:])}{hint}")
