@@ -137,3 +137,11 @@ def test_no_code_of_a_file_runs(file: str, tmp_path: Path) -> None:
     assert not mark.exists()
     with pytest.raises(BrittleError, match="there is no file"):
         read_arrays(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("file", ["a.npz", "a.npy", "a.safetensors", "a.pt"])
+def test_a_damaged_file_is_a_line(file: str, made: Made, tmp_path: Path) -> None:
+    path = save(tmp_path / file, "x_adv", made[1])
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(BrittleError, match="cannot be read as arrays alone"):
+        read_arrays(path)
