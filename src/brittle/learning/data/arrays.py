@@ -31,10 +31,10 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
 
 
 def _numpy(path: Path) -> dict[str, Tensor]:
-    found = np.load(path, allow_pickle=False)
-    if isinstance(found, np.ndarray):
-        return {"": torch.from_numpy(found)}
-    with found:
+    with path.open("rb") as file:
+        found = np.load(file, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return {"": torch.from_numpy(found)}
         return {name: torch.from_numpy(found[name]) for name in found.files}
 
 
