@@ -8,7 +8,7 @@ import torch
 
 from brittle.attacks import L0, L1, L2, Linf, NormBall, against, margin, sparse_search, square
 from brittle.ground import keys_of, uniform
-from test_traces import Curved, Vector, nearest
+from reference import Curved, Vector, nearest
 
 SHAPE, SEED = (2, 12, 11), 5
 HALVED = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # queries of 10,000, as the paper halves the squares
