@@ -65,13 +65,18 @@ class AccuracyCurve(Struct, frozen=True, kw_only=True):
 
 
 class ThreatRecord(Struct, frozen=True, omit_defaults=True):
-    """How one threat, named as it is written ("Linf:8/255"), ended; `norm` and `eps` stand in records of version 1."""
+    """How one threat, named as it is written ("Linf:8/255"), ended.
+
+    `robust` withstood every attack, `proved` is proved robust (if that was asked for): the truth lies between. `norm`
+    and `eps` stand in records of version 1.
+    """
 
     threat: str
     robust: ProportionRecord
     robust_8bit: ProportionRecord
     attacks: list[AttackTally]
     curve: AccuracyCurve | None
+    proved: ProportionRecord | None = None
     norm: str | None = None
     eps: str | None = None
 
@@ -99,13 +104,15 @@ class GradientPath(Struct, frozen=True):
     zero_share: float | None
 
 
-class Example(Struct, frozen=True):
-    """One example: its label, the model's answer, and for each threat the attack that broke it first."""
+class Example(Struct, frozen=True, omit_defaults=True):
+    """One example: its label, the model's answer, and for each threat the attack that broke it first, or the method
+    that proved it robust."""
 
     index: int
     label: int
     answer: int
     broken_by: dict[str, str | None]
+    proved_by: dict[str, str] = {}
 
 
 class WallEntry(Struct, frozen=True):
@@ -173,6 +180,7 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
     clean: ProportionRecord
     union: ProportionRecord
     union_8bit: ProportionRecord
+    union_proved: ProportionRecord | None = None
     threats: list[ThreatRecord]
     checks: list[Check]
     gradients: list[GradientPath]

@@ -71,6 +71,7 @@ class ThreatState:
     margin: PerExample  # the largest that any attack reached, at first that of the clean image
     minimum: Tensor  # smallest size found; NaN where it was not looked for
     minimum_by: str | None = None  # the attack that looked for it
+    proved: list[str | None] = field(default_factory=list)  # how each example was proved robust; empty: not asked
     tally: dict[str, AttackTally] = field(default_factory=dict)
 
     @classmethod
@@ -90,6 +91,11 @@ class ThreatState:
     @property
     def robust(self) -> Proportion:
         return Proportion(int(self.alive.sum()), len(self.alive))
+
+    @property
+    def proven(self) -> Proportion | None:
+        """The share that is proved robust; none if no proof was asked for."""
+        return Proportion(sum(proof is not None for proof in self.proved), len(self.alive)) if self.proved else None
 
     def enter(self, name: str, piece: Piece) -> None:
         """Take in what the attack `name` did."""
@@ -148,6 +154,14 @@ class AuditState:
     def union_8bit(self) -> Proportion:
         alive = torch.stack([state.alive_8bit for state in self.threats])
         return Proportion(int(alive.all(0).sum()), len(self.right))
+
+    @property
+    def union_proven(self) -> Proportion | None:
+        """Examples that are proved robust in every threat; none if no proof was asked for."""
+        if not all(state.proved for state in self.threats):
+            return None
+        each = zip(*(state.proved for state in self.threats), strict=True)
+        return Proportion(sum(None not in proofs for proofs in each), len(self.right))
 
     @property
     def robust(self) -> dict[str, Proportion]:

@@ -27,8 +27,7 @@ CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat
 def verdict_of(state: AuditState) -> Verdict:
     """`trust`, `suspicious` or `broken`; one sentence; what to do next (in commands, MODEL stands for the model)."""
     bad, doubtful, unseen = ([one for one in state.checks if one.level == it] for it in ("bad", "warn", "skipped"))
-    union, threats = state.union, " or ".join(state.robust)
-    figure = f"{union} of {union.n} images withstand every attack in {threats}"
+    figure = _figure(state)
     again = "brittle audit MODEL --effort thorough -n all"
     if bad:
         return Verdict("broken", f"{figure}, but do not trust it: {_said(bad[0])}.", bad[0].hint or "")
@@ -43,6 +42,17 @@ def verdict_of(state: AuditState) -> Verdict:
     notes = [one for one in state.checks if one.level == "note"]
     noted = f"; {_said(notes[0])}: quote the union, not single attacks" if notes else ""
     return Verdict("trust", f"{figure}, and no sign of masked gradients was seen{noted}.", again)
+
+
+def _figure(state: AuditState) -> str:
+    union, proven, threats = state.union, state.union_proven, " or ".join(state.robust)
+    if proven is None or not proven.correct:
+        return f"{union} of {union.n} images withstand every attack in {threats}"
+    if proven.correct == union.correct:
+        return f"{union} of {union.n} images are robust in {threats}, all of these are proved"
+    return f"between {proven.accuracy:.1%} (proved) and {union} of {union.n} images are robust in {threats}".replace(
+        "%", " %", 1
+    )
 
 
 def _said(check: Check) -> str:
@@ -60,17 +70,25 @@ def record_of(state: AuditState, run: Provenance) -> AuditRecord:
         clean=ProportionRecord.of(state.clean),
         union=ProportionRecord.of(state.union),
         union_8bit=ProportionRecord.of(state.union_8bit),
+        union_proved=ProportionRecord.of(state.union_proven) if state.union_proven else None,
         threats=[_threat(one) for one in state.threats],
         checks=state.checks,
         gradients=state.gradients,
         skipped=state.skipped,
         examples=[
-            Example(index, label, answer, {str(one.threat): one.breaker[index] for one in state.threats})
+            Example(index, label, answer, *_fate(state, index))
             for index, (label, answer) in enumerate(zip(labels, answers, strict=True))
         ],
         wall=[entry for one in state.threats for entry in _wall(one, subject)],
         run=run,
     )
+
+
+def _fate(state: AuditState, index: int) -> tuple[dict[str, str | None], dict[str, str]]:
+    """What broke an example, and what proved it robust, in each threat."""
+    proofs = {str(one.threat): one.proved[index] for one in state.threats if one.proved}
+    broken_by = {str(one.threat): one.breaker[index] for one in state.threats}
+    return broken_by, {threat: proof for threat, proof in proofs.items() if proof}
 
 
 def _threat(state: ThreatState) -> ThreatRecord:
@@ -81,6 +99,7 @@ def _threat(state: ThreatState) -> ThreatRecord:
         ProportionRecord.of(robust_8bit),
         list(state.tally.values()),
         _curve(state),
+        ProportionRecord.of(state.proven) if state.proven else None,
     )
 
 

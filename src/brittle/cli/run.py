@@ -96,6 +96,9 @@ def audit(
     extra: Annotated[
         list[str] | None, typer.Option("--with", help="one more attack, as for brittle attack; may be repeated")
     ] = None,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="also prove what withstands: affine layers, ReLU and max-pool only")
+    ] = False,
     batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -116,7 +119,7 @@ def audit(
 
     count, limit, more = count_of(n), seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
     file, source = subject(model, weights, data, data_dir)
-    node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more)
+    node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify)
     target = out or Path("runs") / f"audit-{plain_name(Path(model).stem)}"
     run = read_run(computed(node, target, device, fresh))
     page = write_page([run], target / "report.html")
@@ -124,7 +127,8 @@ def audit(
         as_json(run.record)
         return
     terminal.print(audit_table([run.record]))
-    terminal.print(findings_table([check for check in run.record["checks"] if check["level"] != "fine"]))
+    told = [check for check in run.record["checks"] if check["level"] != "fine" or check["name"] == "proofs"]
+    terminal.print(findings_table(told))
     terminal.print(
         f"[bold]{run.record['verdict']['level']}[/]: {run.record['verdict']['sentence']}\nNext: "
         f"{run.record['verdict']['next']}"

@@ -143,6 +143,9 @@ def audit_table(records: list[dict[str, Any]]) -> Table:
     for record in records:
         cells = [record["clean"], *(threat["robust"] for threat in record["threats"]), record["union"]]
         table.add_row(record["model"]["name"], *(_cell(cell) for cell in cells))
+        proved = [*(threat.get("proved") for threat in record["threats"]), record.get("union_proved")]
+        if any(proved):
+            table.add_row("  proved robust", "", *(_cell(cell) if cell else "" for cell in proved))
     return table
 
 
@@ -237,7 +240,8 @@ def findings_table(findings: list[dict[str, Any]]) -> Table:
             if finding["hint"] and finding["level"] in ("note", "warn", "bad")
             else ""
         )
-        table.add_row(SIGNS[finding["level"]], finding["name"], finding["text"] + hint)
+        where = f" in {finding['threat']}" if finding.get("threat") else ""
+        table.add_row(SIGNS[finding["level"]], finding["name"] + where, finding["text"] + hint)
     return table
 
 

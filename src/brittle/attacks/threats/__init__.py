@@ -5,7 +5,7 @@ from brittle.ground import BrittleError, Plugins, broken_line, plugins
 
 from .l0 import L0
 from .lp import L1, L2, Linf, LpBall, in_box, number_of
-from .protocol import Ball, NormBall, Threat
+from .protocol import Ball, Certifiable, NormBall, Threat
 from .spatial import Finite, Spatial
 
 GROUP = "brittle.threats"  # of entry points
@@ -72,6 +72,7 @@ __all__ = [
     "L2",
     "THREATS",
     "Ball",
+    "Certifiable",
     "Finite",
     "Linf",
     "LpBall",

@@ -142,6 +142,14 @@ class LpBall:
         flat = x.flatten(1)
         return self._geometry.project_box(far, self.radius, -flat, 1 - flat).view_as(x)
 
+    def least(self, x: Images, weights: Images) -> PerExample:
+        """The least of <weights, d> over the allowed changes d of x [B], never above it but for rounding."""
+        w, flat = weights.flatten(1), x.flatten(1)
+        return -self._geometry.most(w.abs(), torch.where(w > 0, flat, 1 - flat), self.radius)
+
+    def interval(self, x: Images) -> tuple[Images, Images]:
+        return (x - self.radius).clamp(min=0), (x + self.radius).clamp(max=1)
+
 
 def number_of(text: str) -> float:
     """A number, or a fraction such as 8/255: parsed, never evaluated."""

@@ -23,7 +23,7 @@ class Norm:
     `size(d)` is ||d|| [B]. `project(d, eps)` is the nearest point (in L2) of {||p|| <= eps}. `project_box(d, eps, low,
     high)` is the nearest point of that ball cut with low <= p <= high (low <= 0 <= high). `steepest(g)` maximises <g,
     s> over ||s|| <= 1, so that <g, steepest(g)> is the dual norm of g. `sample(keys, D, seed)` is uniform in the unit
-    ball.
+    ball. `most(w, room, eps)` is the largest <w, d> [B] over 0 <= d <= room, ||d|| <= eps, for w >= 0; never less.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Norm:
     sample: Callable[[Keys, int, int], Tensor]
     reach: Callable[[Tensor, Tensor, Tensor], Tensor]
     proximal: Callable[[Tensor, Tensor], Tensor]
+    most: Callable[[Tensor, Tensor, float], Tensor]
 
 
 def norm_named(name: str) -> Norm:
@@ -188,6 +189,32 @@ def _moreau(dual: Callable[[Tensor, Radius], Tensor]) -> Callable[[Tensor, Tenso
     return lambda d, weight: d - dual(d, weight[:, None])
 
 
+def _linf_most(w: Tensor, room: Tensor, eps: float) -> Tensor:
+    most: Tensor = vecdot(w, room.clamp(max=eps))
+    return most
+
+
+def _l2_most(w: Tensor, room: Tensor, eps: float) -> Tensor:
+    """By duality: sum w d <= sum max over 0 <= d_i <= room_i of (w_i d_i - t d_i^2 / 2) + t eps^2 / 2 for every t >= 0;
+    the best t is read from the point that reaches the most, where w / d = t but for what the box holds."""
+    tiny = torch.finfo(w.dtype).tiny
+    far = 1e6 * (1 + eps) * w / w.amax(1, keepdim=True).clamp(min=tiny)
+    near = _l2_project_box(far, eps, torch.zeros_like(room), room)
+    t = torch.where(near > 0, w / near.clamp(min=tiny), torch.inf).amin(1, keepdim=True)
+    t = torch.where(t.isfinite(), t, 0)
+    best = torch.minimum(w / t.clamp(min=tiny), room)
+    dual = (w * best - t * best.square() / 2).sum(1) + t.squeeze(1) * eps**2 / 2
+    return torch.minimum(dual, vecdot(w, room))
+
+
+def _l1_most(w: Tensor, room: Tensor, eps: float) -> Tensor:
+    """The coordinates of largest w first, each up to its room, until eps is spent."""
+    w, order = w.sort(dim=1, descending=True)
+    full = room.gather(1, order)
+    most: Tensor = vecdot(w, torch.minimum((eps - (full.cumsum(1) - full)).clamp(min=0), full))
+    return most
+
+
 NORMS = {
     norm.name: norm
     for norm in (
@@ -201,6 +228,7 @@ NORMS = {
             _linf_sample,
             _linf_reach,
             _moreau(_l1_project),
+            _linf_most,
         ),
         Norm(
             "L2",
@@ -212,6 +240,7 @@ NORMS = {
             _l2_sample,
             _l2_reach,
             _moreau(_l2_project),
+            _l2_most,
         ),
         Norm(
             "L1",
@@ -223,6 +252,7 @@ NORMS = {
             _l1_sample,
             _l1_reach,
             _moreau(_linf_project),
+            _l1_most,
         ),
     )
 }

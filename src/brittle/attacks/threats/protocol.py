@@ -111,3 +111,17 @@ class NormBall(Ball, Protocol):
     def linear_minimum(self, x: Images, weights: Images) -> Images:
         """The allowed change of x at which <weights, d> is smallest."""
         ...
+
+
+@runtime_checkable
+class Certifiable(Threat, Protocol):
+    """A threat over which linear functions have a least value in closed form, as proofs of robustness need it."""
+
+    def least(self, x: Images, weights: Images) -> PerExample:
+        """The least of <weights, d> over the allowed changes d of x [B]: never above it but for rounding (use
+        float64)."""
+        ...
+
+    def interval(self, x: Images) -> tuple[Images, Images]:
+        """The least and the largest that each pixel may become."""
+        ...

@@ -43,6 +43,7 @@ class Audit:
     budget: float | None = field(default=None, compare=False)
     batch: int = field(default=250, compare=False)
     extra: tuple[AttackSpec, ...] = ()
+    certify: bool = False
     tries: Effort = field(init=False)  # what the effort's name means, so that it is part of the declaration
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Audit:
         model = on_device(loaded, device)
         journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
         data = split.x().to(place), split.labels.to(place)
-        settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra)
+        settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra, self.certify)
         for event in audit_events(model, data, self.threats, settings, journal):
             yield NodeProgress(event.done, event.total, event.text)
         report = event.report
