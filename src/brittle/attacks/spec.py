@@ -76,6 +76,12 @@ class AttackSpec:
         """The same with some settings changed; what is None stays as it is."""
         return AttackSpec.of(self.name, loss=loss or self.loss, **(dict(self.given) | _without_none(given)))
 
+    def __str__(self) -> str:
+        """As it is written on the command line, for `parse`."""
+        loss = () if self.loss is None else (("loss", self.loss),)
+        settings = ",".join(f"{key}={value}" for key, value in (*self.given, *loss))
+        return f"{self.name}:{settings}" if settings else self.name
+
     @property
     def entry(self) -> AttackEntry:
         """The attack in the registry."""

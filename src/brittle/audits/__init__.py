@@ -1,5 +1,6 @@
 """Floor 4. What can be believed: is a model fit to be attacked, are successes real, does a gradient mean anything."""
 
+from .again import differences
 from .audit import AuditEvent, AuditSettings, audit, audit_events
 from .doctor import Finding, doctor
 from .journal import Journal
@@ -34,6 +35,7 @@ __all__ = [
     "audit_events",
     "command",
     "decode_record",
+    "differences",
     "doctor",
     "effort_named",
     "judge",

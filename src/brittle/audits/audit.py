@@ -17,7 +17,7 @@ from .jobs import Job, jobs
 from .journal import Journal
 from .masking import Probe, probe
 from .provenance import circumstances
-from .records import Check, GradientPath
+from .records import Asked, Check, GradientPath
 from .report import Report
 from .schedule import Effort, effort_named
 from .state import AuditState, Subject, ThreatState, first_state
@@ -50,6 +50,12 @@ class AuditSettings:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise BrittleError(f"a batch holds at least 1 example, not {self.batch}")
+
+    @property
+    def asked(self) -> Asked:
+        """As it stands in the record."""
+        attacks = [str(spec) for spec in self.extra]
+        return Asked(effort=self.effort, seed=self.seed, budget=self.budget, attacks=attacks, certify=self.certify)
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def audit_events(
             yield AuditEvent(len(work) + len(state.threats) + done, total, text)
     run = circumstances(data[0].device, clock.seconds, settings.seed, settings.effort)
     adversarial = torch.stack([one.adversarial for one in state.threats]).cpu()
-    report = Report(record_of(state, run), state.withstands.cpu(), adversarial, data[0].cpu())
+    report = Report(record_of(state, run, settings.asked), state.withstands.cpu(), adversarial, data[0].cpu())
     yield AuditEvent(total, total, "done", report)
 
 

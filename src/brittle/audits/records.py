@@ -137,23 +137,25 @@ class TrainingRecord(Struct, frozen=True):
 
 
 class ModelRecord(Struct, frozen=True, kw_only=True):
-    """The model: its name, where it is from, and a digest of its content."""
+    """The model: its name, where it is from (and its weights, if they are apart), and a digest of its content."""
 
     name: str
     source: str = ""
+    weights: str | None = None
     digest: str
     parameters: int | None
     training: TrainingRecord | None
 
 
 class DataRecord(Struct, frozen=True):
-    """The examples: `n` of the `of` test images of a data set."""
+    """The examples: `n` of the `of` test images of a data set, called `given` on the command line."""
 
     name: str
     n: int
     of: int
     classes: list[str]
     digest: str
+    given: str = ""
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
@@ -168,6 +170,16 @@ class Provenance(Struct, frozen=True, kw_only=True):
     precision: str
     command: str
     effort: str | UnsetType = UNSET
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """How an audit was asked for, beside model, data and threats: enough to do it again."""
+
+    effort: str
+    seed: int
+    budget: float | None
+    attacks: list[str]
+    certify: bool
 
 
 class AuditRecord(Struct, frozen=True, kw_only=True):
@@ -187,6 +199,7 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
     skipped: list[str] = []
     examples: list[Example]
     wall: list[WallEntry]
+    asked: Asked | None = None
     run: Provenance
 
 

@@ -6,6 +6,7 @@ import torch
 
 from .records import (
     AccuracyCurve,
+    Asked,
     AuditRecord,
     Check,
     DataRecord,
@@ -59,7 +60,7 @@ def _said(check: Check) -> str:
     return f"in {check.threat} {check.text}" if check.threat else check.text
 
 
-def record_of(state: AuditState, run: Provenance) -> AuditRecord:
+def record_of(state: AuditState, run: Provenance, asked: Asked) -> AuditRecord:
     """All figures of an audit; model and data are named where they are known (`Report.save`)."""
     subject, n = state.subject, len(state.right)
     labels, answers = subject.y.tolist(), subject.answers(subject.x)
@@ -80,6 +81,7 @@ def record_of(state: AuditState, run: Provenance) -> AuditRecord:
             for index, (label, answer) in enumerate(zip(labels, answers, strict=True))
         ],
         wall=[entry for one in state.threats for entry in _wall(one, subject)],
+        asked=asked,
         run=run,
     )
 

@@ -1,4 +1,4 @@
-"""The command and its verbs: `work.py` those that compute, `look.py` those that only look."""
+"""The command and its verbs: `run.py` those that compute, `inspect.py` those that only look."""
 
 from typing import Annotated
 

@@ -11,10 +11,8 @@ from brittle.errors import BrittleError
 if TYPE_CHECKING:
     from brittle.attacks import Threat
 
-Model = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help="checkpoint of ours, TorchScript or torch.export file, or module:callable"),
-]
+MODEL_HELP = "checkpoint of ours, TorchScript or torch.export file, or module:callable"
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Weights = Annotated[Path | None, typer.Option("--weights", help="state dict for module:callable (plain tensors only)")]
 Data = Annotated[
     str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, svhn, folder:PATH, tensors:PATH, ...")

@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from brittle.errors import BrittleError
+
+from .again import repeated
 from .app import app
 from .files import computed, copied, json_of, subject
 from .options import (
+    MODEL_HELP,
     Batch,
     Data,
     DataDir,
@@ -85,7 +89,7 @@ def train(
 
 @app.command()
 def audit(
-    model: Model,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = None,
     data: Data = None,
     threat: Threats = None,
     effort: Annotated[str, typer.Option("--effort", help="quick, standard or thorough")] = "standard",
@@ -95,6 +99,10 @@ def audit(
     ] = None,
     extra: Annotated[
         list[str] | None, typer.Option("--with", help="one more attack, as for brittle attack; may be repeated")
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option("--again", help="do the audit of this folder anew and compare it image by image (else status 1)"),
     ] = None,
     certify: Annotated[
         bool, typer.Option("--certify", help="also prove what withstands: affine layers, ReLU and max-pool only")
@@ -117,6 +125,13 @@ def audit(
     from .terminal import as_json, audit_table, findings_table
     from .terminal import out as terminal
 
+    if again is not None:
+        if threat or extra or certify or budget or out or (effort, n, seed) != ("standard", "500", 0):
+            raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
+        repeated(again, model, weights, data, data_dir, device, batch, json)
+        return
+    if model is None:
+        raise BrittleError("say which model: brittle audit MODEL")
     count, limit, more = count_of(n), seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
     file, source = subject(model, weights, data, data_dir)
     node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify)

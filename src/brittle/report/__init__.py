@@ -4,6 +4,7 @@
 """
 
 from .contact_sheet import sheet
+from .export import export_audit
 from .features import write_features
 from .figures import standing
 from .gaussian import two_gaussians
@@ -13,6 +14,7 @@ from .reading import Audited, read_run
 
 __all__ = [
     "Audited",
+    "export_audit",
     "page",
     "read_paper",
     "read_run",

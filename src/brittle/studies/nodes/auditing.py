@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import torch
 
 from brittle.attacks import AttackSpec, Threat
@@ -16,6 +17,7 @@ from ..declare import hash_of
 from .common import (
     Computation,
     DataSource,
+    File,
     ModelRef,
     Node,
     NodeProgress,
@@ -77,7 +79,9 @@ class Audit:
             yield NodeProgress(event.done, event.total, event.text)
         report = event.report
         assert report is not None, "the last event carries the report"
-        report.save(folder, *subject_of(loaded, split, self.data))
+        record, examples = subject_of(loaded, split, self.data)
+        weights = self.model.weights if isinstance(self.model, File) else None
+        report.save(folder, msgspec.structs.replace(record, weights=weights), examples)
         return not report.record.skipped
 
 

@@ -66,7 +66,12 @@ class DataSource:
 
     def load(self) -> DataSet:
         """The data."""
-        return _data(self.given or self.name, self.folder)
+        return _data(self.typed, self.folder)
+
+    @property
+    def typed(self) -> str:
+        """As it is called on the command line."""
+        return self.given or self.name
 
     @property
     def source(self) -> "DataSource":
@@ -144,7 +149,9 @@ def subject_of(loaded: Loaded, split: Split, source: DataSource) -> tuple[ModelR
         parameters=sum(value.numel() for value in net.parameters()) if isinstance(net, nn.Module) else None,
         training=training if header else None,
     )
-    return model, DataRecord(split.name, len(split), len(source.load().test), list(split.classes), split.digest)
+    return model, DataRecord(
+        split.name, len(split), len(source.load().test), list(split.classes), split.digest, source.typed
+    )
 
 
 def subject_record(loaded: Loaded, split: Split, source: DataSource) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""An audit done anew from its report."""
+
+from pathlib import Path
+
+import typer
+
+from brittle.errors import BrittleError
+
+from .files import computed, subject
+
+
+def repeated(
+    report: Path,
+    model: str | None,
+    weights: Path | None,
+    data: str | None,
+    data_dir: Path | None,
+    device: str,
+    batch: int,
+    json: bool,
+) -> None:
+    """Do the audit that `report` (a folder, or its audit.json) tells of, and say what came out otherwise.
+
+    Args:
+        model, weights, data: where they lie now, if not where they lay.
+    """
+    from brittle.attacks import AttackSpec, parse_threat
+    from brittle.audits import decode_record, differences
+    from brittle.studies import Audit
+
+    from .terminal import as_json
+    from .terminal import out as terminal
+
+    path = report / "audit.json" if report.is_dir() else report
+    try:
+        then = decode_record(path.read_bytes())
+    except OSError as error:
+        raise BrittleError(f"{path}: cannot be read ({error.strerror})") from None
+    asked = then.asked
+    if asked is None or not (model or then.model.source):
+        raise BrittleError(f"{path} does not say how it was asked for, as reports do since 0.1.0")
+    apart = weights or (Path(then.model.weights) if then.model.weights else None)
+    file, source = subject(model or then.model.source, apart, data or then.data.given, data_dir)
+    threats = tuple(parse_threat(one.threat) for one in then.threats)
+    more = tuple(AttackSpec.parse(text) for text in asked.attacks)
+    count = 0 if then.data.n == then.data.of else then.data.n
+    node = Audit(file, source, threats, asked.effort, count, asked.seed, asked.budget, batch, more, asked.certify)
+    now = decode_record((computed(node, None, device, fresh=True) / "audit.json").read_bytes())
+    found = differences(then, now)
+    if json:
+        as_json({"images": len(now.examples), "differences": found})
+    else:
+        same = f"computed anew: all {len(now.examples)} images as reported, in {len(threats)} threats"
+        for line in found or [same]:
+            terminal.print(line, markup=False)
+    if found:
+        raise typer.Exit(1)
