@@ -223,7 +223,7 @@ def test_what_rounding_saves_goes_on_being_attacked() -> None:
     assert tried(whole) == [[5, 3, 0]]
 
 
-def test_those_nearest_to_breaking_are_tried_first_and_some_only_if_one_of_them_breaks(
+def test_those_nearest_to_breaking_are_tried_first_and_a_stage_may_give_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = first(list(range(7)), Linf(0.1))
@@ -233,11 +233,13 @@ def test_those_nearest_to_breaking_are_tried_first_and_some_only_if_one_of_them_
     assert tried(whole) == [[2, 6, 5], [4, 3, 1], [0]]
     assert tried(whole, share=0.5) == [[2, 6, 5], [4]]  # a share of the seven, not of those left
     assert tried(whole, share=0.1) == [[2, 6]]
-    assert tried(whole, pilot=True) == [[2, 6]]
-    parts = job(state, pilot=True).parts(whole.subject)
+    assert tried(whole, gives_up=True) == [[2, 6]]
+    parts = job(state, gives_up=True).parts(whole.subject)
     assert next(parts).tolist() == [2, 6]
     state.enter("B", piece([2, 6], [6]))
-    assert [part.tolist() for part in parts] == [[5, 4, 3], [1, 0]]
+    assert next(parts).tolist() == [5, 4]
+    state.enter("B", piece([5, 4], [5]))
+    assert [part.tolist() for part in parts] == [[3, 1]]  # nothing breaks: the last is not tried
     assert sorted(row for part in tried(whole, curve=True) for row in part) == list(range(N))  # broken or not
 
 
@@ -443,7 +445,7 @@ def test_a_journal_spares_all_work_even_when_the_budget_is_spent(digits_net: nn.
     assert sum(name.startswith("Linf-8-255-APGD-5-0-") for name in pieces) == 2  # two batches
     again = audit(digits_net, some(), threats, effort="smoke", batch=25, budget=0.0, journal=Journal(tmp_path, "this"))
     assert not again.record.skipped
-    assert msgspec.structs.replace(again.record, run=whole.run) == whole
+    assert msgspec.structs.replace(again.record, run=whole.run, asked=whole.asked) == whole
     other = audit(digits_net, some(), threats, effort="smoke", batch=25, budget=0.0, journal=Journal(tmp_path, "that"))
     assert len(other.record.skipped) > 2 * 2 * 6
 

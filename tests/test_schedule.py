@@ -51,8 +51,8 @@ def test_what_is_read_from_a_line_of_the_schedule() -> None:
     read = list(zip(LINES, EFFORTS["thorough"].stages, strict=True))
     outside = [one for line, one in read if "outside=1" in line]
     assert {one.order for one in outside} == {2.0, 1.0}
-    assert all(one.outside == 1 and one.share == 0.1 and not one.pilot for one in outside)
-    assert all(one.pilot == ("~" in line) and one.curve == ("curve" in line) for line, one in read)
+    assert all(one.outside == 1 and one.share == 0.1 and one.gives_up for one in outside)
+    assert all(one.gives_up == ("~" in line) and one.curve == ("curve" in line) for line, one in read)
     starts_outside = [one for one in EFFORTS["thorough"].stages if one.outside is not None]
     for stage in starts_outside:
         threat = {math.inf: Linf(1), 2.0: L2(1), 1.0: L1(1)}[stage.order or 0]

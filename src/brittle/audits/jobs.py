@@ -27,7 +27,7 @@ from brittle.attacks import (
 from brittle.ground import BrittleError, Flags, Images, Labels, fast_dtype
 
 from .journal import Journal
-from .schedule import CURVE_OF, LEAST, PILOT, Effort, Stage
+from .schedule import AT_A_TIME, CURVE_OF, LEAST, Effort, Stage
 from .state import AuditState, Piece, Subject, ThreatState
 from .verification import verify
 
@@ -61,17 +61,18 @@ class Job(NamedTuple):
         return f"{self.state.threat} {self.name}"
 
     def parts(self, subject: Subject) -> Iterator[Tensor]:
-        """The rows that it tries, a batch at a time, nearest to breaking first; some only once others are broken."""
+        """The rows that it tries, a batch at a time, nearest to breaking first; a stage may give up on the way."""
         if self.stage.curve:
             yield from torch.split(subject.drawn(CURVE_OF), subject.batch)
             return
         rows = self.state.nearest(self.stage.share, LEAST)
         if len(rows) == 0:
             return
-        first = max(LEAST, math.ceil(PILOT * len(rows))) if self.stage.pilot else len(rows)
-        yield from torch.split(rows[:first], subject.batch)
-        if len(rows) > first and not self.state.alive_8bit[rows[:first]].all():
-            yield from torch.split(rows[first:], subject.batch)
+        some = max(LEAST, math.ceil(AT_A_TIME * len(rows))) if self.stage.gives_up else len(rows)
+        for part in torch.split(rows, some):
+            yield from torch.split(part, subject.batch)
+            if self.state.alive_8bit[part].all():
+                return
 
     def read(self, journal: Journal, rows: Tensor) -> Piece | None:
         """What the journal holds of this piece; a piece for other examples is none."""

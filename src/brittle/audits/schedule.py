@@ -7,7 +7,7 @@ from brittle.attacks import AttackSpec, NormBall, Threat
 from brittle.ground import BrittleError
 
 LEAST, CURVE_OF = 20, 50  # examples that any stage tries at least; those of the curve
-PILOT = 0.2  # the share that goes first
+AT_A_TIME = 0.2  # the share of a stage that tries until it gives up
 SURVIVE = 0.5  # the share of examples that each attack is assumed to leave, for plans
 
 
@@ -19,7 +19,7 @@ class Stage:
         attack: by name and settings.
         order: the norm that it is meant for (inf, 2 or 1); none: threats that are no norm.
         share: at most this share of the examples that the model gets right (`LEAST` at least), nearest to breaking.
-        pilot: `PILOT` of them, the nearest, are tried first, and the rest only if one of those breaks.
+        gives_up: they are tried a fifth (`AT_A_TIME`) at a time, until none of a fifth breaks.
         outside: a minimum-norm attack starts at the image of the data that is called otherwise and is, after so many
             others, the nearest.
         curve: it looks for the smallest change, of `CURVE_OF` examples drawn at random, broken or not.
@@ -28,13 +28,13 @@ class Stage:
     attack: AttackSpec
     order: float | None
     share: float = 1.0
-    pilot: bool = False
+    gives_up: bool = False
     outside: int | None = None
     curve: bool = False
 
     def work(self, n: int) -> float:
         """About what it costs for `n` examples, in gradients."""
-        tried = min(n, CURVE_OF) if self.curve else n * SURVIVE * self.share * (PILOT if self.pilot else 1)
+        tried = min(n, CURVE_OF) if self.curve else n * SURVIVE * self.share * (AT_A_TIME if self.gives_up else 1)
         return tried * self.attack.cost.gradients
 
 
@@ -69,21 +69,21 @@ class Effort:
         return each
 
 
-# From which effort on; in which norms (-: what is no norm); whom (a share, the nearest; ~: with a pilot); the attack.
+# From which effort on; in which norms (-: what is no norm); whom (a share, the nearest; ~: gives up); the attack.
 # Chosen on nets that others trained (benchmarks/audits.py): what breaks most for its cost stands first.
 SCHEDULE = """
 quick     inf 1    apgd:steps=30
-quick     inf 0.6  apgd:steps=30,loss=dlr
-quick     inf 0.6  square_apgd
-quick     inf 0.2  square_apgd
+quick     inf ~0.6 apgd:steps=30,loss=dlr
+quick     inf ~0.6 square_apgd
+quick     inf ~0.2 square_apgd
 quick     inf 1    fmn:steps=30 curve
-standard  inf 0.5  square_apgd:steps=50
+standard  inf ~0.5 square_apgd:steps=50
 standard  inf 0.2  apgd_targeted:steps=30
-standard  inf 0.2  apgd:steps=100
-standard  inf 0.2  second_order_mim:sigma=0.1,start=random
-standard  inf 0.1  apgd:steps=100,loss=margin
-standard  inf 0.1  fmn:steps=50 outside=0
-standard  inf 0.1  square_apgd:queries=1000,steps=100
+standard  inf ~0.2 apgd:steps=100
+standard  inf ~0.2 second_order_mim:sigma=0.1,start=random
+standard  inf ~0.1 apgd:steps=100,loss=margin
+standard  inf ~0.1 fmn:steps=50 outside=0
+standard  inf ~0.1 square_apgd:queries=1000,steps=100
 thorough  inf 1    apgd:steps=100
 thorough  inf 1    apgd_targeted:steps=100
 thorough  inf ~1   second_order_apgd:steps=50,draws=4
@@ -92,7 +92,7 @@ thorough  inf ~1   fab_targeted:steps=50
 thorough  inf 0.5  square_apgd:queries=5000,steps=100
 
 quick     2   1    second_order_mim:loss=margin
-quick     2   1    apgd:steps=30,loss=dlr
+quick     2   ~1   apgd:steps=30,loss=dlr
 quick     2   ~1   second_order_apgd:steps=100,draws=1
 quick     2   1    fmn:steps=30 curve
 standard  2   ~1   fmn:steps=50 outside=0
@@ -108,9 +108,9 @@ standard  1   ~1   apgd:steps=40,loss=dlr
 standard  1   ~1   fmn:steps=50 outside=0
 
 standard  2,1 0.2  apgd_targeted:steps=30
-standard  2,1 0.1  apgd:steps=100,loss=margin
-standard  2,1 0.1  fmn:steps=50 outside=1
-standard  2,1 0.1  square_apgd:queries=1000,steps=50
+standard  2,1 ~0.1 apgd:steps=100,loss=margin
+standard  2,1 ~0.1 fmn:steps=50 outside=1
+standard  2,1 ~0.1 square_apgd:queries=1000,steps=50
 thorough  2,1 1    apgd:steps=100
 thorough  2,1 1    apgd_targeted:steps=100
 thorough  2,1 ~1   second_order_apgd:steps=100,draws=10
@@ -146,7 +146,7 @@ def _stages(upto: str) -> Iterator[Stage]:
                 AttackSpec.parse(attack),
                 None if order == "-" else float(order),
                 float(share.removeprefix("~")),
-                pilot=share.startswith("~"),
+                gives_up=share.startswith("~"),
                 outside=outside[0] if outside else None,
                 curve="curve" in more,
             )

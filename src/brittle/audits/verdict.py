@@ -60,7 +60,7 @@ def _said(check: Check) -> str:
     return f"in {check.threat} {check.text}" if check.threat else check.text
 
 
-def record_of(state: AuditState, run: Provenance, asked: Asked) -> AuditRecord:
+def record_of(state: AuditState, run: Provenance, asked: Asked | None = None) -> AuditRecord:
     """All figures of an audit; model and data are named where they are known (`Report.save`)."""
     subject, n = state.subject, len(state.right)
     labels, answers = subject.y.tolist(), subject.answers(subject.x)

@@ -22,7 +22,7 @@ ROWS = 4_000_000  # numbers held at once of the rows that go back through a net
 STEPS, RATE = 20, 0.1  # of Adam, for the slopes
 
 
-class Interval(NamedTuple):
+class Range(NamedTuple):
     """The least and the largest that each output of a layer reaches [B, *S]."""
 
     low: Tensor
@@ -51,7 +51,7 @@ class Bounds:
     def __init__(self, layers: Sequence[Layer], threat: Certifiable, x: Images, exact_to: int = 0) -> None:
         self.layers, self.threat, self.x = layers, threat, x
         self._whole = isinstance(threat, NormBall) and threat.order == torch.inf  # then the first intervals are exact
-        self.intervals: list[Interval] = []
+        self.intervals: list[Range] = []
         self.lines: dict[int, Relaxation] = {}
         for number, layer in enumerate(layers):
             if layer.kind in ("relu", "maxpool"):
@@ -60,17 +60,17 @@ class Bounds:
                 self.lines[number] = _relaxed(layer, self.intervals[before])
             self.intervals.append(self._interval(layer))
 
-    def _interval(self, layer: Layer) -> Interval:
+    def _interval(self, layer: Layer) -> Range:
         if layer.kind == "input":
-            return Interval(*self.threat.interval(self.x))
+            return Range(*self.threat.interval(self.x))
         inside = [self.intervals[parent] for parent in layer.parents]
         if layer.kind != "affine":
-            return Interval(layer.apply(inside[0].low), layer.apply(inside[0].high))
+            return Range(layer.apply(inside[0].low), layer.apply(inside[0].high))
         middle = layer.apply(*((one.low + one.high) / 2 for one in inside))
         radius = layer.spread(*((one.high - one.low) / 2 for one in inside))
-        return Interval(middle - radius, middle + radius)
+        return Range(middle - radius, middle + radius)
 
-    def _tighter(self, number: int, most: int) -> Interval:
+    def _tighter(self, number: int, most: int) -> Range:
         """The interval of a layer, by CROWN for the units of which it does not yet tell the sign."""
         low, high = (side.flatten(1).clone() for side in self.intervals[number])
         units = ((low < 0) & (high > 0)).any(0).nonzero().squeeze(1)
@@ -82,7 +82,7 @@ class Bounds:
             asked = rows.expand(len(low), -1, -1)
             low[:, some] = low[:, some].maximum(self.least(number, asked))
             high[:, some] = high[:, some].minimum(-self.least(number, -asked))
-        return Interval(*(side.view_as(self.intervals[number].low) for side in (low, high)))
+        return Range(*(side.view_as(self.intervals[number].low) for side in (low, high)))
 
     def _rows_at_once(self, number: int) -> int:
         widest = max(layer.shape.numel() for layer in self.layers[: number + 1])
@@ -142,7 +142,7 @@ def _back(layer: Layer, weights: Tensor, shapes: list[torch.Size]) -> tuple[list
     return list(back(weights)), (weights * offset).flatten(1).sum(1)
 
 
-def _relaxed(layer: Layer, inside: Interval) -> Relaxation:
+def _relaxed(layer: Layer, inside: Range) -> Relaxation:
     if layer.kind == "relu":
         low, high = inside
         switching = (low < 0) & (high > 0)
@@ -152,7 +152,7 @@ def _relaxed(layer: Layer, inside: Interval) -> Relaxation:
     return _pooled(layer, inside)
 
 
-def _pooled(layer: Layer, inside: Interval) -> Relaxation:
+def _pooled(layer: Layer, inside: Range) -> Relaxation:
     """The input of largest lower bound stands for the maximum from below; if no other can exceed it also from above,
     else the largest upper bound."""
     pool = layer.pool

@@ -51,7 +51,7 @@ class Program(NamedTuple):
         return int(self.rows.shape[0]) // 3
 
 
-class Answer(NamedTuple):
+class Decision(NamedTuple):
     """For one image: whether it is proved robust, or else an image that is answered otherwise, if one was found."""
 
     robust: bool
@@ -134,7 +134,7 @@ def _switched(before: Matrix, low: Matrix, high: Matrix, d: int, u: int, first: 
 
 def decide(
     layers: Sequence[Layer], threat: Certifiable, x: Images, y: int, others: Iterable[int], seconds: float
-) -> Answer | None:
+) -> Decision | None:
     """Whether any image of the box around x [1, *S] is answered otherwise than y; none if that was not decided.
 
     Args:
@@ -164,11 +164,11 @@ def decide(
             )
         if found.x is not None and gap[0] - found.fun > 0:
             at = torch.from_numpy(found.x[:d]).view_as(x).to(x).clamp(*(side.to(x) for side in threat.interval(x)))
-            return Answer(False, at)
+            return Decision(False, at)
         least = found.fun if found.status == 0 and found.mip_dual_bound is None else found.mip_dual_bound
         most = np.inf if least is None else gap[0] - least  # what the logit of `other` exceeds that of y by, at most
         decided = decided and bool(most < -TOLERANCE)
-    return Answer(True, None) if decided else None
+    return Decision(True, None) if decided else None
 
 
 @contextmanager
