@@ -2,6 +2,7 @@
 verdict, the record."""
 
 import math
+from dataclasses import replace
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -297,7 +298,7 @@ def test_what_an_attack_claims_outside_of_the_ball_does_not_count() -> None:
     assert found.rows.tolist() == [1, 2, 5]
     assert found.broken.tolist() == [False, False, False]
     assert (found.claimed, len(found.x), len(found.size), found.minimum) == (2, 0, 0, None)
-    bright = state.subject._replace(model=lambda x: torch.stack([0 * x.amax((1, 2, 3)), x.amax((1, 2, 3))], 1))
+    bright = replace(state.subject, model=lambda x: torch.stack([0 * x.amax((1, 2, 3)), x.amax((1, 2, 3))], 1))
     found = cheating.run(bright, rows)
     assert found.broken.tolist() == [False, True, False]  # what is not claimed is not looked at
     assert found.x.amax((1, 2, 3)).tolist() == found.size.float().tolist() == pytest.approx([0.05])
@@ -382,7 +383,7 @@ VERDICTS = [
         [check("warn", "L2:1"), check("warn")],
         [],
         "suspicious",
-        "and single attacks mislead here: in L2:1 it was seen; quote the union",
+        "but in L2:1 it was seen: do this",
         AGAIN,
     ),
     (

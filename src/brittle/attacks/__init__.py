@@ -36,6 +36,7 @@ from .losses import (
     true_class,
 )
 from .minimum import MinimumNorm, MinimumResult, fitting, stretched
+from .models import Averaged, StraightThrough, Voting, straight_through
 from .named.apgd import apgd, apgd_steps
 from .named.apgd_targeted import apgd_targeted, mm
 from .named.ddn import ddn
@@ -116,6 +117,7 @@ __all__ = [
     "AttackEntry",
     "AttackResult",
     "AttackSpec",
+    "Averaged",
     "Ball",
     "Certifiable",
     "Cost",
@@ -141,8 +143,10 @@ __all__ = [
     "Spatial",
     "Start",
     "StartFunction",
+    "StraightThrough",
     "Targets",
     "Threat",
+    "Voting",
     "WithoutTransfer",
     "against",
     "apgd",
@@ -211,6 +215,7 @@ __all__ = [
     "start_named",
     "stateless",
     "steepest",
+    "straight_through",
     "stretched",
     "targeted_dlr",
     "targeted_margin",

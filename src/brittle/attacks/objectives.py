@@ -205,14 +205,19 @@ def without_transfer(
 
 
 def logits_of(output: Any) -> Logits:
-    """The logits [B, C] in a model's answer: the tensor itself, `answer["logits"]` or `answer.logits`."""
+    """The logits [B, C] in a model's answer: the tensor itself, `answer["logits"]` or `answer.logits`.
+
+    One logit [B, 1], of class 1 against class 0, becomes two.
+    """
     if isinstance(output, dict):
         output = output.get("logits", output)
     logits = getattr(output, "logits", output)
+    if isinstance(logits, Tensor) and logits.dim() == 2 and logits.shape[1] == 1:
+        return torch.cat([torch.zeros_like(logits), logits], 1)
     if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] < 2:
         got = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise BrittleError(
-            "the model must answer logits [batch, classes >= 2], a dict with 'logits' or an object with .logits; "
+            "the model must answer logits [batch, classes], a dict with 'logits' or an object with .logits; "
             f"it answered {got}"
         )
     return logits

@@ -9,8 +9,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from brittle.attacks import AttackSpec, Threat
-from brittle.ground import BrittleError, Images, Labels
+from brittle.attacks import AttackSpec, Threat, logits_of
+from brittle.ground import BrittleError, Images, Labels, eval_mode
 
 from .doctor import Finding
 from .jobs import Job, jobs
@@ -20,7 +20,8 @@ from .provenance import circumstances
 from .records import Asked, Check, GradientPath
 from .report import Report
 from .schedule import Effort, effort_named
-from .state import AuditState, Subject, ThreatState, first_state
+from .state import VOTES, AuditState, Subject, ThreatState, first_state
+from .statistics import Proportion
 from .two_sided import prove
 from .verdict import record_of
 
@@ -119,12 +120,13 @@ def audit_events(
     """`audit`, step by step: an event before each piece of work, the last with the report."""
     clock, journal = _Clock(settings.budget, time.monotonic()), journal or Journal()
     effort = effort_named(settings.effort)
-    state = first_state(Subject(model, *data, settings.batch), threats)
+    state = first_state(Subject(model, *data, settings.batch, settings.seed), threats)
     work = jobs(state, effort, settings.extra, settings.seed)
     total = len(work) + len(state.threats) * (2 if settings.certify else 1)
     for done, text in _attack(state, work, journal, clock):
         yield AuditEvent(done, total, text)
-    state.checks += [_claims(one) for one in state.threats]
+    random = state.subject.majority is not None
+    state.checks += [_ties(state, one) if random else _claims(one) for one in state.threats]
     for done, text in _compare(state, effort, settings.seed, journal, clock):
         yield AuditEvent(len(work) + done, total, text)
     if settings.certify:
@@ -178,11 +180,28 @@ def _claims(state: ThreatState) -> Check:
     return Check("successes hold", str(state.threat), "bad", text, hint)
 
 
+def _ties(state: AuditState, one: ThreatState) -> Check:
+    """How many of the broken images, where a random model is asked afresh, may as well be a tie: what that means for
+    the figure."""
+    subject = state.subject
+    rows = torch.tensor([row for row, attack in enumerate(one.breaker) if attack], dtype=torch.int64)
+    votes = torch.zeros(0)
+    if len(rows):
+        with subject.draws(f"ties {one.threat}"), torch.no_grad(), eval_mode(subject.model):
+            parts = torch.split(one.adversarial[rows], subject.batch)
+            counts = torch.cat([logits_of(subject.judge(part)) for part in parts])
+        votes = counts.gather(1, subject.y[rows][:, None]).squeeze(1)
+    ties = sum(Proportion(int(vote), VOTES).interval[1] >= 0.5 for vote in votes.tolist())
+    robust, most = one.robust, Proportion(one.robust.correct + ties, one.robust.n)
+    text = f"of {len(rows)} broken images {ties} may be a tie on fresh draws: between {robust} and {most} withstand"
+    return Check("majority", str(one.threat), "fine", text, "")
+
+
 def _compare(
     state: AuditState, effort: Effort, seed: int, journal: Journal, clock: _Clock
 ) -> Iterator[tuple[int, str]]:
     """Compare attacks threat by threat, on a few examples that the model gets right."""
-    model, x, y, batch = state.subject
+    model, x, y = state.subject.model, state.subject.x, state.subject.y
     rows = state.right.nonzero().squeeze(1)[: effort.probes]
     for number, threat in enumerate(one.threat for one in state.threats):
         yield number, f"{threat} comparing attacks"
@@ -190,7 +209,8 @@ def _compare(
         if kept is None and clock.spent:
             found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])
         else:
-            found = kept[1] if kept else probe(model, threat, x[rows], y[rows], effort, seed, batch)
+            with state.subject.draws(f"probes {threat}"):
+                found = kept[1] if kept else probe(model, threat, x[rows], y[rows], effort, seed, state.subject.batch)
             journal.write(f"{threat} probes", {}, found)
         state.checks += [Check.of(finding, str(threat)) for finding in found.findings]
         state.gradients += [msgspec.convert(path, GradientPath) for path in found.gradients]

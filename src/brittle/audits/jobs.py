@@ -92,13 +92,17 @@ class Job(NamedTuple):
 
     def run(self, subject: Subject, rows: Tensor) -> Piece:
         """Attack these examples, and verify what is claimed."""
+        with subject.draws(self._key(rows)):
+            return self._run(subject, rows)
+
+    def _run(self, subject: Subject, rows: Tensor) -> Piece:
         started, minimum = time.monotonic(), None
         threat, x, y = self.state.threat, subject.x[rows], subject.y[rows]
         if isinstance(self.search, MinimumNorm) and self.stage.curve:
             found = self.search(x, y)
             result = self.search.fitted(found, threat, x, y)
             # the curve counts what fools in float32, at its size in float64
-            near = verify(subject.model, threat.whole(x), x, found.x, y)
+            near = verify(subject.judge, threat.whole(x), x, found.x, y)
             minimum = torch.where(near.broken.cpu() & found.size.cpu().isfinite(), near.size, torch.inf)
         else:
             attack = self.search.within(threat) if isinstance(self.search, MinimumNorm) else self.search
@@ -107,7 +111,7 @@ class Job(NamedTuple):
         broken, broken_8bit = torch.zeros_like(result.success), torch.zeros_like(result.success)
         sizes = torch.zeros(0, dtype=torch.float64)
         if len(claimed):
-            seen = verify(subject.model, threat, x[claimed], result.x[claimed], y[claimed])
+            seen = verify(subject.judge, threat, x[claimed], result.x[claimed], y[claimed])
             broken[claimed], broken_8bit[claimed] = seen.broken, seen.broken_8bit & seen.broken
             sizes = seen.size[seen.broken.cpu()]
         return Piece(
@@ -177,7 +181,7 @@ def done_in(subject: Subject, state: ThreatState) -> Done:
         found = state.threat.contains(x0, x)
         rows = found.nonzero().squeeze(1)
         if len(rows):
-            seen = verify(subject.model, state.threat, x0[rows], x[rows], true_class(y)[rows])
+            seen = verify(subject.judge, state.threat, x0[rows], x[rows], true_class(y)[rows])
             found = found.index_copy(0, rows, seen.broken & seen.broken_8bit)
         return found
 

@@ -38,9 +38,8 @@ def verdict_of(state: AuditState) -> Verdict:
     if unseen:
         return Verdict("suspicious", f"{figure}, but whether gradients can be trusted was not looked at.", again)
     if doubtful:
-        why = f"and single attacks mislead here: {_said(doubtful[0])}; quote the union"
-        return Verdict("suspicious", f"{figure}, {why}.", again)
-    notes = [one for one in state.checks if one.level == "note"]
+        return Verdict("suspicious", f"{figure}, but {_said(doubtful[0])}: {doubtful[0].hint}.", again)
+    notes = [one for one in state.checks if one.level == "note" and one.threat]
     noted = f"; {_said(notes[0])}: quote the union, not single attacks" if notes else ""
     return Verdict("trust", f"{figure}, and no sign of masked gradients was seen{noted}.", again)
 
@@ -63,7 +62,7 @@ def _said(check: Check) -> str:
 def record_of(state: AuditState, run: Provenance, asked: Asked | None = None) -> AuditRecord:
     """All figures of an audit; model and data are named where they are known (`Report.save`)."""
     subject, n = state.subject, len(state.right)
-    labels, answers = subject.y.tolist(), subject.answers(subject.x)
+    labels, answers = subject.y.tolist(), state.answers.tolist()
     return AuditRecord(
         model=ModelRecord(name="model", digest="", parameters=None, training=None),
         data=DataRecord(f"images {list(subject.x.shape[1:])}", n, n, [], ""),
@@ -132,6 +131,6 @@ def _wall(state: ThreatState, subject: Subject) -> Iterator[WallEntry]:
     """The first examples that the threat broke."""
     broken = [(row, attack) for row, attack in enumerate(state.breaker) if attack][:WALL]
     rows = [row for row, _ in broken]
-    answers = subject.answers(state.adversarial[rows]) if rows else []
+    answers = subject.answers(state.adversarial[rows]).tolist() if rows else []
     for (row, attack), answer in zip(broken, answers, strict=True):
         yield WallEntry(row, int(subject.y[row]), answer, str(state.threat), attack, float(state.sizes[row]))

@@ -42,9 +42,20 @@ def repeated(
     apart = weights or (Path(then.model.weights) if then.model.weights else None)
     file, source = subject(model or then.model.source, apart, data or then.data.given, data_dir)
     threats = tuple(parse_threat(one.threat) for one in then.threats)
-    more = tuple(AttackSpec.parse(text) for text in asked.attacks)
     count = 0 if then.data.n == then.data.of else then.data.n
-    node = Audit(file, source, threats, asked.effort, count, asked.seed, asked.budget, batch, more, asked.certify)
+    node = Audit(
+        model=file,
+        data=source,
+        threats=threats,
+        effort=asked.effort,
+        n=count,
+        seed=asked.seed,
+        budget=asked.budget,
+        batch=batch,
+        extra=tuple(AttackSpec.parse(text) for text in asked.attacks),
+        certify=asked.certify,
+        bpda=tuple(then.model.bpda),
+    )
     now = decode_record((computed(node, None, device, fresh=True) / "audit.json").read_bytes())
     found = differences(then, now)
     if json:

@@ -22,6 +22,10 @@ Threats = Annotated[
     list[str] | None,
     typer.Option("--threat", help="KIND:SIZE, such as Linf:8/255, L0:10, Spatial:30,3; may be repeated"),
 ]
+Bpda = Annotated[
+    list[str] | None,
+    typer.Option("--bpda", help="pass gradients straight through this module of the model; may be repeated"),
+]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="images held at once; smaller for large models")]
 Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
 Seed = Annotated[int, typer.Option("--seed", help="the only source of randomness")]

@@ -13,6 +13,7 @@ from .files import computed, copied, json_of, subject
 from .options import (
     MODEL_HELP,
     Batch,
+    Bpda,
     Data,
     DataDir,
     Device,
@@ -107,6 +108,7 @@ def audit(
     certify: Annotated[
         bool, typer.Option("--certify", help="also prove what withstands: affine layers, ReLU and max-pool only")
     ] = False,
+    bpda: Bpda = None,
     batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -126,15 +128,18 @@ def audit(
     from .terminal import out as terminal
 
     if again is not None:
-        if threat or extra or certify or budget or out or (effort, n, seed) != ("standard", "500", 0):
+        if threat or extra or certify or bpda or budget or out or (effort, n, seed) != ("standard", "500", 0):
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
         repeated(again, model, weights, data, data_dir, device, batch, json)
         return
     if model is None:
         raise BrittleError("say which model: brittle audit MODEL")
+    through = tuple(bpda or ())
     count, limit, more = count_of(n), seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
     file, source = subject(model, weights, data, data_dir)
-    node = Audit(file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify)
+    node = Audit(
+        file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through
+    )
     target = out or Path("runs") / f"audit-{plain_name(Path(model).stem)}"
     run = read_run(computed(node, target, device, fresh))
     page = write_page([run], target / "report.html")
@@ -164,6 +169,7 @@ def attack(
     start: Annotated[str | None, typer.Option("--start", help="clean, random or noise")] = None,
     loss: Annotated[str | None, typer.Option("--loss", help="cross_entropy, margin, dlr or probability_margin")] = None,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
+    bpda: Bpda = None,
     batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -182,8 +188,9 @@ def attack(
 
     file, source = subject(model, weights, data, data_dir)
     asked = AttackSpec.parse(name).changed(steps=steps, step=step, start=start, loss=loss)
+    through = tuple(bpda or ())
     node = RunAttack(
-        file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch
+        file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch, through
     )
     record = json_of(computed(node, out, device, fresh) / "attack.json")
     if json:

@@ -66,12 +66,25 @@ def graph_of(model: Any, x: Images) -> list[Layer]:
         if node.op == "output":
             if not isinstance(node.args[0], fx.Node):
                 raise BrittleError("the model answers more than logits")
-            return layers[: numbers[node.args[0]] + 1]
+            return _two_logits(layers[: numbers[node.args[0]] + 1])
         values[node] = _value(traced, node, values, pair)
         if node.op != "get_attr" and isinstance(values[node], Tensor):
             numbers[node] = len(layers)
             layers.append(_layer(traced, node, values, numbers))
     raise AssertionError("a graph ends in its output")
+
+
+def _two_logits(layers: list[Layer]) -> list[Layer]:
+    """One logit, of class 1 against class 0, as two."""
+    last = layers[-1]
+    if last.shape != torch.Size([1]):
+        return layers
+    both = Layer("affine", (len(layers) - 1,), _beside_zero, _beside_zero, torch.Size([2]))
+    return [*layers, both]
+
+
+def _beside_zero(x: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(x), x], 1)
 
 
 class _Tracer(fx.Tracer):

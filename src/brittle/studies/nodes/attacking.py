@@ -10,7 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.attacks import Attack, AttackSpec, Threat, against, classes_of, loss_named, session, within
+from brittle.attacks import (
+    Attack,
+    AttackSpec,
+    Threat,
+    against,
+    classes_of,
+    loss_named,
+    session,
+    straight_through,
+    within,
+)
 from brittle.audits import Proportion, mean_interval, verify
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import Split, save_tensors
@@ -46,6 +56,7 @@ class RunAttack:
     n: int = 0
     seed: int = 0
     batch: int = field(default=500, compare=False)
+    bpda: tuple[str, ...] = ()
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -67,7 +78,7 @@ class RunAttack:
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
         place, started = pick_device(device), time.monotonic()
-        model = on_device(loaded, device)
+        model = straight_through(on_device(loaded, device), self.bpda)
         attack = self.attack.build(model, self.threat, self.seed)
         parts: list[dict[str, Tensor]] = []
         for start in range(0, len(split), self.batch):

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from brittle.attacks import AttackSpec, Threat
+from brittle.attacks import AttackSpec, Threat, straight_through
 from brittle.audits import AuditSettings, Effort, Journal, audit_events, effort_named
 from brittle.ground import pick_device
 from brittle.science import curvature
@@ -46,6 +46,7 @@ class Audit:
     batch: int = field(default=250, compare=False)
     extra: tuple[AttackSpec, ...] = ()
     certify: bool = False
+    bpda: tuple[str, ...] = ()
     tries: Effort = field(init=False)  # what the effort's name means, so that it is part of the declaration
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Audit:
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split, place = model_of(self.model, results), test_examples(self.data, self.n), pick_device(device)
-        model = on_device(loaded, device)
+        model = straight_through(on_device(loaded, device), self.bpda)
         journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
         data = split.x().to(place), split.labels.to(place)
         settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra, self.certify)
@@ -81,7 +82,7 @@ class Audit:
         assert report is not None, "the last event carries the report"
         record, examples = subject_of(loaded, split, self.data)
         weights = self.model.weights if isinstance(self.model, File) else None
-        report.save(folder, msgspec.structs.replace(record, weights=weights), examples)
+        report.save(folder, msgspec.structs.replace(record, weights=weights, bpda=list(self.bpda)), examples)
         return not report.record.skipped
 
 

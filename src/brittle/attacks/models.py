@@ -1,0 +1,107 @@
+"""Models as an attack should see them: random ones averaged over draws, and gradients passed straight through a module
+that has none."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from brittle.ground import BrittleError, Images, Logits
+
+from .objectives import logits_of
+
+
+class Averaged(nn.Module):
+    """A random model as the log of its mean probabilities over fresh draws, so that every attack on it averages its
+    gradients too (expectation over transformation, Athalye et al. 2018).
+
+    Args:
+        model: images to logits, otherwise at every call.
+        draws: calls for each forward pass, which is what it costs.
+    """
+
+    def __init__(self, model: Callable[[Tensor], Any], draws: int) -> None:
+        super().__init__()
+        self.model, self.draws = model, draws
+
+    def forward(self, x: Images) -> Logits:
+        drawn = [logits_of(self.model(x)).log_softmax(1) for _ in range(self.draws)]
+        mean: Tensor = torch.stack(drawn).logsumexp(0)
+        return mean
+
+
+class Voting(nn.Module):
+    """A random model as the number of fresh draws that vote for each class: its answer is that of the majority. It has
+    no gradient.
+
+    Args:
+        draws: votes for each image, which is what a forward pass costs.
+    """
+
+    def __init__(self, model: Callable[[Tensor], Any], draws: int) -> None:
+        super().__init__()
+        self.model, self.draws = model, draws
+
+    def forward(self, x: Images) -> Logits:
+        votes = torch.zeros(0)
+        for _ in range(self.draws):
+            logits = logits_of(self.model(x)).detach()
+            vote = torch.zeros_like(logits).scatter(1, logits.argmax(1, keepdim=True), 1)
+            votes = votes + vote if len(votes) else vote
+        return votes
+
+
+class _Straight(torch.autograd.Function):
+    """What a module answers, with the gradient of the identity."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, module: nn.Module) -> Tensor:
+        with torch.no_grad():
+            answer: Tensor = module(x)
+        if answer.shape != x.shape:
+            raise BrittleError(
+                f"BPDA passes gradients straight through a module, so that its answer must have the shape of its input "
+                f"{list(x.shape)}, not {list(answer.shape)}"
+            )
+        return answer
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
+class StraightThrough(nn.Module):
+    """A module whose gradient is taken to be that of the identity (BPDA, Athalye et al. 2018)."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = _Straight.apply(x, self.module)  # type: ignore[no-untyped-call]
+        return found
+
+
+def straight_through(model: Any, names: Sequence[str]) -> Any:
+    """A copy of `model` in which gradients pass straight through some modules; its answers are the same.
+
+    Args:
+        names: dotted, as in `model.named_modules()`; modules that answer in the shape of their input, such as a JPEG
+            step or a quantiser.
+    Raises:
+        BrittleError: no `nn.Module`, or no module of that name in it.
+    """
+    if not names:
+        return model
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        raise BrittleError("BPDA looks for modules by their names, so that the model must be an nn.Module")
+    changed, known = copy.deepcopy(model), dict(model.named_modules())
+    for name in names:
+        if name not in known or not name:
+            some = ", ".join(list(filter(None, known))[:20])
+            raise BrittleError(f"the model has no module {name!r}; it has {some}")
+        holder, _, last = name.rpartition(".")
+        setattr(changed.get_submodule(holder), last, StraightThrough(changed.get_submodule(name)))
+    return changed

@@ -1,0 +1,223 @@
+"""Defences that an audit must see through: random models, steps without a gradient, models with one logit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brittle.attacks import Averaged, Linf, Voting, against, logits_of, pgd, session, straight_through
+from brittle.audits import AuditSettings, Journal, Proportion, audit, audit_events, doctor
+from brittle.audits.proofs import graph_of, margins
+from brittle.ground import BrittleError
+from conftest import Run
+
+
+class Noisy(nn.Module):
+    """A net behind Gaussian noise on its images."""
+
+    def __init__(self, net: nn.Module, sigma: float) -> None:
+        super().__init__()
+        self.net, self.sigma = net, sigma
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x + self.sigma * torch.randn_like(x))  # type: ignore[no-any-return]
+
+
+class Coin(nn.Module):
+    """Right with a probability that the first pixel tells, else the other class."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = torch.rand(len(x)) < x.flatten(1)[:, 0]
+        return torch.stack([heads.float(), (~heads).float()], 1)
+
+
+def test_an_average_is_the_log_of_the_mean_probability() -> None:
+    torch.manual_seed(0)
+    shown: list[Tensor] = []
+
+    def model(x: Tensor) -> Tensor:
+        shown.append(torch.randn(len(x), 3))
+        return shown[-1]
+
+    found = Averaged(model, 5)(torch.rand(4, 2))
+    z = torch.stack(shown).numpy()
+    p = (np.exp(z) / np.exp(z).sum(2, keepdims=True)).mean(0)
+    assert len(shown) == 5
+    np.testing.assert_allclose(found.softmax(1).numpy(), p, rtol=1e-5)
+
+
+def test_a_vote_counts_answers() -> None:
+    torch.manual_seed(0)
+    x = torch.tensor([[0.0], [0.2], [0.8], [1.0]])
+    votes = Voting(Coin(), 200)(x)
+    assert votes.sum(1).tolist() == [200] * 4
+    assert votes[0].tolist() == [0, 200]
+    assert votes[3].tolist() == [200, 0]
+    for row, share in ((1, 0.2), (2, 0.8)):
+        low, high = Proportion(int(votes[row, 0]), 200).interval
+        assert low - 0.05 < share < high + 0.05
+
+
+def test_attacks_on_an_average_see_the_mean_gradient(digits_net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
+    """With noise whose draws are fixed, one gradient of the average is that of log mean p."""
+    x, y = digits[0][:6], digits[1][:6]
+    draws = [0.3 * torch.randn_like(x) for _ in range(4)]
+
+    def model(x: Tensor, turn: list[int] = [0]) -> Tensor:  # noqa: B006
+        turn[0] += 1
+        return digits_net(x + draws[turn[0] % 4])  # type: ignore[no-any-return]
+
+    at = x.clone().requires_grad_()
+    p = torch.stack([digits_net(at + draw).softmax(1) for draw in draws]).mean(0)
+    (by_hand,) = torch.autograd.grad(-p.gather(1, y[:, None]).log().sum(), at)
+    at = x.clone().requires_grad_()
+    with session(against(Averaged(model, 4))) as evaluate:
+        (found,) = torch.autograd.grad(evaluate(at, y).loss.sum(), at)
+    assert torch.allclose(found, by_hand, atol=1e-6)
+
+
+def test_a_random_model_is_averaged_and_judged_by_majority(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    x, y = digits[0][:40], digits[1][:40]
+    noisy, threat = Noisy(digits_net, 0.3), Linf(0.1)
+    asked = noisy, (x, y), [threat], AuditSettings("quick", certify=True)
+    reports = [[event.report for event in audit_events(*asked)][-1] for _ in range(2)]
+    first, second = reports
+    assert first is not None
+    assert second is not None
+    assert first.record.examples == second.record.examples
+    assert torch.equal(first.adversarial, second.adversarial)
+    said = {check.name: check.text for check in first.record.checks}
+    assert "majority of 25" in said["draws"]
+    assert "may be a tie" in said["majority"]
+    assert first.verdict.level == "suspicious"
+    assert "different answers twice" in first.verdict.sentence
+    alone = pgd(against(noisy), threat, steps=40).run(x, y)
+    by_majority = Voting(noisy, 101)(alone.x).argmax(1) == y
+    assert first.union.correct < int(by_majority.sum())
+    fooled = torch.tensor([bool(one.broken_by[str(threat)]) for one in first.record.examples])
+    fresh = Voting(noisy, 101)(first.adversarial[0][fooled]).argmax(1)
+    assert (fresh != y[fooled]).float().mean() > 0.9
+
+
+def test_a_random_audit_resumes_to_the_same_bits(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    data = digits[0][:20], digits[1][:20]
+    asked = Noisy(digits_net, 0.3), data, [Linf(0.1)], AuditSettings("smoke")
+    whole = [event.report for event in audit_events(*asked)][-1]
+    events = audit_events(*asked, Journal(tmp_path, "one"))
+    for _ in range(5):
+        next(events)
+    events.close()
+    torch.manual_seed(17)  # whatever was drawn meanwhile
+    again = [event.report for event in audit_events(*asked, Journal(tmp_path, "one"))][-1]
+    assert whole is not None
+    assert again is not None
+    assert torch.equal(again.adversarial, whole.adversarial)
+    assert again.record.examples == whole.record.examples
+
+
+class Quantised(nn.Module):
+    """A net behind a step that rounds its images, whose gradient is 0 everywhere."""
+
+    def __init__(self, net: nn.Module, levels: int) -> None:
+        super().__init__()
+        self.defence, self.net = Rounding(levels), net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(self.defence(x))  # type: ignore[no-any-return]
+
+
+class Rounding(nn.Module):
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.levels = levels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.levels).round() / self.levels
+
+
+def test_gradients_pass_straight_through_a_module(digits_net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
+    x, y = digits[0][:50], digits[1][:50]
+    masked = Quantised(digits_net, 7)
+    through = straight_through(masked, ["defence"])
+    assert torch.equal(through(x), masked(x))
+    assert type(masked.defence) is Rounding  # the model itself is as it was
+    at = x.clone().requires_grad_()
+    (found,) = torch.autograd.grad(through(at).square().sum(), at)
+    rounded = masked.defence(x).requires_grad_()
+    (expected,) = torch.autograd.grad(digits_net(rounded).square().sum(), rounded)
+    assert torch.allclose(found, expected)
+    threat = Linf(0.1)
+    blind, seeing = (int(pgd(against(model), threat, steps=20).run(x, y).success.sum()) for model in (masked, through))
+    assert blind < 10
+    assert seeing > 25
+
+
+def test_bpda_has_clear_lines(digits_net: nn.Module) -> None:
+    wide = nn.Sequential(nn.Flatten(), digits_net)
+    with pytest.raises(BrittleError, match="no module 'defense'; it has"):
+        straight_through(Quantised(digits_net, 3), ["defense"])
+    with pytest.raises(BrittleError, match="must be an nn"):
+        straight_through(lambda x: x, ["a"])
+    with pytest.raises(BrittleError, match="must have the shape of its input"):
+        straight_through(wide, ["0"])(torch.rand(2, 1, 8, 8))
+    assert straight_through(wide, []) is wide
+
+
+def test_bpda_on_the_command_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "defended.py").write_text(
+        "from pathlib import Path\nimport torch\nfrom brittle.learning import load_net\n"
+        "class Rounding(torch.nn.Module):\n"
+        "    def forward(self, x):\n        return (x * 7).round() / 7\n"
+        "class Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.defence, self.net = Rounding(), load_net(Path('net.safetensors'))[0]\n"
+        "    def forward(self, x):\n        return self.net(self.defence(x))\n"
+    )
+    run("train", "--data", "digits", "--net", "mlp", "--epochs", "4", "--out", "net.safetensors", "--device", "cpu")
+    asked = "defended:Net", "--data", "digits", "--threat", "Linf:0.1", "-n", "60", "--device", "cpu", "--json"
+    shares = [json.loads(run("attack", *asked, *more)[1])["robust"]["correct"] for more in ((), ("--bpda", "defence"))]
+    assert shares[1] < shares[0]
+    status, out, _ = run("audit", *asked, "--effort", "smoke", "--bpda", "defence", "--out", "one")
+    assert status == 0
+    assert json.loads(out)["model"]["bpda"] == ["defence"]
+    status, _, err = run("audit", *asked, "--bpda", "elsewhere")
+    assert status == 2
+    assert "no module 'elsewhere'" in err
+
+
+@pytest.fixture
+def digits() -> tuple[Tensor, Tensor]:
+    from brittle.learning import load
+
+    test = load("digits").test
+    return test.x(), test.labels
+
+
+def test_one_logit_is_audited_and_proved_as_two() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 1))
+    x = torch.rand(40, 1, 3, 3)
+    with torch.no_grad():
+        net[3].bias -= net(x).median()
+    y = (net(x).squeeze(1) > 0).long()
+    both = nn.Sequential(net, nn.Linear(1, 2))
+    with torch.no_grad():
+        both[1].weight.copy_(torch.tensor([[0.0], [1.0]]))
+        both[1].bias.zero_()
+    assert torch.equal(logits_of(net(x)), both(x))
+    one, two = (audit(model, (x, y), [Linf(0.03)], effort="quick", certify=True) for model in (net, both))
+    assert one.clean.correct == 40
+    assert one.record.examples == two.record.examples
+    assert one.record.threats[0].proved == two.record.threats[0].proved
+    layers = graph_of(net, x)
+    assert torch.allclose(
+        margins(layers, Linf(0.03), x, y, "CROWN", 99), margins(graph_of(both, x), Linf(0.03), x, y, "CROWN", 99)
+    )
+    assert one.verdict.level == "trust"  # two classes are no reason to doubt
+    assert all(finding.level != "bad" for finding in doctor(net, x, y))
