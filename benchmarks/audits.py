@@ -15,6 +15,7 @@ FOLDER holds nets that others trained and published, under these names (digests 
 - wong_mnist01.pth: models/mnist.pth, wong_mnist03.pth and wong_cifar8.pth: models_scaled/mnist_small_0_3.pth and
   cifar_small_8px.pth, wong_cifar_l2.pth: models_scaled_l2/cifar_small_36px.pth, of
   github.com/locuslab/convex_adversarial
+- aa_resnet18.pth: pyautoattack/examples/model_test.pt in the source distribution of pyautoattack 0.2.0 (give -n 500)
 
 and any checkpoint of ours (`mine.safetensors`, in MNIST's usual threats). Data are looked up in $BRITTLE_DATA.
 """
@@ -38,17 +39,18 @@ from torch import Tensor, nn
 from brittle.attacks import AttackSpec, Threat, parse_threat
 from brittle.audits import EFFORTS, audit, provenance, verify
 from brittle.ground import write_bytes
-from brittle.learning import load, load_net
+from brittle.learning import build_net, load, load_net
 
 TOOLS = ("autoattack", "quick", "standard")
 USUAL = ("Linf:0.3", "L2:2", "L1:10")
 
 
 class Public(NamedTuple):
-    """A net that others published: its data, its widths, threats to measure it in, the first digits of its SHA-256."""
+    """A net that others published: its data, its widths (none: ResNet-18), threats to measure it in, the first digits
+    of its SHA-256."""
 
     data: str
-    widths: tuple[int, int, int]
+    widths: tuple[int, int, int] | None
     threats: tuple[str, ...]
     digest: str
 
@@ -60,6 +62,7 @@ PUBLIC = {
     "wong_mnist03": Public("mnist", (16, 32, 100), USUAL, "1f2bc54fa150"),
     "wong_cifar8": Public("cifar10", (16, 32, 100), ("Linf:8/255", "L2:0.5", "L1:12"), "f07c615f5861"),
     "wong_cifar_l2": Public("cifar10", (16, 32, 100), ("Linf:2/255", "L2:36/255", "L1:5"), "d99894f1fe28"),
+    "aa_resnet18": Public("cifar10", None, ("Linf:8/255", "L2:0.5"), "399f52da9f91"),
 }
 CIFAR_MEAN, CIFAR_STD = (0.485, 0.456, 0.406), (0.225, 0.225, 0.225)  # as convex_adversarial feeds its CIFAR nets
 
@@ -103,6 +106,8 @@ def net_of(folder: Path, name: str) -> nn.Module:
     held = torch.load(path, map_location="cpu", weights_only=True)
     held = held.get("state_dict", held)
     held = held[0] if isinstance(held, list) else held
+    if public.widths is None:
+        return resnet18_of(held)
     first, second, dense = public.widths
     channels, side = (1, 7) if public.data == "mnist" else (3, 8)
     net = nn.Sequential(
@@ -111,6 +116,14 @@ def net_of(folder: Path, name: str) -> nn.Module:
     )
     net.load_state_dict(held)
     return (Normalised(net) if channels == 3 else net).eval()
+
+
+def resnet18_of(held: dict[str, Tensor]) -> nn.Module:
+    """Our ResNet-18 with the weights of one that has other names for its parts, in the same order."""
+    net = build_net("resnet18", (3, 32, 32), 10)
+    own = {name: value for name, value in net.state_dict().items() if not name.startswith("0.")}
+    net.load_state_dict(dict(zip(own, held.values(), strict=True)), strict=False)
+    return net.eval()
 
 
 def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from brittle.audits import (
 )
 from brittle.audits.jobs import Job, PieceFacts
 from brittle.audits.records import Check, ProportionRecord, Provenance, Verdict
-from brittle.audits.state import AuditState, Piece, Subject, ThreatState
+from brittle.audits.state import AuditState, Piece, ThreatState
+from brittle.audits.subject import Subject
 from brittle.audits.verdict import record_of, verdict_of
 from brittle.learning import load
 

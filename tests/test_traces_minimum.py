@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from brittle.attacks import (
     L0,
@@ -16,10 +17,11 @@ from brittle.attacks import (
     ddn,
     fab_targeted,
     fmn,
+    hop_skip_jump,
     pdpgd,
     sigma_zero,
 )
-from brittle.ground import normal
+from brittle.ground import keys_of, normal, uniform
 from reference import (
     SIZE,
     Curved,
@@ -211,3 +213,58 @@ def test_sigma_zero_follows_its_stand_in_for_the_number_of_pixels(shape: tuple[i
     same_path(found, expected, 1e-9)
     changed = found != x.flatten(1).numpy()
     assert (changed == (np.stack(expected, 1) != x.flatten(1).numpy())).all()  # what goes back is exactly as it was
+
+
+@pytest.mark.parametrize("threat", [Linf(1), L2(1)], ids=str)
+def test_hop_skip_jump_follows_answers_along_the_boundary(threat: NormBall) -> None:
+    """Algorithm 2 of Chen et al. 2020 with the same directions, asking for answers alone."""
+    model, steps, draws = Curved(curvature=2), 4, 5
+    x, y = examples(model)
+    keys, kind = keys_of(x), uniform if threat.order == math.inf else normal
+    expected = []
+    for row, (x0, label) in enumerate(images(x, y)):
+
+        def fools(at: Vector, label: int = label) -> bool:
+            return bool(model.logits(at).argmax() != label)
+
+        def back(at: Vector, x0: Vector = x0) -> Vector:
+            def nearer(share: float) -> Vector:
+                size = share * size_in(threat, at - x0)
+                if threat.order == 2:
+                    return x0 + share * (at - x0)
+                return np.asarray(x0 + np.clip(at - x0, -size, size))
+
+            least, most = 0.0, 1.0
+            for _ in range(12):
+                middle = (least + most) / 2
+                least, most = (least, middle) if fools(nearer(middle)) else (middle, most)
+            return nearer(most) if most < 1 else at
+
+        def drawn(shape: torch.Size, draw: int, row: int = row) -> Vector:
+            found = kind(keys[row : row + 1], shape, seed=2, draw=draw).double().numpy()[0]
+            return found if kind is normal else 2 * found - 1
+
+        blends = (
+            uniform(keys[row : row + 1], x.shape[1:], seed=2, draw=-2 - one)[0].double().numpy() for one in range(20)
+        )
+        at = back(next((noisy for noisy in blends if fools(noisy)), x0))
+        points = [at]
+        for t in range(steps):
+            delta, shown = size_in(threat, at - x0) / SIZE, []
+            for draw in range(round(draws * math.sqrt(t + 1))):
+                u = drawn(x.shape[1:], 1000 * t + draw)
+                near = np.clip(at + delta * u / np.linalg.norm(u), 0, 1)
+                shown.append((1 if fools(near) else -1, (near - at) / delta))
+            mean = np.mean([vote for vote, _ in shown])
+            weights = [mean if abs(mean) == 1 else vote - mean for vote, _ in shown]
+            grad = np.mean([weight * u for weight, (_, u) in zip(weights, shown, strict=True)], axis=0)
+            step = size_in(threat, at - x0) / math.sqrt(t + 1) * steepest_in(threat, grad)
+            tries = (np.clip(at + step / 2**halving, 0, 1) for halving in range(8))
+            at = back(next((moved for moved in tries if fools(moved)), at))
+            points.append(at)
+        expected.append(points)
+    search = hop_skip_jump(against(model), threat, steps=steps, draws=draws, seed=2)
+    same_path(minimum_trace(search, x, y), expected, tolerance=1e-9)
+    found = search(x, y)
+    assert found.size.isfinite().all()
+    assert (found.size <= threat.size(x, torch.from_numpy(np.stack([points[0] for points in expected])))).all()

@@ -20,6 +20,7 @@ from .attacks import (
     fab_targeted as fab_targeted,
     fgsm as fgsm,
     fmn as fmn,
+    hop_skip_jump as hop_skip_jump,
     from_outside as from_outside,
     given as given,
     grid as grid,

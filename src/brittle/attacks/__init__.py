@@ -36,7 +36,7 @@ from .losses import (
     true_class,
 )
 from .minimum import MinimumNorm, MinimumResult, fitting, stretched
-from .models import Averaged, StraightThrough, Voting, straight_through
+from .models import Averaged, LabelOnly, StraightThrough, Voting, gives_only_classes, straight_through
 from .named.apgd import apgd, apgd_steps
 from .named.apgd_targeted import apgd_targeted, mm
 from .named.ddn import ddn
@@ -45,6 +45,7 @@ from .named.fab import fab_targeted
 from .named.fgsm import fgsm
 from .named.fmn import fmn
 from .named.hessian import hessian
+from .named.hop_skip_jump import hop_skip_jump
 from .named.mim import mim
 from .named.msd import msd
 from .named.ni_fgsm import ni_fgsm
@@ -127,6 +128,7 @@ __all__ = [
     "Evaluation",
     "Finite",
     "Iterate",
+    "LabelOnly",
     "Linf",
     "Loss",
     "LpBall",
@@ -171,12 +173,14 @@ __all__ = [
     "fmn",
     "from_outside",
     "given",
+    "gives_only_classes",
     "gradient_at",
     "gradient_attack",
     "gradient_of",
     "grid",
     "hessian",
     "hessian_gradient",
+    "hop_skip_jump",
     "in_box",
     "last_of",
     "logits_of",

@@ -53,6 +53,28 @@ class Voting(nn.Module):
         return votes
 
 
+class LabelOnly(nn.Module):
+    """A model that answers nothing but classes [B], as logits: 1 for the class, 0 for the others. It has no gradient.
+
+    Args:
+        classes: how many there are.
+    """
+
+    def __init__(self, model: Callable[[Tensor], Any], classes: int) -> None:
+        super().__init__()
+        self.model, self.classes = model, classes
+
+    def forward(self, x: Images) -> Logits:
+        with torch.no_grad():
+            answers: Tensor = self.model(x)
+        return torch.nn.functional.one_hot(answers.long(), self.classes).to(x.dtype)
+
+
+def gives_only_classes(answers: Any) -> bool:
+    """Whether a model's answers are classes [B], not logits."""
+    return isinstance(answers, Tensor) and answers.dim() == 1 and not answers.is_floating_point()
+
+
 class _Straight(torch.autograd.Function):
     """What a module answers, with the gradient of the identity."""
 

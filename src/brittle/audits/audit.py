@@ -9,7 +9,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from brittle.attacks import AttackSpec, Threat, logits_of
+from brittle.attacks import AttackSpec, LabelOnly, Threat, logits_of
 from brittle.ground import BrittleError, Images, Labels, eval_mode
 
 from .doctor import Finding
@@ -20,8 +20,9 @@ from .provenance import circumstances
 from .records import Asked, Check, GradientPath
 from .report import Report
 from .schedule import Effort, effort_named
-from .state import VOTES, AuditState, Subject, ThreatState, first_state
+from .state import AuditState, ThreatState, first_state
 from .statistics import Proportion
+from .subject import VOTES, Subject
 from .two_sided import prove
 from .verdict import record_of
 
@@ -205,6 +206,8 @@ def _compare(
     rows = state.right.nonzero().squeeze(1)[: effort.probes]
     for number, threat in enumerate(one.threat for one in state.threats):
         yield number, f"{threat} comparing attacks"
+        if isinstance(model, LabelOnly):
+            continue
         kept = journal.read(f"{threat} probes", Probe)
         if kept is None and clock.spent:
             found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])

@@ -17,6 +17,7 @@ from brittle.attacks import (
     AttackResult,
     AttackSpec,
     Done,
+    LabelOnly,
     MinimumNorm,
     StartFunction,
     against,
@@ -28,7 +29,8 @@ from brittle.ground import BrittleError, Flags, Images, Labels, fast_dtype
 
 from .journal import Journal
 from .schedule import AT_A_TIME, CURVE_OF, LEAST, Effort, Stage
-from .state import AuditState, Piece, Subject, ThreatState
+from .state import AuditState, Piece, ThreatState
+from .subject import Subject
 from .verification import verify
 
 SEEDS = 7919  # between the seeds of two stages
@@ -144,7 +146,7 @@ def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: i
     """
     extra, dims = tuple(extra), state.subject.x.dim()
     work = [
-        _in_one(state, one, [*effort.stages_of(one.threat, dims), *_last(extra, one, dims)], seed)
+        _in_one(state, one, [*effort.stages_of(one.threat, dims, state.blind), *_last(extra, one, dims)], seed)
         for one in state.threats
     ]
     return [jobs[number] for number in range(max(map(len, work))) for jobs in work if number < len(jobs)]
@@ -160,7 +162,10 @@ def _in_one(whole: AuditState, state: ThreatState, stages: list[Stage], seed: in
             f"no attack of this audit works in {state.threat}; brittle attacks tells which do, --with adds one"
         )
     found = []
+    answers_only = isinstance(whole.subject.model, LabelOnly)
     for number, stage in enumerate(stages):
+        if answers_only and stage.attack.cost.backwards:
+            continue
         objective = stage.attack.objective(whole.subject.model)
         if not stage.curve:
             objective = replace(objective, done=done_in(whole.subject, state))

@@ -22,6 +22,7 @@ class Stage:
         gives_up: they are tried a fifth (`AT_A_TIME`) at a time, until none of a fifth breaks.
         outside: a minimum-norm attack starts at the image of the data that is called otherwise and is, after so many
             others, the nearest.
+        blind: only where the model's gradients are known to be missing or wrong.
         curve: it looks for the smallest change, of `CURVE_OF` examples drawn at random, broken or not.
     """
 
@@ -31,6 +32,7 @@ class Stage:
     gives_up: bool = False
     outside: int | None = None
     curve: bool = False
+    blind: bool = False
 
     def work(self, n: int) -> float:
         """About what it costs for `n` examples, in gradients."""
@@ -53,12 +55,14 @@ class Effort:
     compared: tuple[AttackSpec, ...]
     probes: int
 
-    def stages_of(self, threat: Threat, dims: int = 4) -> list[Stage]:
-        """The stages of one threat, of those that work on batches of `dims` dimensions."""
+    def stages_of(self, threat: Threat, dims: int = 4, blind: bool = False) -> list[Stage]:
+        """The stages of one threat, of those that work on batches of `dims` dimensions; `blind`: on a model whose
+        gradients are missing or wrong."""
         order = threat.order if isinstance(threat, NormBall) else None
         known = {stage.order for stage in self.stages}
         meant = order if order in known else 2.0  # of a norm that is not in the schedule: that of L2
-        return [one for one in self.stages if one.order == meant and one.attack.entry.supports(threat, dims)]
+        fitting = (one for one in self.stages if one.order == meant and one.attack.entry.supports(threat, dims))
+        return [one for one in fitting if blind or not one.blind]
 
     def gradients(self, threats: Iterable[Threat], n: int) -> float:
         """About what an audit of `n` examples costs, in gradients of one example."""
@@ -119,6 +123,13 @@ thorough  2,1 ~1   fmn:steps=100 outside=2
 thorough  2,1 ~1   fab_targeted:steps=50
 thorough  2,1 0.5  square_apgd:queries=5000,steps=100
 
+quick     inf,2,1 1 square:queries=500 blind
+quick     inf,2 1  hop_skip_jump outside=0 blind
+standard  inf,2,1 1 square:queries=2000 blind
+standard  inf,2 1  hop_skip_jump:steps=20,draws=50 outside=0 blind
+thorough  inf,2,1 1 square:queries=5000 blind
+thorough  inf,2 1  hop_skip_jump:steps=40,draws=100 outside=1 blind
+
 quick     -   1    sigma_zero:steps=60
 quick     -   1    sigma_zero:steps=60 curve
 quick     -   1    pgd:steps=20
@@ -149,6 +160,7 @@ def _stages(upto: str) -> Iterator[Stage]:
                 gives_up=share.startswith("~"),
                 outside=outside[0] if outside else None,
                 curve="curve" in more,
+                blind="blind" in more,
             )
 
 

@@ -1,78 +1,24 @@
 """How an audit stands while it goes on: the whole, and each of its threats."""
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from brittle.attacks import (
-    Averaged,
     Evaluation,
+    LabelOnly,
     Threat,
-    Voting,
-    against,
-    check_examples,
-    classes_of,
-    logits_of,
-    margin,
-    session,
 )
-from brittle.ground import BrittleError, Flags, Images, Labels, PerExample, eval_mode, keys_of, uniform
+from brittle.ground import BrittleError, Flags, Images, Labels, PerExample
 
-from .doctor import doctor
 from .records import AttackTally, Check, GradientPath, ProportionRecord
 from .statistics import Proportion
-
-DRAWS, VOTES = (4, 16), 25  # of a random model: for an average, at least and at most; for a majority
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The model, the examples that it is asked about, and how many of them are held at once.
-
-    Attributes:
-        seed: of what is drawn, the images aside.
-        majority: of a random model, the majority of fresh draws; `model` is then its average over draws.
-    """
-
-    model: Callable[[Tensor], Any]
-    x: Images
-    y: Labels
-    batch: int
-    seed: int = 0
-    majority: Voting | None = None
-
-    @property
-    def judge(self) -> Callable[[Tensor], Any]:
-        """The model whose answers count."""
-        return self.majority or self.model
-
-    def answers(self, images: Images) -> Labels:
-        """The classes that the model names for some images."""
-        with self.draws("answers"):
-            return classes_of(self.judge, images, self.batch)
-
-    @contextmanager
-    def draws(self, key: str) -> Iterator[None]:
-        """The draws of a random model begin anew, as `key` says, so that a piece of work is always the same; torch's
-        generator alone is set, and afterwards as it was."""
-        if self.majority is None:
-            yield
-            return
-        with torch.random.fork_rng():
-            torch.manual_seed(int.from_bytes(hashlib.sha256(f"{self.seed} {key}".encode()).digest()[:6], "big"))
-            yield
-
-    def drawn(self, count: int) -> Tensor:
-        """The rows of some examples, which their own pixels draw."""
-        order = uniform(keys_of(self.x), torch.Size([1]), seed=0)[:, 0].argsort(stable=True)
-        return order[:count].sort().values
+from .subject import Subject, prepared
 
 
 class Piece(NamedTuple):
@@ -177,6 +123,12 @@ class AuditState:
     skipped: list[str] = field(default_factory=list)
 
     @property
+    def blind(self) -> bool:
+        """Whether the model's gradients are missing or not those of its answers."""
+        bad = any(one.name in ("gradient", "finite differences") and one.level == "bad" for one in self.checks)
+        return bad or isinstance(self.subject.model, LabelOnly)
+
+    @property
     def clean(self) -> Proportion:
         return Proportion(int(self.right.sum()), len(self.right))
 
@@ -209,7 +161,7 @@ class AuditState:
 
 
 def first_state(subject: Subject, threats: Iterable[Threat]) -> AuditState:
-    """How an audit stands before any attack; a random model is averaged and judged by majority.
+    """How an audit stands before any attack.
 
     Raises:
         BrittleError: no threat, or examples or a model that are unfit to be attacked.
@@ -217,48 +169,7 @@ def first_state(subject: Subject, threats: Iterable[Threat]) -> AuditState:
     distinct = list(dict.fromkeys(threats))
     if not distinct:
         raise BrittleError("an audit needs at least one threat, such as Linf(0.3)")
-    check_examples(subject.x, subject.y)
-    if subject.x.dtype not in (torch.float32, torch.float64):
-        kind = subject.x.dtype
-        raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
-    some = slice(0, max(20, min(100, subject.batch)))
-    findings = doctor(subject.model, subject.x[some], subject.y[some])
-    for finding in findings:
-        if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
-            raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
-    checks = [Check.of(finding) for finding in findings]
-    if any(finding.name == "deterministic" and finding.level != "fine" for finding in findings):
-        subject = _averaged(subject, some)
-        text = f"attacks average over {subject.model.draws} draws, answers are by majority of {VOTES}"  # type: ignore[attr-defined]
-        checks.append(Check("draws", None, "fine", text, ""))
-    clean = _clean(subject)
+    subject, checks = prepared(subject)
+    clean = subject.clean()
     states = [ThreatState.at_first(threat, subject.x, clean) for threat in distinct]
     return AuditState(subject, ~clean.success, subject.answers(subject.x), states, checks)
-
-
-def _averaged(subject: Subject, some: slice) -> Subject:
-    """A random model as its average and its majority; as many draws for the average as its margins ask for.
-
-    The mean margin of an image should be told from 0, at which attacks end, with some certainty: so many draws that its
-    standard error is half of its length, on the median image.
-    """
-    x, y = subject.x[some], subject.y[some]
-    majority = replace(subject, majority=Voting(subject.model, VOTES))
-    with majority.draws("draws"), torch.no_grad(), eval_mode(subject.model):
-        drawn = torch.stack([margin(logits_of(subject.model(x)).log_softmax(1), y) for _ in range(8)])
-    needed = float((2 * drawn.std(0) / drawn.mean(0).abs().clamp(min=1e-6)).square().median())
-    return replace(majority, model=Averaged(subject.model, min(max(math.ceil(needed), DRAWS[0]), DRAWS[1])))
-
-
-def _clean(subject: Subject) -> Evaluation:
-    """What the model shows of the clean examples."""
-    model, x, y = subject.model, subject.x, subject.y
-    with torch.no_grad(), eval_mode(model):
-        classes = logits_of(model(x[:1])).shape[1]
-    if int(y.max()) >= classes:
-        raise BrittleError(f"labels go up to {int(y.max())} but the model has {classes} classes")
-    with session(against(model)) as evaluate, torch.no_grad(), subject.draws("clean"):
-        parts = zip(torch.split(x, subject.batch), torch.split(y, subject.batch), strict=True)
-        found = [evaluate(*part) for part in parts]
-    whole = Evaluation(*(torch.cat(part) for part in zip(*found, strict=True)))
-    return whole if subject.majority is None else whole._replace(success=subject.answers(x) != y)

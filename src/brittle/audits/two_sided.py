@@ -15,7 +15,8 @@ from brittle.ground import BrittleError
 from .journal import Journal
 from .proofs import Layer, certify, graph_of
 from .records import Check
-from .state import AuditState, Piece, Subject, ThreatState
+from .state import AuditState, Piece, ThreatState
+from .subject import Subject
 from .verification import verify
 
 BATCH = 20  # examples proved at once: what a kill costs at most

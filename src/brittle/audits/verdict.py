@@ -18,8 +18,9 @@ from .records import (
     Verdict,
     WallEntry,
 )
-from .state import AuditState, Subject, ThreatState
+from .state import AuditState, ThreatState
 from .statistics import Proportion
+from .subject import Subject
 
 WALL = 12  # triples shown per threat
 CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat's eps

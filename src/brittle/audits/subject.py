@@ -1,0 +1,150 @@
+"""What an audit is of: a model as attacks should see it, and the examples."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from brittle.attacks import (
+    Averaged,
+    Evaluation,
+    LabelOnly,
+    Voting,
+    against,
+    check_examples,
+    classes_of,
+    gives_only_classes,
+    logits_of,
+    margin,
+    session,
+)
+from brittle.ground import BrittleError, Images, Labels, eval_mode, keys_of, uniform
+
+from .doctor import doctor
+from .records import Check
+
+DRAWS, VOTES = (4, 16), 25  # of a random model: for an average, at least and at most; for a majority
+OF_LOGITS = ("logits", "gradient", "finite differences")  # findings that mean nothing where there are none
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model, the examples that it is asked about, and how many of them are held at once.
+
+    Attributes:
+        seed: of what is drawn, the images aside.
+        majority: of a random model, the majority of fresh draws; `model` is then its average over draws.
+    """
+
+    model: Callable[[Tensor], Any]
+    x: Images
+    y: Labels
+    batch: int
+    seed: int = 0
+    majority: Voting | None = None
+
+    @property
+    def judge(self) -> Callable[[Tensor], Any]:
+        """The model whose answers count."""
+        return self.majority or self.model
+
+    def answers(self, images: Images) -> Labels:
+        """The classes that the model names for some images."""
+        with self.draws("answers"):
+            return classes_of(self.judge, images, self.batch)
+
+    @contextmanager
+    def draws(self, key: str) -> Iterator[None]:
+        """The draws of a random model begin anew, as `key` says, so that a piece of work is always the same; torch's
+        generator alone is set, and afterwards as it was."""
+        if self.majority is None:
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(int.from_bytes(hashlib.sha256(f"{self.seed} {key}".encode()).digest()[:6], "big"))
+            yield
+
+    def drawn(self, count: int) -> Tensor:
+        """The rows of some examples, which their own pixels draw."""
+        order = uniform(keys_of(self.x), torch.Size([1]), seed=0)[:, 0].argsort(stable=True)
+        return order[:count].sort().values
+
+    def clean(self) -> Evaluation:
+        """What the model shows of the clean examples.
+
+        Raises:
+            BrittleError: a label that is no class of the model.
+        """
+        with torch.no_grad(), eval_mode(self.model):
+            classes = logits_of(self.model(self.x[:1])).shape[1]
+        if int(self.y.max()) >= classes:
+            raise BrittleError(f"labels go up to {int(self.y.max())} but the model has {classes} classes")
+        with session(against(self.model)) as evaluate, torch.no_grad(), self.draws("clean"):
+            parts = zip(torch.split(self.x, self.batch), torch.split(self.y, self.batch), strict=True)
+            found = [evaluate(*part) for part in parts]
+        whole = Evaluation(*(torch.cat(part) for part in zip(*found, strict=True)))
+        return whole if self.majority is None else whole._replace(success=self.answers(self.x) != self.y)
+
+
+def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
+    """The subject as attacks should see it, and what the doctor says: a random model is averaged and judged by
+    majority; classes alone are taken for logits.
+
+    Raises:
+        BrittleError: examples or a model that are unfit to be attacked.
+    """
+    check_examples(subject.x, subject.y)
+    if subject.x.dtype not in (torch.float32, torch.float64):
+        kind = subject.x.dtype
+        raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
+    some, classes = slice(0, max(20, min(100, subject.batch))), _only_classes(subject)
+    if classes:
+        subject = replace(subject, model=LabelOnly(subject.model, classes))
+    findings = doctor(subject.model, subject.x[some], subject.y[some])
+    for finding in findings:
+        if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
+            raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
+    checks = [Check.of(finding) for finding in findings if not classes or finding.name not in OF_LOGITS]
+    if classes:
+        text, hint = (
+            "the model gives no logits, so that attacks go by its answers alone",
+            "give its logits",
+        )
+        checks.append(Check("classes only", None, "warn", text, hint))
+    if any(finding.name == "deterministic" and finding.level != "fine" for finding in findings):
+        subject, draws = _averaged(subject, some)
+        text = f"attacks average over {draws} draws, answers are by majority of {VOTES}"
+        checks.append(Check("draws", None, "fine", text, ""))
+    return subject, checks
+
+
+def _only_classes(subject: Subject) -> int:
+    """How many classes there are, of a model that answers with classes; 0: it answers something else, or fails."""
+    try:
+        with torch.no_grad(), eval_mode(subject.model):
+            if not gives_only_classes(subject.model(subject.x[:2])):
+                return 0
+            answers = torch.cat([subject.model(part) for part in torch.split(subject.x, subject.batch)])
+    except Exception:  # the doctor says what is wrong with it
+        return 0
+    return int(torch.cat([answers, subject.y]).max()) + 1
+
+
+def _averaged(subject: Subject, some: slice) -> tuple[Subject, int]:
+    """A random model as its average and its majority; as many draws for the average as its margins ask for.
+
+    The mean margin of an image should be told from 0, at which attacks end, with some certainty: so many draws that its
+    standard error is half of its length, on the median image.
+    """
+    x, y = subject.x[some], subject.y[some]
+    majority = replace(subject, majority=Voting(subject.model, VOTES))
+    with majority.draws("draws"), torch.no_grad(), eval_mode(subject.model):
+        drawn = torch.stack([margin(logits_of(subject.model(x)).log_softmax(1), y) for _ in range(8)])
+    needed = float((2 * drawn.std(0) / drawn.mean(0).abs().clamp(min=1e-6)).square().median())
+    draws = min(max(math.ceil(needed), DRAWS[0]), DRAWS[1])
+    return replace(majority, model=Averaged(subject.model, draws)), draws
