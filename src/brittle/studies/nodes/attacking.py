@@ -56,7 +56,7 @@ class RunAttack:
     n: int = 0
     seed: int = 0
     batch: int = field(default=500, compare=False)
-    bpda: tuple[str, ...] = ()
+    bpda: tuple[str, ...] = field(default=(), metadata={"added": True})
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -45,8 +45,8 @@ class Audit:
     budget: float | None = field(default=None, compare=False)
     batch: int = field(default=250, compare=False)
     extra: tuple[AttackSpec, ...] = ()
-    certify: bool = False
-    bpda: tuple[str, ...] = ()
+    certify: bool = field(default=False, metadata={"added": True})
+    bpda: tuple[str, ...] = field(default=(), metadata={"added": True})
     tries: Effort = field(init=False)  # what the effort's name means, so that it is part of the declaration
 
     def __post_init__(self) -> None:
