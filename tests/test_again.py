@@ -9,7 +9,6 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from brittle.attacks import AttackSpec
 from brittle.audits import decode_record, differences
 from conftest import Run
 
@@ -69,12 +68,6 @@ def test_a_report_without_its_question_is_one_line(report: Path, run: Run) -> No
     status, _, err = run("audit", "--again", "one")
     assert status == 2
     assert "does not say how it was asked for" in err
-
-
-@pytest.mark.parametrize("text", ["pgd", "mm:targets=9", "apgd:steps=40,loss=dlr", "fmn:longest=0.05,steps=3"])
-def test_an_attack_is_written_as_it_is_read(text: str) -> None:
-    assert str(AttackSpec.parse(text)) == text
-    assert AttackSpec.parse(str(AttackSpec.parse(text))) == AttackSpec.parse(text)
 
 
 def test_tables_hold_a_row_for_each_image(report: Path, run: Run, tmp_path: Path) -> None:
