@@ -132,3 +132,17 @@ def test_images_that_are_gone_or_that_never_were_are_one_line(report: Path, run:
     assert status == 2
     assert "images are not there" in err
     assert torch.__version__ in json.dumps(record["run"])
+
+
+def test_the_next_command_asks_the_same_question(report: Path, run: Run) -> None:
+    """It names data and threats, and runs as it is printed."""
+    said = json.loads((report / "audit.json").read_text())["verdict"]["next"]
+    assert said.startswith("brittle audit net.safetensors --data digits --threat Linf:0.03 --threat L2:0.2")
+    words = [word for word in said.split()[1:] if word not in ("-n", "all")]
+    status, out, err = run(
+        *(word.replace("thorough", "smoke") for word in words), "-n", "20", "--device", "cpu", "--json"
+    )
+    assert status == 0, err
+    again = json.loads(out)
+    assert [one["threat"] for one in again["threats"]] == ["Linf:0.03", "L2:0.2"]
+    assert again["data"]["name"] == "digits/test"

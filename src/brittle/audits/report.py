@@ -1,5 +1,6 @@
 """What an audit found, in memory and on disk."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,8 @@ class Report:
         record = replace(self.record, data=data or self.record.data)
         if model is None:
             return record
-        verdict = replace(record.verdict, next=record.verdict.next.replace("MODEL", model.source or "MODEL"))
+        asked = _asked(model, record.data, record)
+        verdict = replace(record.verdict, next=record.verdict.next.replace("brittle audit MODEL", asked))
         return replace(record, model=model, verdict=verdict)
 
     def __str__(self) -> str:
@@ -93,6 +95,16 @@ class Report:
         lines += [f"{threat:<14}{robust}" for threat, robust in self.robust.items()]
         lines += [f"{'union':<14}{self.union}", f"{self.verdict.level}: {self.verdict.sentence}"]
         return "\n".join(lines)
+
+
+def _asked(model: ModelRecord, data: DataRecord, record: AuditRecord) -> str:
+    """The command that asks the same of the same model: data and threats are part of the question."""
+    words = ["brittle", "audit", model.source or "MODEL"]
+    words += ["--weights", model.weights] if model.weights else []
+    words += ["--data", data.given] if data.given else []
+    words += [word for threat in record.threats for word in ("--threat", threat.threat)]
+    words += [word for module in model.bpda for word in ("--bpda", module)]
+    return shlex.join(words)
 
 
 def _proportion(record: ProportionRecord) -> Proportion:
