@@ -16,7 +16,7 @@ from conftest import Run
 @pytest.fixture
 def report(run: Run, tmp_path: Path) -> Path:
     """An audit of a net of digits in two threats, with one more attack and proofs."""
-    run("train", "--data", "digits", "--net", "mlp", "--epochs", "2", "--out", "net.safetensors", "--device", "cpu")
+    run("train", "--data", "digits", "--net", "mlp", "--epochs", "6", "--out", "net.safetensors", "--device", "cpu")
     asked = ["--threat", "Linf:0.03", "--threat", "L2:0.2", "-n", "24", "--effort", "smoke", "--seed", "3", "--certify"]
     assert run("audit", "net.safetensors", *asked, "--with", "mim:steps=3", "--out", "one", "--device", "cpu")[0] == 0
     return tmp_path / "one"

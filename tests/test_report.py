@@ -80,6 +80,8 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             "name": name,
             "source": "runs/model.safetensors",
             "digest": "ab" * 32,
+            "weights": None,
+            "bpda": [],
             "parameters": 3274634,
             "training": {
                 "goal": "adversarial",
@@ -97,6 +99,7 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             "of": 10000,
             "classes": [f"class {i}" for i in range(10)],
             "digest": "cd" * 32,
+            "given": "cifar10",
         },
         "verdict": {
             "level": "trust",
@@ -106,6 +109,8 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
         "clean": share(len(right)),
         "union": share(union),
         "union_8bit": share(union + 1),
+        "union_proved": None,
+        "asked": None,
         "threats": threats,
         "checks": [
             {
