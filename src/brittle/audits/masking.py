@@ -169,8 +169,11 @@ def _compared(one: Comparison, runs: _Runs, titles: dict[str, str]) -> Finding:
     if one.weak == "long":
         gained = runs.run("long", runs.everything) & ~runs.run(one.strong, runs.run("long", runs.everything))
     else:
-        left = ~runs.run(one.strong, ~runs.run("long", runs.everything))
+        left = ~runs.run("long", runs.everything)
+        if one.strong == "gradients":
+            left = left & ~runs.run("second-order", left)
         gained = left & runs.run(one.weak, left)
+        gained = gained & ~runs.run(one.strong, gained)
     if int(gained.sum()) / n <= GAP:
         return Finding(one.name, "fine", f"{weak} breaks {int(gained.sum())} of {n} that {strong} leaves")
     by_strong, by_weak = (runs.run(name, runs.everything) for name in (one.strong, one.weak))

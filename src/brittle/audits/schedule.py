@@ -79,9 +79,8 @@ SCHEDULE = """
 quick     inf 1    apgd:steps=30
 quick     inf ~0.6 apgd:steps=30,loss=dlr
 quick     inf ~0.6 square_apgd
-quick     inf ~0.2 square_apgd
+quick     inf ~0.5 square_apgd:queries=600,steps=50
 quick     inf 1    fmn:steps=30 curve
-standard  inf ~0.5 square_apgd:steps=50
 standard  inf 0.2  apgd_targeted:steps=30
 standard  inf ~0.2 apgd:steps=100
 standard  inf ~0.2 second_order_mim:sigma=0.1,start=random
