@@ -11,7 +11,7 @@ from brittle.audits import EFFORTS, audit, effort_named
 from brittle.audits.schedule import SCHEDULE
 from brittle.errors import BrittleError
 
-LINES = [line for line in SCHEDULE.splitlines() for order in line[:14].split()[1:2] for _ in order.split(",")]
+LINES = [line for line in SCHEDULE.splitlines() for order in line.split()[1:2] for _ in order.split(",")]
 
 
 def test_an_effort_goes_further_on_the_same_way() -> None:
@@ -49,10 +49,15 @@ def test_stages_are_those_of_their_norm() -> None:
 
 def test_what_is_read_from_a_line_of_the_schedule() -> None:
     read = list(zip(LINES, EFFORTS["thorough"].stages, strict=True))
-    outside = [one for line, one in read if "outside=1" in line]
+    outside = [one for line, one in read if "outside=1" in line and "blind" not in line]
     assert {one.order for one in outside} == {2.0, 1.0}
     assert all(one.outside == 1 and one.share == 0.1 and one.gives_up for one in outside)
     assert all(one.gives_up == ("~" in line) and one.curve == ("curve" in line) for line, one in read)
+    assert all(one.blind == ("blind" in line) for line, one in read)
+    for threat in (Linf(0.1), L2(0.1), L1(0.1)):
+        seen, blind = (EFFORTS["quick"].stages_of(threat, blind=flag) for flag in (False, True))
+        assert [one for one in blind if not one.blind] == seen
+        assert {one.attack.name for one in blind if one.blind} >= {"square"}
     starts_outside = [one for one in EFFORTS["thorough"].stages if one.outside is not None]
     for stage in starts_outside:
         threat = {math.inf: Linf(1), 2.0: L2(1), 1.0: L1(1)}[stage.order or 0]
