@@ -160,6 +160,18 @@ def test_gradients_pass_straight_through_a_module(digits_net: nn.Module, digits:
     assert seeing > 25
 
 
+def test_bpda_reaches_a_module_in_all_its_places_and_one_inside_of_another(digits_net: nn.Module) -> None:
+    shared, x = Rounding(7), torch.rand(3, 1, 8, 8)
+    twice = nn.Sequential(shared, nn.Identity(), shared, digits_net)
+    nested = nn.Sequential(nn.Sequential(Rounding(7), nn.Identity()), digits_net)
+    for model, names in ((twice, ["0"]), (nested, ["0", "0.0"]), (nested, ["0.0", "0"])):
+        through = straight_through(model, names)
+        at = x.clone().requires_grad_()
+        (grad,) = torch.autograd.grad(through(at).square().sum(), at)
+        assert torch.equal(through(x), model(x))
+        assert grad.abs().sum() > 0
+
+
 def test_bpda_has_clear_lines(digits_net: nn.Module) -> None:
     wide = nn.Sequential(nn.Flatten(), digits_net)
     with pytest.raises(BrittleError, match="no module 'defense'; it has"):

@@ -1,5 +1,6 @@
 """Proofs of robustness: linear minima by linear programs, CROWN by its formulas in numpy, nets by their exact truth."""
 
+import threading
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -217,7 +218,82 @@ def test_what_cannot_be_bounded_is_one_line() -> None:
         assert "\n" not in str(caught.value)
 
 
+class Tempered(nn.Module):
+    """An argument with a default, and a constant that is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.scale = nn.Linear(36, 3), nn.Parameter(torch.ones(2, 3))
+
+    def forward(self, x: Tensor, temperature: float = 2.0) -> Tensor:
+        return self.layer(x.flatten(1)) * (self.scale * 2)[0] / temperature  # type: ignore[no-any-return]
+
+
+class Overwriting(nn.Module):
+    """A ReLU in place, whose input is read again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.relu, self.last = nn.Linear(36, 8), nn.ReLU(inplace=True), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = self.layer(x.flatten(1))
+        return self.last(self.relu(before.view(-1, 8)) + before)  # type: ignore[no-any-return]
+
+
+def changed(how: str) -> nn.Module:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3))
+    first: nn.Module = net[1]
+    if how == "forward":
+        net[2].forward = torch.sin  # type: ignore[method-assign, assignment]
+    elif how == "hook":
+        first.register_forward_hook(lambda module, given, answer: answer.sin())
+    elif how == "parametrised":
+        torch.nn.utils.parametrizations.weight_norm(first)
+    elif how == "lock":
+        net.lock = threading.Lock()  # type: ignore[assignment]
+    elif how == "subclass":
+        net[1] = type("Doubled", (nn.Linear,), {"forward": lambda self, x: 2 * x[:, :8]})(36, 8)
+    return Overwriting() if how == "overwritten" else net
+
+
+@pytest.mark.parametrize("how", ["forward", "hook", "parametrised", "lock", "subclass", "overwritten"])
+def test_what_would_deceive_a_bound_is_refused_in_one_line(how: str) -> None:
+    with pytest.raises(BrittleError) as caught:
+        graph_of(changed(how), torch.rand(2, 1, 6, 6))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bias_that_is_a_buffer_does_not_shrink_an_interval() -> None:
+    net = nets()["dense"]
+    assert isinstance(net, nn.Sequential)
+    bias = net[1].bias.data - 0.5
+    del net[1].bias
+    net[1].register_buffer("bias", bias)
+    layers, x, y = subject(net, 40)
+    reached = torch.stack([differences(net, Linf(0.3).sample(x, seed), y) for seed in range(60)]).amin(0)
+    for method in METHODS:
+        assert (margins(layers, Linf(0.3), x, y, method, ALL) <= reached + 1e-6).all()
+
+
+def test_arguments_with_defaults_and_computed_constants_are_held_fixed() -> None:
+    net = Tempered()
+    layers, x, y = subject(net)
+    reached = torch.stack([differences(net, Linf(0.1).sample(x, seed), y) for seed in range(60)]).amin(0)
+    assert (margins(layers, Linf(0.1), x, y, "CROWN", ALL) <= reached + 1e-6).all()
+
+
 # exact search
+
+
+def test_a_margin_that_rounding_may_turn_is_no_proof() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with torch.no_grad():
+        net[1].weight.copy_(torch.tensor([[500.0, 500, 500, 500], [500, 500, 500, 500]]))
+        net[1].bias.copy_(torch.tensor([3e-5, 0.0]))
+    x, y = torch.full((1, 1, 2, 2), 0.5), torch.zeros(1, dtype=torch.int64)
+    assert certify(graph_of(net, x), Linf(0.1), x, y).by == [None]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

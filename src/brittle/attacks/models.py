@@ -57,7 +57,7 @@ class LabelOnly(nn.Module):
     """A model that answers nothing but classes [B], as logits: 1 for the class, 0 for the others. It has no gradient.
 
     Args:
-        classes: how many there are.
+        classes: how many are told apart; all larger ones count as the last.
     """
 
     def __init__(self, model: Callable[[Tensor], Any], classes: int) -> None:
@@ -67,7 +67,7 @@ class LabelOnly(nn.Module):
     def forward(self, x: Images) -> Logits:
         with torch.no_grad():
             answers: Tensor = self.model(x)
-        return torch.nn.functional.one_hot(answers.long(), self.classes).to(x.dtype)
+        return torch.nn.functional.one_hot(answers.long().clamp(max=self.classes - 1), self.classes).to(x.dtype)
 
 
 def gives_only_classes(answers: Any) -> bool:
@@ -119,11 +119,15 @@ def straight_through(model: Any, names: Sequence[str]) -> Any:
         return model
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise BrittleError("BPDA looks for modules by their names, so that the model must be an nn.Module")
-    changed, known = copy.deepcopy(model), dict(model.named_modules())
+    changed, known = copy.deepcopy(model), dict(model.named_modules(remove_duplicate=False))
     for name in names:
         if name not in known or not name:
             some = ", ".join(list(filter(None, known))[:20])
             raise BrittleError(f"the model has no module {name!r}; it has {some}")
-        holder, _, last = name.rpartition(".")
-        setattr(changed.get_submodule(holder), last, StraightThrough(changed.get_submodule(name)))
+    places = {place: one for place, one in known.items() if any(one is known[name] for name in names)}
+    for place in sorted(places, key=lambda place: -place.count(".")):  # a module inside of another first
+        holder, _, last = place.rpartition(".")
+        inside = changed.get_submodule(holder)
+        if not isinstance(inside.get_submodule(last), StraightThrough):
+            setattr(inside, last, StraightThrough(inside.get_submodule(last)))
     return changed

@@ -94,6 +94,7 @@ thorough  inf ~1   fmn:steps=100 outside=0
 thorough  inf ~1   fab_targeted:steps=50
 thorough  inf 0.5  square_apgd:queries=5000,steps=100
 
+quick     2   ~1   apgd:steps=8
 quick     2   1    second_order_mim:loss=margin
 quick     2   ~1   apgd:steps=30,loss=dlr
 quick     2   ~1   second_order_apgd:steps=100,draws=1

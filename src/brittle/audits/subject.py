@@ -104,7 +104,7 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
         raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
     some, classes = slice(0, max(20, min(100, subject.batch))), _only_classes(subject)
     if classes:
-        subject = replace(subject, model=LabelOnly(subject.model, classes))
+        subject = replace(subject, model=LabelOnly(subject.model, classes + 1))
     findings = doctor(subject.model, subject.x[some], subject.y[some])
     for finding in findings:
         if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):

@@ -60,7 +60,7 @@ def prove(state: AuditState, journal: Journal, spent: Callable[[], bool]) -> Ite
 
 def _layers(model: Callable[[Tensor], Any], x: Tensor) -> tuple[list[Layer], str]:
     try:
-        return graph_of(model, x), ""
+        return graph_of(model, x.cpu()), ""  # float64 and exact search are at home there
     except BrittleError as error:
         return [], str(error)
 
@@ -74,9 +74,9 @@ def _batch(
 ) -> tuple[dict[str, Tensor], ProofFacts]:
     started = time.monotonic()
     assert isinstance(state.threat, Certifiable)
-    found = certify(layers, state.threat, subject.x[rows], subject.y[rows])
-    broken = rows[found.broken]
-    seen = verify(subject.model, state.threat, subject.x[broken], found.x, subject.y[broken])
+    found = certify(layers, state.threat, subject.x[rows].cpu(), subject.y[rows].cpu())
+    broken = rows[found.broken.to(rows.device)]
+    seen = verify(subject.judge, state.threat, subject.x[broken], found.x.to(subject.x.device), subject.y[broken])
     tensors = {"rows": rows, "broken": found.broken, "x": found.x}
     tensors |= {"held": seen.broken, "held_8bit": seen.broken_8bit & seen.broken, "size": seen.size}
     return tensors, ProofFacts(found.by, time.monotonic() - started)

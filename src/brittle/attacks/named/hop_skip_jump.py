@@ -17,6 +17,7 @@ from ..starts import Start, start_named
 from ..threats import NormBall, Threat
 
 BISECTIONS, HALVINGS = 12, 8  # of the way back to the image, and of a step that leads back over the boundary
+FLOOR = 1e-5  # of a pixel: shorter moves are lost in float32
 BLENDS = 20  # uniform noise images that are tried for a start
 
 
@@ -55,7 +56,7 @@ def hop_skip_jump(
             `from_outside`.
     Cost: about `steps` (30 + `draws` sqrt(`steps`)) forward passes. Random: directions and start, by image.
     Source: Chen, Jordan and Wainwright 2020 (HopSkipJumpAttack), algorithm 2. Differs: at most 8 halvings of a step,
-    and 12 bisections whatever the number of pixels.
+    12 bisections whatever the number of pixels, directions never shorter than float32 can tell.
     """
     check_count("steps", steps)
     check_count("draws", draws)
@@ -89,7 +90,7 @@ def voted_direction(threat: NormBall, draws: int, seed: int) -> Estimator:
 
     def update(evaluate: Evaluate, at: Iterate, keys: Keys) -> tuple[Evaluation, Images, Keys]:
         count, pixels = _draws_at(at.t, draws), at.x[0].numel()
-        radius = per_example(threat.size(at.x0, at.x) / pixels, at.x)
+        radius = per_example((threat.size(at.x0, at.x) / pixels).clamp(min=FLOOR * math.sqrt(pixels)), at.x)
         total, votes, toward = torch.zeros_like(at.x), at.x.new_zeros(len(at.x)), torch.zeros_like(at.x)
         for draw in range(count):
             u = unit(kind(keys, at.x.shape[1:], seed=seed, draw=1000 * at.t + draw).to(at.x))

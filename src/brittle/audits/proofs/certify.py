@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from brittle.attacks import Certifiable, NormBall
 from brittle.ground import Flags, Images, Labels
 
 from .bounds import METHODS, margins
 from .exact import decide
-from .graph import Layer
+from .graph import Layer, evaluated
 
 EXACT_TO = 4000  # units of a layer that CROWN bounds one by one; beyond that, intervals must do
 WIDEST = 500_000  # units of all layers: larger nets are bounded by intervals and one pass of CROWN
@@ -44,7 +43,7 @@ def certify(layers: Sequence[Layer], threat: Certifiable, x: Images, y: Labels) 
     """
     by: list[str | None] = [None] * len(x)
     with torch.no_grad():
-        logits = _answers(layers, x)
+        logits = evaluated(list(layers), x)
     slack, units = SLACK * logits.abs().amax(1), sum(layer.shape.numel() for layer in layers)
     least = torch.full_like(logits, -torch.inf)
     for method in METHODS if units <= WIDEST else METHODS[:1]:
@@ -59,17 +58,10 @@ def certify(layers: Sequence[Layer], threat: Certifiable, x: Images, y: Labels) 
     if isinstance(threat, NormBall) and threat.order == torch.inf:
         for row in (row for row, proof in enumerate(by) if proof is None):
             doubtful = [k for k in least[row].argsort().tolist() if least[row, k] <= slack[row]]
-            answer = decide(layers, threat, x[row : row + 1], int(y[row]), doubtful, SECONDS)
+            answer = decide(layers, threat, x[row : row + 1], int(y[row]), doubtful, SECONDS, float(slack[row]))
             if answer is not None and answer.robust:
                 by[row] = "exact search"
             elif answer is not None and answer.x is not None:
                 broken[row] = True
                 found.append(answer.x)
     return Proofs(by, broken, torch.cat(found) if found else x[:0])
-
-
-def _answers(layers: Sequence[Layer], x: Images) -> Tensor:
-    values: list[Tensor] = []
-    for layer in layers:
-        values.append(x.double() if layer.kind == "input" else layer.apply(*(values[one] for one in layer.parents)))
-    return values[-1]

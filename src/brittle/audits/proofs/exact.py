@@ -133,7 +133,13 @@ def _switched(before: Matrix, low: Matrix, high: Matrix, d: int, u: int, first: 
 
 
 def decide(
-    layers: Sequence[Layer], threat: Certifiable, x: Images, y: int, others: Iterable[int], seconds: float
+    layers: Sequence[Layer],
+    threat: Certifiable,
+    x: Images,
+    y: int,
+    others: Iterable[int],
+    seconds: float,
+    slack: float = TOLERANCE,
 ) -> Decision | None:
     """Whether any image of the box around x [1, *S] is answered otherwise than y; none if that was not decided.
 
@@ -141,6 +147,7 @@ def decide(
         threat: one that holds exactly the images between the two of its `interval`, such as Linf.
         others: the wrong classes that are in doubt, the most doubtful first.
         seconds: the most that all of it may take.
+        slack: the least margin that counts as a proof; what rounding may change.
     Cost: exponential in the ReLUs that may switch.
     """
     started = time.monotonic()
@@ -167,7 +174,7 @@ def decide(
             return Decision(False, at)
         least = found.fun if found.status == 0 and found.mip_dual_bound is None else found.mip_dual_bound
         most = np.inf if least is None else gap[0] - least  # what the logit of `other` exceeds that of y by, at most
-        decided = decided and bool(most < -TOLERANCE)
+        decided = decided and bool(most < -max(slack, TOLERANCE))
     return Decision(True, None) if decided else None
 
 

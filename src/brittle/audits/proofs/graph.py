@@ -13,7 +13,9 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.utils.parametrize import is_parametrized
 
+from brittle.attacks import logits_of
 from brittle.ground import BrittleError, Images
 
 WEIGHTED = nn.Linear, _ConvNd
@@ -47,28 +49,63 @@ def graph_of(model: Any, x: Images) -> list[Layer]:
     """The layers of `model` in float64, each after those that it reads, the input first and the logits last.
 
     Args:
-        x: an image or several [B, *S], for the shapes.
+        x: images [B, *S], on which (and on noise) what was traced must answer as the model does.
     Raises:
         BrittleError: what is no `nn.Module`, cannot be traced, or has a layer of another kind.
     """
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise BrittleError("only a plain nn.Module can be bounded")
-    net = copy.deepcopy(model).eval().double().requires_grad_(False)
+    for name, module in model.named_modules():
+        if (
+            module._forward_hooks
+            or module._forward_pre_hooks
+            or "forward" in module.__dict__
+            or is_parametrized(module)
+        ):
+            raise BrittleError(
+                f"module {name or 'itself'} is changed by hooks or parametrisations: it cannot be bounded"
+            )
     try:
-        traced = fx.GraphModule(net, _Tracer().trace(net))
-    except Exception as error:
+        net = copy.deepcopy(model).to(x.device).eval().double().requires_grad_(False)
+        layers = _layers_of(fx.symbolic_trace(net), x)
+        noise = torch.rand(8, *x.shape[1:], generator=torch.Generator().manual_seed(0)).to(x)
+        images = torch.cat([x[:20], noise]).double()
+        found, expected = evaluated(layers, images), logits_of(net(images.clone()))
+    except BrittleError:
+        raise
+    except Exception as error:  # whatever a foreign model raises must be one line
         raise BrittleError(f"the model cannot be traced ({str(error).splitlines()[0]})") from None
+    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-9, atol=1e-9):
+        raise BrittleError("what was traced of the model answers otherwise than the model")
+    return layers
+
+
+def evaluated(layers: list[Layer], x: Images) -> Tensor:
+    """The logits of a graph [B, C], in float64."""
+    values: list[Tensor] = []
+    for layer in layers:
+        values.append(x.double() if layer.kind == "input" else layer.apply(*(values[one] for one in layer.parents)))
+    return values[-1]
+
+
+def _layers_of(traced: fx.GraphModule, x: Images) -> list[Layer]:
     values: dict[fx.Node, Any] = {}
     numbers: dict[fx.Node, int] = {}
     layers: list[Layer] = []
-    pair = x[:1].double().expand(2, *x.shape[1:])  # two, so that nothing mistakes the batch for a size of 1
+    pair = x[:1].double().repeat(2, *[1] * (x.dim() - 1))  # two, so that nothing mistakes the batch for a size of 1
     for node in traced.graph.nodes:
         if node.op == "output":
-            if not isinstance(node.args[0], fx.Node):
+            if node.args[0] not in numbers:
                 raise BrittleError("the model answers more than logits")
             return _two_logits(layers[: numbers[node.args[0]] + 1])
+        if node.op == "placeholder" and layers:  # an argument with a default
+            values[node] = node.args[0]
+            continue
         values[node] = _value(traced, node, values, pair)
-        if node.op != "get_attr" and isinstance(values[node], Tensor):
+        reads = any(parent in numbers for parent in node.all_input_nodes)
+        if isinstance(values[node], Tensor) and (reads or node.op == "placeholder"):
+            if values[node].dim() < 2 or len(values[node]) != 2:
+                raise BrittleError(f"it has a layer that mixes the images of a batch ({node.name})")
             numbers[node] = len(layers)
             layers.append(_layer(traced, node, values, numbers))
     raise AssertionError("a graph ends in its output")
@@ -85,11 +122,6 @@ def _two_logits(layers: list[Layer]) -> list[Layer]:
 
 def _beside_zero(x: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(x), x], 1)
-
-
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, (*WEIGHTED, *PLAIN, _BatchNorm)) or super().is_leaf_module(module, name)
 
 
 def _value(traced: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any], x: Images) -> Any:
@@ -126,22 +158,16 @@ def _layer(traced: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any], nu
     parents, shape = tuple(numbers[parent] for parent in read), values[node].shape[1:]
     if node.op == "placeholder":
         return Layer("input", (), _same, _same, shape)
-    target = traced.get_submodule(str(node.target)) if node.op == "call_module" else node.target
-    if isinstance(target, nn.ReLU) or (not isinstance(target, nn.Module) and target in RELUS):
+    if node.op == "call_module":
+        return _module(traced.get_submodule(str(node.target)), node, parents, shape)
+    if node.target in RELUS:
+        _alone(node, bool(node.kwargs.get("inplace")) or str(node.target).endswith("relu_"))
         return Layer("relu", parents, torch.relu, _same, shape)
-    if isinstance(target, nn.MaxPool2d) and not target.ceil_mode and target.dilation == 1:
-        return Layer("maxpool", parents, target, _same, shape, target)
-    if isinstance(target, (*WEIGHTED, _BatchNorm, *PLAIN)):
-        if isinstance(target, _BatchNorm) and target.running_mean is None:
-            raise BrittleError(f"layer {node.target} normalises by the batch, which cannot be bounded")
-        spread = partial(_absolute, target) if isinstance(target, WEIGHTED) else _spread_of(target)
-        return Layer("affine", parents, target, spread, shape)
-    if target in SHAPING:
+    if node.target in SHAPING:
         return Layer("affine", parents, partial(_shaped, shape), partial(_shaped, shape), shape)
-    scales = target in PRODUCTS or (target in QUOTIENTS and node.args[0] is read[0])
-    if not (target in SUMS or (scales and node.args.count(read[0]) == len(read) == 1)):
-        name = type(target).__name__ if isinstance(target, nn.Module) else getattr(target, "__name__", target)
-        raise BrittleError(f"it has a layer that cannot be bounded: {name} ({node.name})")
+    scales = node.target in PRODUCTS or (node.target in QUOTIENTS and node.args[0] is read[0])
+    if not (node.target in SUMS or (scales and node.args.count(read[0]) == len(read) == 1)):
+        raise BrittleError(f"it has a layer that cannot be bounded: {getattr(node.target, '__name__', node.target)}")
     called, held = _called(traced, node), dict(values)
 
     def apply(*images: Tensor) -> Tensor:
@@ -150,6 +176,33 @@ def _layer(traced: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any], nu
         return found
 
     return Layer("affine", parents, apply, _spread_of(apply), shape)
+
+
+def _module(module: nn.Module, node: fx.Node, parents: tuple[int, ...], shape: torch.Size) -> Layer:
+    """A module of torch's own as a layer; a subclass may do anything."""
+    if type(module).__module__.startswith("torch.nn."):
+        if isinstance(module, nn.ReLU):
+            _alone(node, module.inplace)
+            return Layer("relu", parents, torch.relu, _same, shape)
+        if isinstance(module, nn.MaxPool2d) and not module.ceil_mode and module.dilation in (1, (1, 1)):
+            return Layer("maxpool", parents, module, _same, shape, module)
+        if isinstance(module, WEIGHTED) and "weight" in module._parameters:
+            return Layer("affine", parents, module, partial(_absolute, module), shape)
+        if isinstance(module, PLAIN) or (isinstance(module, _BatchNorm) and module.running_mean is not None):
+            return Layer("affine", parents, module, _spread_of(module), shape)
+        if isinstance(module, _BatchNorm):
+            raise BrittleError(f"layer {node.target} normalises by the batch, which cannot be bounded")
+    raise BrittleError(f"it has a layer that cannot be bounded: {type(module).__name__} ({node.name})")
+
+
+def _alone(node: fx.Node, in_place: bool) -> None:
+    """What a ReLU in place overwrites, nobody else may read, by whatever name."""
+    while in_place and node.all_input_nodes:
+        node = node.all_input_nodes[0]
+        if len(node.users) > 1:
+            raise BrittleError(f"a ReLU in place overwrites {node.name}, which others read: it cannot be bounded")
+        if node.op == "call_module" or node.target not in SHAPING:
+            return
 
 
 def _same(x: Tensor) -> Tensor:
@@ -162,11 +215,10 @@ def _shaped(shape: torch.Size, x: Tensor) -> Tensor:
 
 def _absolute(module: nn.Module, radius: Tensor) -> Tensor:
     """|W| r of a weighted layer."""
-    changed = {
-        name: value.abs() if name == "weight" else torch.zeros_like(value) for name, value in module.named_parameters()
-    }
+    changed = {"weight": module.get_parameter("weight").abs()}
     found: Tensor = functional_call(module, changed, (radius,))
-    return found
+    at_zero: Tensor = functional_call(module, changed, (torch.zeros_like(radius),))
+    return found - at_zero
 
 
 def _spread_of(apply: Callable[..., Tensor]) -> Callable[..., Tensor]:
