@@ -2,6 +2,7 @@
 that has none."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,8 +29,7 @@ class Averaged(nn.Module):
 
     def forward(self, x: Images) -> Logits:
         drawn = [logits_of(self.model(x)).log_softmax(1) for _ in range(self.draws)]
-        mean: Tensor = torch.stack(drawn).logsumexp(0)
-        return mean
+        return torch.stack(drawn).logsumexp(0) - math.log(self.draws)
 
 
 class Voting(nn.Module):
@@ -45,12 +45,9 @@ class Voting(nn.Module):
         self.model, self.draws = model, draws
 
     def forward(self, x: Images) -> Logits:
-        votes = torch.zeros(0)
-        for _ in range(self.draws):
-            logits = logits_of(self.model(x)).detach()
-            vote = torch.zeros_like(logits).scatter(1, logits.argmax(1, keepdim=True), 1)
-            votes = votes + vote if len(votes) else vote
-        return votes
+        drawn = (logits_of(self.model(x)).detach() for _ in range(self.draws))
+        votes = [torch.zeros_like(one).scatter(1, one.argmax(1, keepdim=True), 1) for one in drawn]
+        return torch.stack(votes).sum(0)
 
 
 class LabelOnly(nn.Module):
