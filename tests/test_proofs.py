@@ -408,6 +408,27 @@ def test_proofs_resume_after_a_kill(tiny: tuple[nn.Sequential, Tensor, Tensor], 
     assert torch.equal(again.adversarial, whole.adversarial)
 
 
+def test_proofs_of_other_examples_in_the_journal_are_not_taken(
+    tiny: tuple[nn.Sequential, Tensor, Tensor], tmp_path: Path
+) -> None:
+    """An audit that was cut short left more examples alive, so that its batches hold others under the same names."""
+    net, x, y = tiny
+    journal = Journal(tmp_path, "one")
+    layers, right = graph_of(net, x), (net(x).argmax(1) == y).nonzero().squeeze(1)
+    proofs = certify(layers, Linf(0.06), x[right[:20]], y[right[:20]])
+    tensors = {"rows": right[:20], "broken": proofs.broken, "x": proofs.x}
+    tensors |= {"held": proofs.broken[proofs.broken], "held_8bit": proofs.broken[proofs.broken]}
+    tensors["size"] = torch.full((len(proofs.x),), 0.06, dtype=torch.float64)
+    sharp = net, (x, y), [Linf(0.06)], AuditSettings("quick", certify=True)
+    fresh = [event.report for event in audit_events(*sharp)][-1]
+    assert fresh is not None
+    first = int(fresh.withstands[0].nonzero()[0])
+    journal.write(f"Linf:0.06 proofs {first}", tensors, {"by": proofs.by, "seconds": 0.0})
+    again = [event.report for event in audit_events(*sharp, journal)][-1]
+    assert again is not None
+    assert again.record.examples == fresh.record.examples
+
+
 def test_an_audit_says_why_nothing_is_proved(tiny: tuple[nn.Sequential, Tensor, Tensor]) -> None:
     net, x, y = tiny
     smooth = nn.Sequential(net, nn.Softplus())

@@ -42,7 +42,7 @@ def prove(state: AuditState, journal: Journal, spent: Callable[[], bool]) -> Ite
             one.proved = [EVERY_IMAGE if alive else None for alive in one.alive.tolist()]
         elif isinstance(one.threat, Certifiable) and layers:
             for rows in torch.split(one.alive.nonzero().squeeze(1), BATCH):
-                piece = journal.read(_key(one, rows), ProofFacts)
+                piece = _kept(journal, one, rows)
                 if piece is None and spent():
                     state.skipped.append(f"proofs in {one.threat} on {len(rows)} examples")
                     continue
@@ -63,6 +63,12 @@ def _layers(model: Callable[[Tensor], Any], x: Tensor) -> tuple[list[Layer], str
         return graph_of(model, x.cpu()), ""  # float64 and exact search are at home there
     except BrittleError as error:
         return [], str(error)
+
+
+def _kept(journal: Journal, state: ThreatState, rows: Tensor) -> tuple[dict[str, Tensor], ProofFacts] | None:
+    """What the journal holds of this batch; a batch of other examples, left by an audit cut short, is none."""
+    kept = journal.read(_key(state, rows), ProofFacts)
+    return kept if kept is not None and torch.equal(kept[0]["rows"], rows.cpu()) else None
 
 
 def _key(state: ThreatState, rows: Tensor) -> str:
