@@ -266,3 +266,12 @@ def test_a_model_without_a_gradient_is_searched_without_one(
     assert broke["Square-500"] + broke["HSJ-10x30 from outside"] > 0.4 * report.clean.correct
     assert report.verdict.level == "broken"
     assert not any("HSJ" in one.name for one in audit(digits_net, (x, y), [L2(0.8)]).record.threats[0].attacks)
+
+
+def test_random_classes_alone_are_a_majority_attacked_by_answers(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    noisy, data = Noisy(digits_net, 0.1), (digits[0][:20], digits[1][:20])
+    report = audit(lambda x: noisy(x).argmax(1), data, [Linf(0.15)], effort="quick")
+    assert {"classes only", "draws", "majority"} <= {check.name for check in report.record.checks}
+    assert {one.name.partition("-")[0] for one in report.record.threats[0].attacks} == {"Square", "HSJ"}

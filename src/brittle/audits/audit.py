@@ -9,7 +9,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from brittle.attacks import AttackSpec, LabelOnly, Threat, logits_of
+from brittle.attacks import AttackSpec, Threat, logits_of
 from brittle.ground import BrittleError, Images, Labels, eval_mode
 
 from .doctor import Finding
@@ -206,7 +206,7 @@ def _compare(
     rows = state.right.nonzero().squeeze(1)[: effort.probes]
     for number, threat in enumerate(one.threat for one in state.threats):
         yield number, f"{threat} comparing attacks"
-        if isinstance(model, LabelOnly):
+        if state.subject.labels_only:
             continue
         kept = journal.read(f"{threat} probes", Probe)
         if kept is None and clock.spent:

@@ -17,7 +17,6 @@ from brittle.attacks import (
     AttackResult,
     AttackSpec,
     Done,
-    LabelOnly,
     MinimumNorm,
     StartFunction,
     against,
@@ -162,9 +161,8 @@ def _in_one(whole: AuditState, state: ThreatState, stages: list[Stage], seed: in
             f"no attack of this audit works in {state.threat}; brittle attacks tells which do, --with adds one"
         )
     found = []
-    answers_only = isinstance(whole.subject.model, LabelOnly)
     for number, stage in enumerate(stages):
-        if answers_only and stage.attack.cost.backwards:
+        if whole.subject.labels_only and stage.attack.cost.backwards:
             continue
         objective = stage.attack.objective(whole.subject.model)
         if not stage.curve:

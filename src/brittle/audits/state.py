@@ -11,7 +11,6 @@ from torch import Tensor
 
 from brittle.attacks import (
     Evaluation,
-    LabelOnly,
     Threat,
 )
 from brittle.ground import BrittleError, Flags, Images, Labels, PerExample
@@ -126,7 +125,7 @@ class AuditState:
     def blind(self) -> bool:
         """Whether the model's gradients are missing or not those of its answers."""
         bad = any(one.name in ("gradient", "finite differences") and one.level == "bad" for one in self.checks)
-        return bad or isinstance(self.subject.model, LabelOnly)
+        return bad or self.subject.labels_only
 
     @property
     def clean(self) -> Proportion:

@@ -38,6 +38,7 @@ class Subject:
 
     Attributes:
         seed: of what is drawn, the images aside.
+        labels_only: the model gives classes, no logits, so that it has no gradient.
         majority: of a random model, the majority of fresh draws; `model` is then its average over draws.
     """
 
@@ -47,6 +48,7 @@ class Subject:
     batch: int
     seed: int = 0
     majority: Voting | None = None
+    labels_only: bool = False
 
     @property
     def judge(self) -> Callable[[Tensor], Any]:
@@ -104,18 +106,15 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
         raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
     some, classes = slice(0, max(20, min(100, subject.batch))), _only_classes(subject)
     if classes:
-        subject = replace(subject, model=LabelOnly(subject.model, classes + 1))
+        subject = replace(subject, model=LabelOnly(subject.model, classes + 1), labels_only=True)
     findings = doctor(subject.model, subject.x[some], subject.y[some])
     for finding in findings:
         if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
             raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
     checks = [Check.of(finding) for finding in findings if not classes or finding.name not in OF_LOGITS]
     if classes:
-        text, hint = (
-            "the model gives no logits, so that attacks go by its answers alone",
-            "give its logits",
-        )
-        checks.append(Check("classes only", None, "warn", text, hint))
+        text = "the model gives no logits, so that attacks go by its answers alone"
+        checks.append(Check("classes only", None, "warn", text, "give its logits"))
     if any(finding.name == "deterministic" and finding.level != "fine" for finding in findings):
         subject, draws = _averaged(subject, some)
         text = f"attacks average over {draws} draws, answers are by majority of {VOTES}"
