@@ -107,7 +107,9 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
     some, classes = slice(0, max(20, min(100, subject.batch))), _only_classes(subject)
     if classes:
         subject = replace(subject, model=LabelOnly(subject.model, classes + 1), labels_only=True)
-    findings = doctor(subject.model, subject.x[some], subject.y[some])
+    with torch.random.fork_rng():
+        torch.manual_seed(subject.seed)  # whether a model is random is not left to chance
+        findings = doctor(subject.model, subject.x[some], subject.y[some])
     for finding in findings:
         if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
             raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
