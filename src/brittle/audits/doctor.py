@@ -29,7 +29,8 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     Looks at: pixel range, the kind and shape of the answer, NaN, constant answers, probabilities instead of logits,
     number of classes, missing or double normalisation, train mode, randomness, dependence on the batch, usable
     gradients, and whether they are those of the answer.
-    Cost: about ten forward passes, of classes alone about twenty-five, and two gradients. The model is afterwards as it was before.
+    Cost: about ten forward passes, of classes alone about twenty-five, and two gradients. The model is afterwards as it
+    was before.
     """
     low, high = float(x.min()), float(x.max())
     findings = [_range(low, high)]
