@@ -26,6 +26,7 @@ class Recipe:
         precision: `fast` (bfloat16 where the device multiplies it) or `float32`.
         averaging: of the running mean of the parameters, mean <- averaging mean + (1 - averaging) parameters after each
             step, which is what is kept in the end; 0: the parameters themselves.
+        until: where training stops short of `epochs`, so that a net can be seen on its way; none: at the end.
     Raises:
         BrittleError: a number out of range, or an unknown name.
     """
@@ -38,6 +39,7 @@ class Recipe:
     weight_decay: float = 0.0
     precision: str = "fast"
     averaging: float = field(default=0.0, metadata={"added": True})
+    until: float | None = field(default=None, metadata={"added": True})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "epochs", float(self.epochs))  # 20 and 20.0 are one declaration
@@ -49,6 +51,8 @@ class Recipe:
             raise BrittleError(
                 f"training needs weight_decay >= 0 and 0 <= averaging < 1, not {self.weight_decay}, {self.averaging}"
             )
+        if self.until is not None and not 0 < self.until <= self.epochs:
+            raise BrittleError(f"training of {self.epochs:g} epochs cannot stop after {self.until:g}")
         names = (self.optimizer, OPTIMIZERS), (self.schedule, SCHEDULES), (self.precision, PRECISIONS)
         for value, known in names:
             if value not in known:

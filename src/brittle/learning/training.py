@@ -81,14 +81,14 @@ def train(
     validation, probe = _few(data.validation, run.place), None if probe is None else _few(probe, run.place)
     saved = time.monotonic()
     order: tuple[Tensor, ...] = ()
-    while state.step < run.steps:
+    while state.step < run.last:
         epoch, index = divmod(state.step, run.per_epoch)
         if not order or index == 0:
             order = batches(len(run.data), recipe.batch, seed=seed, epoch=epoch)
-        ends = state.step + 1 == run.steps or index + 1 == run.per_epoch
+        ends = state.step + 1 == run.last or index + 1 == run.per_epoch
         due = ends or (state_file is not None and time.monotonic() - saved > SAVE_EVERY)
         rate, loss = recipe.rate(state.step, run.steps), _step(run, state, order[index], due)
-        event = TrainingProgress(state.step, run.steps, loss, rate)
+        event = TrainingProgress(state.step, run.last, loss, rate)
         if ends:
             event = _validation(run.average or net, validation, probe, goal, event, state.history)
             state.history.append({"epoch": state.step / run.per_epoch, **asdict(event)})
@@ -124,6 +124,10 @@ class _Run:
     @property
     def steps(self) -> int:
         return max(1, round(self.recipe.epochs * self.per_epoch))
+
+    @property
+    def last(self) -> int:
+        return self.steps if self.recipe.until is None else max(1, round(self.recipe.until * self.per_epoch))
 
     @property
     def modules(self) -> dict[str, nn.Module]:

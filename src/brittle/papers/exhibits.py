@@ -24,8 +24,13 @@ class Reading(NamedTuple):
     read: str
 
 
-def along_paths(results: Results, nodes: Mapping[str, Walk] | Mapping[str, Curve]) -> Shown:
-    """Mean gradient lengths, or curvature, along attack paths: {name: points}."""
+def along_paths(results: Results, walks: Mapping[str, tuple[Walk, str]]) -> Shown:
+    """Mean lengths of the `plain` or the `averaged` gradient along attack paths: {name: points}."""
+    return {name: results.record_of(walk)[kind] for name, (walk, kind) in walks.items()}, {}
+
+
+def curvature(results: Results, nodes: Mapping[str, Curve]) -> Shown:
+    """Curvature at the data and at the ends of attack paths: {name: points}."""
     return {name: results.record_of(node)["points"] for name, node in nodes.items()}, {}
 
 

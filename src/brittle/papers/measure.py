@@ -82,16 +82,20 @@ def figure_record(figure: Figure, results: Results, *, carries: bool) -> dict[st
         "certainty": figure.certainty,
         "measured": share.record(),
         "slack": figure.slack,
-        "verdict": figure_verdict(figure, share) if carries else "open",
+        "verdict": figure_verdict(figure, share, results) if carries else "open",
+        "of_zero": figure_verdict(figure, Share.of(0, share.n), results) if carries else "open",
+        "read": figure.read,
         "node": " ".join(hash_of(node)[:16] for node in figure.nodes),
         "what": figure.nodes[0].title,
     }
 
 
-def figure_verdict(figure: Figure, share: Share) -> Verdict:
+def figure_verdict(figure: Figure, share: Share, results: Results) -> Verdict:
     """Whether the printed figure lies in our interval widened by the slack; open where that is too wide to tell."""
     if figure.printed is None or figure.slack is None:
         return "open"
+    if figure.floor and not figure.floor.reached(results):
+        return "not trained"
     low, high = 100 * share.low - figure.slack, 100 * share.high + figure.slack
     if (high - low) / 2 > WIDE:
         return "open"

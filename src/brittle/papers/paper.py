@@ -13,8 +13,28 @@ from brittle.studies import DataSource, Node
 
 from .results import Results
 
-Verdict = Literal["agrees", "differs", "open"]
+Verdict = Literal["agrees", "differs", "open", "not trained"]
 Shown = tuple[Any, dict[str, Tensor]]  # plain data, and images by their role
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What a net must keep before a figure is judged by it, so that no verdict rests on an untrained net.
+
+    Attributes:
+        kept: the net's robust accuracies in what it was trained for.
+        best: those of the nets that it is laid beside; in each, it must keep `share` of the best of them.
+    """
+
+    kept: tuple[Node, ...]
+    best: tuple[tuple[Node, ...], ...]
+    share: float
+
+    def reached(self, results: Results) -> bool:
+        """Whether the net keeps as much everywhere."""
+        rivals = [max(results.share(node, "robust").accuracy for node in nodes) for nodes in self.best]
+        kept = [results.share(node, "robust").accuracy for node in self.kept]
+        return all(own >= self.share * best for own, best in zip(kept, rivals, strict=True))
 
 
 @dataclass(frozen=True)
@@ -28,6 +48,7 @@ class Figure:
         nodes, read: the nodes that measure ours, one per seed, and which of their figures.
         slack: points by which a printed figure may lie outside our interval and still agree; none: no verdict at this
             scale.
+        floor: what the net must keep for a verdict; none: anything.
     """
 
     table: str
@@ -38,6 +59,7 @@ class Figure:
     nodes: tuple[Node, ...]
     read: str
     slack: float | None
+    floor: Floor | None = None
 
 
 class Ruling(NamedTuple):
@@ -155,7 +177,9 @@ class Paper:
         of_figures, of_claims, of_exhibits = (
             [node for one in some for node in one.nodes] for some in (self.figures, self.claims, self.exhibits)
         )
-        return list(dict.fromkeys((*of_figures, *of_claims, *of_exhibits)))
+        floors = [one.floor for one in self.figures if one.floor]
+        of_floors = [node for floor in floors for nodes in (floor.kept, *floor.best) for node in nodes]
+        return list(dict.fromkeys((*of_figures, *of_claims, *of_exhibits, *of_floors)))
 
 
 def part_name(part: str) -> str:

@@ -7,9 +7,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from brittle.audits import Interval, Proportion
+from brittle.audits import Proportion
 from brittle.learning import load_tensors
 from brittle.studies import Node, Store, hash_of
 
@@ -105,16 +107,9 @@ class Results:
         """`clean`, `robust` or `union` of a node's record, or the robust accuracy of one threat of an audit."""
         return self.shares(node)[read]
 
-    def path_lengths(self, walk: Node) -> tuple[Interval, ...]:
-        """The mean gradient length at each step of a walk."""
-        return tuple(Interval(point["mean"], *point["interval"]) for point in self.record_of(walk)["points"])
-
-    def length_at_the_data(self, curve: Node) -> Interval:
-        """The mean gradient length at the data, from a record of curvature."""
-        found: Mapping[str, float] = next(
-            point["gradient"] for point in self.record_of(curve)["points"] if point["where"] == "at the data"
-        )
-        return Interval(found["mean"], found["low"], found["high"])
+    def path_lengths(self, walk: Node, kind: str = "plain") -> NDArray[np.float64]:
+        """The mean length along a walk, for each image [n], of the `plain` or the `averaged` gradient."""
+        return np.array(self.record_of(walk)[f"{kind}_of_images"])
 
 
 def shares_of(record: Mapping[str, Any]) -> dict[str, Share]:

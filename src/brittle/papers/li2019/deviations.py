@@ -8,15 +8,18 @@ def all_deviations(lab: Li2019Lab, seeds: int) -> tuple[str, ...]:
     """The deviations of a scale, as sentences."""
     scale = lab.scale
     return (
-        f"Training: {scale.epochs:g} epochs of batch {scale.batch} (Adam, triangular to {scale.lr:g}), inner attacks "
-        f"of {scale.inner_steps} steps (Ensemble and ATDA: one step of FGSM, as their authors), eps rising over the "
-        "first quarter.",
+        f"Nets: {scale.madry_net} for Madry, Ensemble and ATDA, {scale.trades_net} for TRADES; the paper: Madry's "
+        "(two 5x5 convolutions, 1024 units), and TRADES' released net.",
+        f"Training (Adam, batch {scale.batch}, triangular to {scale.lr:g}, eps rising over the first quarter): Madry "
+        f"and TRADES {scale.epochs.walking:g} epochs with {scale.inner_steps} steps inside, Ensemble and ATDA "
+        f"{scale.epochs.single_step:g} with one step of FGSM from a random start (without one both fall to PGD), "
+        f"natural nets {scale.epochs.natural:g}, AVG, MAX, MSD and E-AT {scale.epochs.several:g}.",
         "The paper's recipes are known for Linf only.",
         seeds_in_words(seeds),
         f"Sizes: Linf {scale.sizes.linf}, L2 {scale.sizes.l2} (from the authors' code); the reduced size "
         f"{scale.sizes.small_l2} is inferred.",
-        f"PGD on {scale.n} test images, S-O on {scale.averaged_n} with {scale.draws} draws (sigma {SIGMA_L2:g} in L2, "
-        f"{SIGMA_LINF:g} in Linf), audits on {scale.audited_n}.",
+        f"Attacks on the same {scale.n} test images, S-O with {scale.draws} draws (sigma {SIGMA_L2:g} in L2, "
+        f"{SIGMA_LINF:g} in Linf); audits on {scale.audited_n}.",
         f"CIFAR-10 remark: {scale.trial}."
         if lab.trial_data
         else f"The CIFAR-10 remark is left out: its data are not at hand (brittle data {scale.trial.data} gets them).",

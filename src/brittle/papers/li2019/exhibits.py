@@ -13,18 +13,22 @@ def all_exhibits(lab: Li2019Lab) -> tuple[Exhibit, ...]:
 
 def _paths(lab: Li2019Lab) -> Exhibit:
     trades = lab.defences["TRADES", "Linf"]
+    pgd, second_order = lab.walk(trades, "pgd"), lab.walk(trades, "second_order")
     walks = {
-        "natural, PGD": lab.walk(lab.natural_trades, "pgd"),
-        "TRADES, PGD": lab.walk(trades, "pgd"),
-        "TRADES, S-O": lab.walk(trades, "second_order"),
+        "natural, PGD": (lab.walk(lab.natural_trades, "pgd"), "plain"),
+        "TRADES, PGD": (pgd, "plain"),
+        "TRADES, S-O": (second_order, "plain"),
+        "TRADES, PGD, mean": (pgd, "averaged"),
+        "TRADES, S-O, mean": (second_order, "averaged"),
     }
     return Exhibit(
         kind="walks",
         part="Figure 1",
         title="Gradient along the attack",
-        note="Mean gradient length at each step: the natural net and TRADES (Linf) under PGD, and TRADES under the "
-        "second-order attack, in L2; bands are 95 % intervals.",
-        nodes=tuple(walks.values()),
+        note="Mean gradient length at each step in L2: the natural net and TRADES (Linf) under PGD, and TRADES under "
+        f"the second-order attack; beside them the length of the mean over {lab.scale.draws} draws of noise, which "
+        "that attack follows. Bands are 95 % intervals.",
+        nodes=tuple(walk for walk, _ in walks.values()),
         show=lambda results: kinds.along_paths(results, walks),
     )
 
@@ -38,7 +42,7 @@ def _curvature(lab: Li2019Lab) -> Exhibit:
         title="Curvature of the loss",
         note="Means with 95 % intervals, at the data and at the ends of two attack paths.",
         nodes=tuple(curves.values()),
-        show=lambda results: kinds.along_paths(results, curves),
+        show=lambda results: kinds.curvature(results, curves),
     )
 
 

@@ -1,6 +1,6 @@
 """The nets of the paper and the attacks on them, at one scale."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from brittle.learning import (
 )
 from brittle.studies import Audit, Curve, DataSource, RunAttack, Train, Walk
 
-from ..paper import find_data
+from ..paper import Floor, find_data
 from .printed import DEFENCES, NORMS
 from .scales import Li2019Scale
 
@@ -33,6 +33,7 @@ ROW_ATTACKS = {  # rows of Table 1: attack, and the norm that its threat is call
 }
 STATIC_SEED = 100  # of the ensemble's static nets, added to the lab's own
 WALK_IMAGES, CURVATURE_IMAGES = 200, 100  # at most
+FLOOR = 0.5  # of what the best defence keeps in a norm, below which a net counts as not trained in it
 
 
 @dataclass(frozen=True)
@@ -108,41 +109,68 @@ class Li2019Lab:
         net: str,
         goal: Goal,
         *,
-        epochs: float | None = None,
+        epochs: float,
+        until: float | None = None,
         seed: int = 0,
         static: tuple[Train, ...] = (),
         data: DataSource | None = None,
     ) -> Train:
-        recipe = Recipe(self.scale.epochs if epochs is None else epochs, self.scale.batch, lr=self.scale.lr)
+        recipe = Recipe(epochs, self.scale.batch, lr=self.scale.lr, until=until)
         return Train(data or self.data, net, goal, recipe, self.seed + seed, static)
 
     @cached_property
     def natural_madry(self) -> Train:
         """Madry's net, naturally trained."""
-        return self._train(self.scale.madry_net, Standard())
+        return self._train(self.scale.madry_net, Standard(), epochs=self.scale.epochs.natural)
 
     @cached_property
     def natural_trades(self) -> Train:
         """TRADES' net, naturally trained."""
-        return self._train(self.scale.trades_net, Standard())
+        return self._train(self.scale.trades_net, Standard(), epochs=self.scale.epochs.natural)
 
     @cached_property
     def defences(self) -> dict[tuple[str, str], Train]:
         """Every defence in L2, Linf and a mix of both, by its name and that of the norm."""
         return {(name, norm): self._defence(name, norm) for name in DEFENCES for norm in NORMS}
 
+    def own_threats(self, norm: str) -> dict[str, Threat]:
+        """What a defence in `norm` is trained in, by the norm's name."""
+        every = {"L2": self.l2, "Linf": self.linf}
+        return every if norm == "Mix" else {norm: every[norm]}
+
     def _defence(self, name: str, norm: str) -> Train:
-        threats = {"L2": (self.l2,), "Linf": (self.linf,), "Mix": (self.linf, self.l2)}[norm]
-        madry, steps = self.scale.madry_net, self.scale.inner_steps
+        threats, madry, epochs = tuple(self.own_threats(norm).values()), self.scale.madry_net, self.scale.epochs
+        inner, single = InnerAttack(steps=self.scale.inner_steps), InnerAttack("fgsm", start="random")
         if name == "Madry":
-            return self._train(madry, Adversarial(threats, InnerAttack(steps=steps)))
+            return self._train(madry, Adversarial(threats, inner), epochs=epochs.walking)
         if name == "TRADES":
-            return self._train(self.scale.trades_net, Trades(threats, InnerAttack(steps=steps, start="noise")))
+            goal = Trades(threats, replace(inner, start="noise"))
+            return self._train(self.scale.trades_net, goal, epochs=epochs.walking)
         if name == "Ensemble":
-            static = enumerate(self.scale.static_nets)
-            nets = tuple(self._train(net, Standard(), seed=STATIC_SEED + k) for k, net in static)
-            return self._train(madry, Ensemble(threats), static=nets)
-        return self._train(madry, Atda(threats))
+            nets = tuple(
+                self._train(net, Standard(), epochs=epochs.natural, seed=STATIC_SEED + k)
+                for k, net in enumerate(self.scale.static_nets)
+            )
+            return self._train(madry, Ensemble(threats, single), epochs=epochs.single_step, static=nets)
+        return self._train(madry, Atda(threats, single), epochs=epochs.single_step)
+
+    @cached_property
+    def on_its_way(self) -> dict[float, Train]:
+        """Madry's net in Linf at several epochs of its one training, the last of them included."""
+        whole = self.defences["Madry", "Linf"]
+        stops = {epoch: replace(whole, recipe=replace(whole.recipe, until=epoch)) for epoch in self.scale.checkpoints}
+        return stops | {whole.recipe.epochs: whole}
+
+    def floor(self, name: str, norm: str) -> Floor:
+        """Under PGD in each of its own norms a defence must keep half of what the best single-norm defence keeps."""
+        own = self.own_threats(norm)
+        return Floor(
+            kept=tuple(self.attack_in_row(self.defences[name, norm], f"PGD {one}") for one in own),
+            best=tuple(
+                tuple(self.attack_in_row(self.defences[other, one], f"PGD {one}") for other in DEFENCES) for one in own
+            ),
+            share=FLOOR,
+        )
 
     @cached_property
     def several_norms(self) -> dict[str, Train]:
@@ -154,7 +182,7 @@ class Li2019Lab:
             "MSD": Msd(threats, inner),
             "E-AT": Eat(threats, inner),
         }
-        net, epochs = self.scale.madry_net, self.scale.several_epochs
+        net, epochs = self.scale.madry_net, self.scale.epochs.several
         return {name: self._train(net, goal, epochs=epochs) for name, goal in goals.items()}
 
     def authors_attack(self, attack: str, threat: Threat) -> AttackSpec:
@@ -170,23 +198,31 @@ class Li2019Lab:
         return AttackSpec.of(attack, steps=steps, step=step, start="clean")
 
     def attack_on(self, model: Train, attack: str, threat: Threat) -> RunAttack:
-        """An attack with the authors' settings; all but PGD see the first images only."""
-        n = self.scale.n if attack == "pgd" else self.scale.averaged_n
-        return RunAttack(model, self.data, threat, self.authors_attack(attack, threat), n, self.seed)
+        """An attack with the authors' settings."""
+        return self.run(model, self.authors_attack(attack, threat), threat)
+
+    def run(self, model: Train, attack: AttackSpec, threat: Threat, restarts: int = 1) -> RunAttack:
+        """Any attack, on the images that all attacks see."""
+        return RunAttack(model, self.data, threat, attack, self.scale.n, self.seed, restarts=restarts)
 
     def attack_in_row(self, model: Train, row: str) -> RunAttack:
         """The attack of a row of Table 1."""
         attack, norm = ROW_ATTACKS[row]
         return self.attack_on(model, attack, {"L2": self.l2, "Linf": self.linf}[norm])
 
-    def trial_attack(self, row: str) -> RunAttack:
-        """The attack of a row of Table 1 on the net of the CIFAR-10 remark, whose data are at hand."""
+    def trial_attack(self, row: str, *, scaled: bool = False) -> RunAttack:
+        """The attack of a row of Table 1 on the net of the CIFAR-10 remark, whose data are at hand; its noise as on
+        MNIST, or scaled as L2 is."""
         assert self.trial_data is not None
         trial, (attack, norm) = self.scale.trial, ROW_ATTACKS[row]
         goal = Trades((self.trial_linf,), InnerAttack(steps=trial.inner_steps, start="noise"), beta=6.0)
         net = self._train(trial.net, goal, epochs=trial.epochs, data=self.trial_data)
         threat = {"L2": self.trial_l2, "Linf": self.trial_linf}[norm]
-        return RunAttack(net, self.trial_data, threat, self.authors_attack(attack, threat), trial.n, self.seed)
+        spec = self.authors_attack(attack, threat)
+        if scaled:
+            share = self.trial_l2.radius / self.l2.radius
+            spec = spec.changed(sigma=spec.settings["sigma"] * share)
+        return RunAttack(net, self.trial_data, threat, spec, trial.n, self.seed)
 
     def audit_of(self, model: Train) -> Audit:
         """What the strongest attacks leave in all four threats."""
@@ -201,8 +237,10 @@ class Li2019Lab:
 
     def walk(self, model: Train, attack: str) -> Walk:
         """The gradient along an attack's path in L2."""
-        n = min(self.scale.averaged_n, WALK_IMAGES)
-        return Walk(model, self.data, self.l2, self.authors_attack(attack, self.l2), n, self.seed)
+        n = min(self.scale.n, WALK_IMAGES)
+        return Walk(
+            model, self.data, self.l2, self.authors_attack(attack, self.l2), n, self.seed, self.scale.draws, SIGMA_L2
+        )
 
     def curvature_of(self, model: Train) -> Curve:
         """How the loss bends in L2."""

@@ -1,6 +1,6 @@
-"""How large the paper is taken: to see that all runs, on a laptop, in full."""
+"""How large the paper is taken: to see that all runs, on a laptop, on two cores over night, in full."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,6 +11,17 @@ class Sizes:
     l2: str
     small_l2: str
     l1: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """Epochs of training: natural nets, defences with a walk inside (Madry, TRADES), those with one step of FGSM inside
+    (Ensemble, ATDA), and later work's for several norms (AVG, MAX, MSD, E-AT)."""
+
+    natural: float
+    walking: float
+    single_step: float
+    several: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +54,9 @@ class Li2019Scale:
     Attributes:
         madry_net, trades_net: architectures; static_nets: those of the ensemble.
         inner_steps: of the attacks inside training.
-        epochs, batch, lr: of every training; several_epochs: of AVG, MAX, MSD, E-AT.
-        n, averaged_n, audited_n: images under PGD, under the second-order attack, in each audit.
+        epochs, batch, lr: of every training.
+        checkpoints: epochs at which Madry's training in Linf is looked at on its way.
+        n, audited_n: images under each attack, in each audit.
         attack_steps, draws: of PGD and S-O, and noise draws of S-O.
         effort: of the audits.
         slack: points of disagreement that shorter trainings excuse; later_slack: the same for the figures of later
@@ -60,12 +72,11 @@ class Li2019Scale:
     static_nets: tuple[str, ...]
     sizes: Sizes
     inner_steps: int
-    epochs: float
-    several_epochs: float
+    epochs: Lengths
+    checkpoints: tuple[float, ...]
     batch: int
     lr: float
     n: int
-    averaged_n: int
     audited_n: int
     attack_steps: int
     draws: int
@@ -85,12 +96,11 @@ SMOKE = Li2019Scale(
     static_nets=("linear", "mlp"),
     sizes=Sizes(linf="0.15", l2="1.2", small_l2="0.6", l1="2"),
     inner_steps=3,
-    epochs=3,
-    several_epochs=3,
+    epochs=Lengths(natural=3, walking=3, single_step=3, several=3),
+    checkpoints=(1,),
     batch=128,
     lr=2e-3,
     n=60,
-    averaged_n=30,
     audited_n=20,
     attack_steps=10,
     draws=3,
@@ -103,24 +113,31 @@ SMOKE = Li2019Scale(
 LAPTOP = Li2019Scale(
     name="laptop",
     data="mnist",
+    madry_net="fast",
+    trades_net="fast",
+    static_nets=("small", "fast"),
+    sizes=MNIST,
+    inner_steps=7,
+    epochs=Lengths(natural=6, walking=10, single_step=20, several=10),
+    checkpoints=(0.5, 1, 2, 5),
+    batch=128,
+    lr=2e-3,
+    n=500,
+    audited_n=500,
+    attack_steps=40,
+    draws=20,
+    effort="standard",
+    slack=8,
+    later_slack=None,  # a smaller net than that of later work
+    trial=CifarTrial(data="cifar10", net="quick", linf="8/255", l2="0.5", inner_steps=5, epochs=12, n=500),
+)
+NIGHT = replace(
+    LAPTOP,
+    name="night",
     madry_net="madry",
     trades_net="trades",
     static_nets=("small", "madry"),
-    sizes=MNIST,
-    inner_steps=5,
-    epochs=0.8,
-    several_epochs=0.4,
-    batch=64,
-    lr=1.5e-3,
-    n=500,
-    averaged_n=100,
-    audited_n=100,
-    attack_steps=40,
-    draws=20,
-    effort="quick",
-    slack=8,
-    later_slack=None,  # short trainings are not those of later work
-    trial=CifarTrial(data="cifar10", net="quick", linf="8/255", l2="0.5", inner_steps=5, epochs=0.6, n=100),
+    epochs=Lengths(natural=10, walking=12, single_step=20, several=8),
 )
 FULL = Li2019Scale(
     name="full",
@@ -130,12 +147,11 @@ FULL = Li2019Scale(
     static_nets=("small", "madry"),
     sizes=MNIST,
     inner_steps=40,
-    epochs=20,
-    several_epochs=15,
+    epochs=Lengths(natural=20, walking=20, single_step=20, several=15),
+    checkpoints=(0.5, 1, 2, 5, 10),
     batch=128,
     lr=1e-3,
     n=10_000,
-    averaged_n=10_000,
     audited_n=1000,
     attack_steps=40,
     draws=20,
@@ -144,4 +160,4 @@ FULL = Li2019Scale(
     later_slack=3,
     trial=CifarTrial(data="cifar10", net="resnet18", linf="8/255", l2="0.5", inner_steps=10, epochs=30, n=10_000),
 )
-SCALES = {scale.name: scale for scale in (SMOKE, LAPTOP, FULL)}
+SCALES = {scale.name: scale for scale in (SMOKE, LAPTOP, NIGHT, FULL)}

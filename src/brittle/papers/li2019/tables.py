@@ -5,18 +5,12 @@ from collections.abc import Iterator
 from ..paper import Figure
 from . import printed
 from .lab import ROW_ATTACKS, Li2019Lab
-
-VARIANTS = {  # which part of the second-order attack carries its effect
-    "PGD": "pgd",
-    "S-O": "second_order",
-    "S-O with APGD steps": "second_order_apgd",
-    "exact curvature": "hessian",
-}
+from .mechanism import variants, variants_on_the_way
 
 
 def all_figures(lab: Li2019Lab) -> list[Figure]:
     """All tables."""
-    rows = [*table_1(lab), *reduced_size(lab), *what_is_left(lab), *several_norms_at_once(lab)]
+    rows = [*table_1(lab), *reduced_size(lab), *on_the_way(lab), *what_is_left(lab), *several_norms_at_once(lab)]
     return [*rows, *cifar_10(lab)] if lab.trial_data else rows
 
 
@@ -27,17 +21,32 @@ def table_1(lab: Li2019Lab) -> Iterator[Figure]:
         for name, values in zip(printed.DEFENCES, printed.TABLE_1[row], strict=True):
             for norm, value in zip(printed.NORMS, values, strict=True):
                 nodes = (lab.attack_in_row(lab.defences[name, norm], attack),)
-                certainty = printed.TABLE_1_CERTAINTY
-                yield Figure("Table 1", row, f"{name} {norm}", value, certainty, nodes, read, lab.scale.slack)
+                yield Figure(
+                    table="Table 1",
+                    row=row,
+                    column=f"{name} {norm}",
+                    printed=value,
+                    certainty=printed.TABLE_1_CERTAINTY,
+                    nodes=nodes,
+                    read=read,
+                    slack=lab.scale.slack,
+                    floor=lab.floor(name, norm) if read == "robust" else None,
+                )
 
 
 def reduced_size(lab: Li2019Lab) -> Iterator[Figure]:
     """The reduced size, and which part of the second-order attack carries its effect there."""
     certainty = "size (first commit of the authors' code) inferred; accuracy not found"
     for name in ("TRADES", "Madry"):
-        for row, attack in VARIANTS.items():
-            nodes = (lab.attack_on(lab.defences[name, "Linf"], attack, lab.small_l2),)
-            yield Figure("Reduced size", row, f"{name} Linf", None, certainty, nodes, "robust", None)
+        for row, attack in variants(lab, lab.defences[name, "Linf"]).items():
+            yield Figure("Reduced size", row, f"{name} Linf", None, certainty, (attack,), "robust", None)
+
+
+def on_the_way(lab: Li2019Lab) -> Iterator[Figure]:
+    """The same parts on Madry's net in Linf after some epochs of its one training."""
+    for epoch, net in lab.on_its_way.items():
+        for row, (attack, read) in variants_on_the_way(lab, net).items():
+            yield Figure("Training", row, f"epoch {epoch:g}", None, "not in the paper", (attack,), read, None)
 
 
 def what_is_left(lab: Li2019Lab) -> Iterator[Figure]:
@@ -65,7 +74,7 @@ def several_norms_at_once(lab: Li2019Lab) -> Iterator[Figure]:
 
 def cifar_10(lab: Li2019Lab) -> Iterator[Figure]:
     """The remark on CIFAR-10: nothing of it was printed but that nothing similar is seen."""
-    for row in printed.ROWS:
-        attack, read = (row, "robust") if row in ROW_ATTACKS else ("PGD Linf", "clean")
-        nodes = (lab.trial_attack(attack),)
-        yield Figure("CIFAR-10", "TRADES Linf", row, None, "no figure printed", nodes, read, None)
+    attacks = {row: (lab.trial_attack(row), "robust") for row in ROW_ATTACKS}
+    attacks["S-O L2, less noise"] = lab.trial_attack("S-O L2", scaled=True), "robust"
+    for column, (attack, read) in ({"Natural": (attacks["PGD Linf"][0], "clean")} | attacks).items():
+        yield Figure("CIFAR-10", "TRADES Linf", column, None, "no figure printed", (attack,), read, None)

@@ -13,11 +13,16 @@ from torch import Tensor
 from brittle.attacks import (
     Attack,
     AttackSpec,
+    Iterate,
+    Memory,
     Threat,
     against,
     classes_of,
+    gradient_at,
     loss_named,
+    restarts,
     session,
+    smoothed_gradient,
     straight_through,
     within,
 )
@@ -46,8 +51,8 @@ from .made_sets import DataRef, example_count, examples_from, nodes_of_data
 
 @dataclass(frozen=True)
 class RunAttack:
-    """One named attack on the first `n` test images (0: all), every example tried. Result: `attack.json`,
-    `attack.safetensors`."""
+    """One named attack on the first `n` test images (0: all), every example tried; `restarts` times with other seeds on
+    those that are left. Result: `attack.json`, `attack.safetensors`."""
 
     model: ModelRef
     data: DataRef
@@ -57,6 +62,7 @@ class RunAttack:
     seed: int = 0
     batch: int = field(default=500, compare=False)
     bpda: tuple[str, ...] = field(default=(), metadata={"added": True})
+    restarts: int = field(default=1, metadata={"added": True})
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -69,17 +75,18 @@ class RunAttack:
     @property
     def title(self) -> str:
         on = f" with {self.data.name}" if nodes_of_data(self.data) else ""
-        return f"{self.attack.title} {self.threat} on {self.model.title}{on}"
+        times = f" x{self.restarts}" if self.restarts > 1 else ""
+        return f"{self.attack.title}{times} {self.threat} on {self.model.title}{on}"
 
     @property
     def gradients(self) -> float:
-        return example_count(self.data, self.n) * self.attack.cost.gradients
+        return example_count(self.data, self.n) * self.attack.cost.gradients * self.restarts
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
         place, started = pick_device(device), time.monotonic()
         model = straight_through(on_device(loaded, device), self.bpda)
-        attack = self.attack.build(model, self.threat, self.seed)
+        attack = restarts(self.attack.build(model, self.threat, self.seed), self.restarts)
         parts: list[dict[str, Tensor]] = []
         for start in range(0, len(split), self.batch):
             which = slice(start, min(start + self.batch, len(split)))
@@ -114,8 +121,8 @@ class RunAttack:
 
 @dataclass(frozen=True)
 class Walk:
-    """The length of the gradient that an attack follows, step by step, on the first `n` test images. Result:
-    `walk.json`."""
+    """How long gradients are along an attack's path, on the first `n` test images: at each step the plain gradient and
+    the one averaged over `draws` of Gaussian noise of scale `sigma`, as S-O takes it. Result: `walk.json`."""
 
     model: ModelRef
     data: DataSource
@@ -123,6 +130,8 @@ class Walk:
     attack: AttackSpec
     n: int = 100
     seed: int = 0
+    draws: int = 20
+    sigma: float = 0.15
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -138,25 +147,36 @@ class Walk:
 
     @property
     def gradients(self) -> float:
-        return self.n * self.attack.cost.gradients
+        return float(self.n * (self.attack.cost.gradients + self.steps * (1 + self.draws)))
+
+    @property
+    def steps(self) -> int:
+        """Those of the attack."""
+        return int(self.attack.settings["steps"])
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split, started = model_of(self.model, results), test_examples(self.data, self.n), time.monotonic()
         part = split.to(pick_device(device))
+        x, y = part.x(), part.labels
         objective = against(on_device(loaded, device), loss_named(self.attack.loss or "cross_entropy"))
         attack = within(self.attack.search_on(objective, self.threat, self.seed), self.threat)
         if attack.path is None:
             raise BrittleError(f"the attack {self.attack.name!r} walks no path")
-        points = []
-        for step in attack.path(part.x(), part.labels, self.seed):
-            if step.grad is not None:
-                sizes = step.grad.flatten(1).norm(dim=1).double().cpu()
-                mean = mean_interval(sizes.numpy(), self.seed)
-                points.append(
-                    {"mean": mean.mean, "interval": [mean.low, mean.high], "zero": float((sizes == 0).double().mean())}
-                )
-                yield NodeProgress(len(points), len(points) + 1, f"mean gradient length {mean.mean:.3g}")
-        record = {"attack": attack.name, "threat": str(self.threat), "points": points}
+        lengths: dict[str, list[Tensor]] = {"plain": [], "averaged": []}
+        averaged = smoothed_gradient(self.sigma, self.draws, self.seed)
+        keys = averaged.init(x)
+        with session(objective) as evaluate:
+            for t, step in enumerate(point for point in attack.path(x, y, self.seed) if point.grad is not None):
+                at = Iterate(x, step.x, y, t, Memory(keys, None))
+                found = gradient_at(evaluate, step.x, y)[1], averaged.update(evaluate, at, keys)[1]
+                for kind, grad in zip(lengths, found, strict=True):
+                    lengths[kind].append(grad.flatten(1).norm(dim=1).double().cpu())
+                yield NodeProgress(t + 1, self.steps + 1, f"gradient length {lengths['plain'][-1].mean():.3g}")
+        record: dict[str, Any] = {"attack": attack.name, "threat": str(self.threat)}
+        for kind, steps in lengths.items():
+            points = [mean_interval(sizes.numpy(), self.seed) for sizes in steps]
+            record[kind] = [{"mean": one.mean, "interval": [one.low, one.high]} for one in points]
+            record[f"{kind}_of_images"] = torch.stack(steps).mean(0).tolist()  # over the path, of each image
         write_json(
             folder / "walk.json",
             record | subject_record(loaded, split, self.data) | run_record(device, started, self.seed),

@@ -54,11 +54,13 @@ class Train:
     def title(self) -> str:
         threats = " ".join(str(threat) for threat in self.goal.threats)
         seed = f" seed {self.seed}" if self.seed else ""
-        return f"{self.data.name} {self.net} {goal_name(self.goal)} {threats}".strip() + seed
+        until = "" if self.recipe.until is None else f" until epoch {self.recipe.until:g}"
+        return f"{self.data.name} {self.net} {goal_name(self.goal)} {threats}".strip() + until + seed
 
     @property
     def gradients(self) -> float:
-        return self.recipe.epochs * self.data.count * self.goal.cost
+        epochs = self.recipe.epochs if self.recipe.until is None else self.recipe.until
+        return epochs * self.data.count * self.goal.cost
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         started, made = time.monotonic(), isinstance(self.data, Make)
