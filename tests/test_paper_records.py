@@ -30,8 +30,8 @@ from brittle.papers import (
 from brittle.papers.exhibits import Reading, bars, curves, features, scatter
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
-from brittle.papers.measure import WIDE, claim_record, exhibit_records, figure_record, figure_verdict
-from brittle.papers.paper import across_seeds, find_data, seeds_in_words
+from brittle.papers.measure import WIDE, agreement, claim_record, exhibit_records, figure_record, figure_verdict
+from brittle.papers.paper import Floor, across_seeds, find_data, seeds_in_words
 from brittle.papers.results import pool
 from brittle.report import read_paper
 from brittle.studies import DataSource, Node, Store, hash_of
@@ -111,17 +111,43 @@ def test_seeds_are_pooled_with_the_hull_of_their_intervals() -> None:
 )
 def test_a_printed_figure_agrees_within_interval_and_slack(printed: float | None, said: str) -> None:
     share = between(0.4, 0.6)
-    assert figure_verdict(replace(FIGURE, printed=printed), share) == said
-    assert figure_verdict(replace(FIGURE, printed=printed, slack=None), share) == "open"
+    assert figure_verdict(replace(FIGURE, printed=printed), share, MadeUp()) == said
+    assert figure_verdict(replace(FIGURE, printed=printed, slack=None), share, MadeUp()) == "open"
+
+
+@pytest.mark.parametrize(("kept", "said"), [(300, "agrees"), (299, "not trained")])
+def test_an_untrained_net_is_not_judged(kept: int, said: str) -> None:
+    results = MadeUp({A: {"robust": Share.of(kept, 1000).record()}, B: {"robust": Share.of(600, 1000).record()}})
+    floor = Floor(kept=(A,), best=((A, B),), share=0.5)
+    assert figure_verdict(replace(FIGURE, printed=50.0, floor=floor), between(0.4, 0.6), results) == said
+
+
+def test_agreement_is_counted_over_robust_figures_beside_a_net_that_keeps_nothing() -> None:
+    def one(read: str, verdict: str, of_zero: str, printed: float | None = 1.0) -> dict[str, Any]:
+        return {"table": "T", "read": read, "verdict": verdict, "of_zero": of_zero, "printed": printed}
+
+    some = [
+        one("clean", "agrees", "differs"),
+        one("robust", "agrees", "agrees"),
+        one("robust", "differs", "agrees"),
+        one("robust", "agrees", "differs"),
+        one("robust", "not trained", "not trained"),
+        one("robust", "open", "open", None),
+    ]
+    assert agreement(some) == {
+        "T": "2 of 3 robust figures agree with the printed ones (a net that keeps nothing would agree with 2); 1 more "
+        "are of nets that are not trained, and not judged"
+    }
+    assert agreement([one("robust", "open", "open")]) == {}
 
 
 def test_where_interval_and_slack_are_wide_nothing_is_said() -> None:
     assert WIDE == 20
     share = between(0.25, 0.5)  # 12.5 points to each side
-    assert figure_verdict(replace(FIGURE, printed=40.0, slack=7.5), share) == "agrees"
-    assert figure_verdict(replace(FIGURE, printed=90.0, slack=7.5), share) == "differs"
-    assert figure_verdict(replace(FIGURE, printed=40.0, slack=7.5 + E), share) == "open"
-    assert figure_verdict(replace(FIGURE, printed=90.0, slack=7.5 + E), share) == "open"
+    assert figure_verdict(replace(FIGURE, printed=40.0, slack=7.5), share, MadeUp()) == "agrees"
+    assert figure_verdict(replace(FIGURE, printed=90.0, slack=7.5), share, MadeUp()) == "differs"
+    assert figure_verdict(replace(FIGURE, printed=40.0, slack=7.5 + E), share, MadeUp()) == "open"
+    assert figure_verdict(replace(FIGURE, printed=90.0, slack=7.5 + E), share, MadeUp()) == "open"
 
 
 def test_a_figure_is_measured_over_its_seeds() -> None:
@@ -137,10 +163,12 @@ def test_a_figure_is_measured_over_its_seeds() -> None:
         "measured": pool([Share.of(400, 1000), Share.of(600, 1000)]).record(),
         "slack": 3.0,
         "verdict": "agrees",
+        "of_zero": "differs",
+        "read": "clean",
         "node": f"{hash_of(A)[:16]} {hash_of(B)[:16]}",
         "what": "node a",
     }
-    assert figure_record(both, results, carries=False) == found | {"verdict": "open"}
+    assert figure_record(both, results, carries=False) == found | {"verdict": "open", "of_zero": "open"}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False, soft_wrap=True)
 QUIET = 20.0  # seconds between lines where there is no terminal
-VERDICTS = {"agrees": "[green]=[/]", "differs": "[red]≠[/]", "open": " "}
+VERDICTS = {"agrees": "[green]=[/]", "differs": "[red]≠[/]", "open": " ", "not trained": "∅"}
 SIGNS = {
     "fine": "[green]ok  [/]",
     "note": "note",
@@ -111,7 +111,8 @@ def paper_tables(record: dict[str, Any]) -> list[Table]:
     tables = []
     for name in dict.fromkeys(figure["table"] for figure in record["figures"]):
         figures = [figure for figure in record["figures"] if figure["table"] == name]
-        table = Table(title=f"{name}: ours (printed)", title_justify="left")
+        said = record.get("agreement", {}).get(name)
+        table = Table(title=f"{name}: ours (printed)", title_justify="left", caption=said, caption_justify="left")
         rows, columns = (list(dict.fromkeys(figure[key] for figure in figures)) for key in ("row", "column"))
         cells = {(figure["row"], figure["column"]): _printed(figure) for figure in figures}
         if len(columns) > len(rows):  # terminals are taller than wide

@@ -1,7 +1,7 @@
 """From a paper and a store of finished nodes to one record; and a stored node beside the same computed again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,8 @@ def measure_paper(paper: Paper, store: Store, device: str, command: str) -> tupl
         "scale": paper.scale,
         "seeds": list(paper.seeds),
         "bibtex": paper.bibtex,
-        "figures": [figure_record(one, results, carries=paper.carries) for one in paper.figures],
+        "figures": (figures := [figure_record(one, results, carries=paper.carries) for one in paper.figures]),
+        "agreement": agreement(figures),
         "slack": paper.slack,
         "claims": [claim_record(one, results, carries=paper.carries) for one in paper.claims],
         "exhibits": exhibits,
@@ -88,6 +89,26 @@ def figure_record(figure: Figure, results: Results, *, carries: bool) -> dict[st
         "node": " ".join(hash_of(node)[:16] for node in figure.nodes),
         "what": figure.nodes[0].title,
     }
+
+
+def agreement(figures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Of each table with verdicts a sentence on its robust figures: clean ones agree by themselves, and where little is
+    robust a net that keeps nothing agrees too, so that its count stands beside ours."""
+    said = {}
+    for table in dict.fromkeys(figure["table"] for figure in figures):
+        some = [
+            one for one in figures if one["table"] == table and one["read"] != "clean" and one["printed"] is not None
+        ]
+        judged = [one for one in some if one["verdict"] in ("agrees", "differs")]
+        agree, of_zero = (sum(one[key] == "agrees" for one in judged) for key in ("verdict", "of_zero"))
+        untrained = sum(one["verdict"] == "not trained" for one in some)
+        if judged:
+            left_out = f"; {untrained} more are of nets that are not trained, and not judged" if untrained else ""
+            said[table] = (
+                f"{agree} of {len(judged)} robust figures agree with the printed ones (a net that keeps nothing would "
+                f"agree with {of_zero}){left_out}"
+            )
+    return said
 
 
 def figure_verdict(figure: Figure, share: Share, results: Results) -> Verdict:

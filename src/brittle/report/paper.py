@@ -28,7 +28,12 @@ DRAWN: dict[str, Callable[[Any, str], str]] = {
     "gaussians": drawings.gaussians,
 }
 
-VERDICTS = {"agrees": ("good", "=", "agrees"), "differs": ("bad", "≠", "differs"), "open": ("none", "–", "undecided")}
+VERDICTS = {
+    "agrees": ("good", "=", "agrees"),
+    "differs": ("bad", "≠", "differs"),
+    "open": ("none", "–", "undecided"),
+    "not trained": ("none", "∅", "not trained"),
+}
 CURVED = (("gradient", "gradient length"), ("eigenvalue", "top eigenvalue"), ("linearity", "linearity error"))
 
 
@@ -98,7 +103,6 @@ def _wall(one: dict[str, Any]) -> bytes:
 
 def _table(record: dict[str, Any], name: str) -> dict[str, Any]:
     figures_ = [figure for figure in record["figures"] if figure["table"] == name]
-    counts = [sum(figure["verdict"] == verdict for figure in figures_) for verdict in ("agrees", "differs")]
     return {
         "name": name,
         "plain": plain_name(name).lower(),
@@ -106,6 +110,5 @@ def _table(record: dict[str, Any], name: str) -> dict[str, Any]:
         "rows": list(dict.fromkeys(figure["row"] for figure in figures_)),
         "cells": {(figure["row"], figure["column"]): figure for figure in figures_},
         "certainties": list(dict.fromkeys(figure["certainty"] for figure in figures_)),
-        "agrees": counts[0],
-        "compared": sum(counts),
+        "agreement": record.get("agreement", {}).get(name),
     }

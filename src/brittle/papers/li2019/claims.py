@@ -282,7 +282,8 @@ def curvature_explains(lab: Li2019Lab) -> Claim:
         claim="The second-order attack succeeds since it finds the direction of largest curvature.",
         where="equation 3",
         rule=f"in {lab.small_l2}, what exact products with the Hessian break beyond PGD is more than {100 * HALF:g} % "
-        "of what S-O breaks beyond PGD, image by image, with its interval; it fails where it is less; undecided where S-O breaks nothing beyond PGD",
+        "of what S-O breaks beyond PGD, image by image, with its interval; it fails where it is less, and is undecided "
+        "where S-O breaks nothing beyond PGD",
         nodes=tuple(attacks[one] for attacks in runs.values() for one in (PGD, AUTHORS, EXACT)),
         evidence=read,
     )

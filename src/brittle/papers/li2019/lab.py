@@ -152,7 +152,7 @@ class Li2019Lab:
                 for k, net in enumerate(self.scale.static_nets)
             )
             return self._train(madry, Ensemble(threats, single), epochs=epochs.single_step, static=nets)
-        return self._train(madry, Atda(threats, single), epochs=epochs.single_step)
+        return self._train(madry, Atda(threats, InnerAttack(steps=10, step=0.25)), epochs=epochs.walking)
 
     @cached_property
     def on_its_way(self) -> dict[float, Train]:

@@ -15,8 +15,8 @@ class Sizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Lengths:
-    """Epochs of training: natural nets, defences with a walk inside (Madry, TRADES), those with one step of FGSM inside
-    (Ensemble, ATDA), and later work's for several norms (AVG, MAX, MSD, E-AT)."""
+    """Epochs of training: natural nets, defences with a walk inside (Madry, TRADES, ATDA), the one with a single step
+    inside (Ensemble), and later work's for several norms (AVG, MAX, MSD, E-AT)."""
 
     natural: float
     walking: float
