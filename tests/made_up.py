@@ -71,6 +71,7 @@ class MadeUp(Results):
         length = {"mean": 0.2 + k, "low": 0.1 + k, "high": 0.3 + k}
         point = {"where": "at the data", "gradient": length, "mean": 0.2 + k, "interval": [0.1 + k, 0.3 + k]}
         shares = {read: Share.of(100 + 10 * k + j, 1000).record() for j, read in enumerate(READ)}
+        shares |= {"plain_of_images": [0.2 + k, 0.4 + k], "averaged_of_images": [1.2 + k, 1.4 + k]}
         return shares | {"points": [point, {"where": "elsewhere", "mean": -1.0, "interval": [-2.0, 0.0]}]}
 
     def tensors(self, node: Node) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from brittle.audits import Interval, Proportion
+from brittle.audits import Proportion
 from brittle.cli.terminal import paper_tables
 from brittle.ground import BrittleError, write_out
 from brittle.learning import save_tensors
@@ -78,6 +78,7 @@ def record(row: str, column: str, printed: float | None, share: Share, table: st
         "certainty": "quoted",
         "measured": share.record(),
         "verdict": "agrees",
+        "read": "clean",
         "node": "abc",
     }
 
@@ -306,22 +307,18 @@ def test_results_are_read_from_the_store(tmp_path: Path) -> None:
         Results(store).share(A, "clean")
     names = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")
     shares = {name: Share.of(k, 10) for k, name in enumerate(names)}
-    points = [
-        {"where": "PGD's end", "gradient": {"mean": 9.0, "low": 8.0, "high": 10.0}},
-        {"where": "at the data", "gradient": {"mean": 2.0, "low": 1.0, "high": 4.0}},
-    ]
     threats = [{"threat": "L2:1", "robust": Share.of(2, 4).record()}]
     held = {name: share.record() for name, share in shares.items()}
-    finished(store, A, held | {"threats": threats, "points": points, "other": 1})
+    finished(store, A, held | {"threats": threats, "other": 1})
     results = Results(store)
     assert results.shares(A) == shares | {"L2:1": Share.of(2, 4)}
     assert results.survivors(A).tolist() == [False, True]
-    assert results.length_at_the_data(A) == Interval(2.0, 1.0, 4.0)
     net = Done("net", results=("images.safetensors",))
     finished(store, net, {})
     assert results.record_of(net) == {"net": "net"}
-    walk = MadeUp({A: {"points": [{"mean": 2.0, "interval": [1.0, 4.0]}, {"mean": 5.0, "interval": [3.0, 6.0]}]}})
-    assert walk.path_lengths(A) == (Interval(2.0, 1.0, 4.0), Interval(5.0, 3.0, 6.0))
+    walk = MadeUp({A: {"plain_of_images": [2.0, 5.0], "averaged_of_images": [3.0, 4.0]}})
+    assert walk.path_lengths(A).tolist() == [2.0, 5.0]
+    assert walk.path_lengths(A, "averaged").tolist() == [3.0, 4.0]
 
 
 def test_a_paper_is_measured_from_its_store(tmp_path: Path) -> None:
@@ -351,6 +348,7 @@ def test_a_paper_is_measured_from_its_store(tmp_path: Path) -> None:
         "claims": [claim_record(one, results, carries=True) for one in paper.claims],
         "exhibits": exhibit_records(paper.exhibits, results)[0],
         "deviations": ["one"],
+        "agreement": agreement(record["figures"]),
     }
     assert (run["seconds"], run["seed"], run["command"]) == (7.5, 3, "brittle paper made1999")
     joined = ("a GPU; two cores", "bfloat16; float32", "abc; not recorded")

@@ -49,7 +49,7 @@ def test_the_smoke_scale_measures_every_figure(home: Home) -> None:
         low, high = figure["measured"]["interval"]
         assert 0 <= low <= figure["measured"]["accuracy"] <= high <= 1
         assert figure["verdict"] == "open"  # this scale carries no verdict
-    assert len(record["claims"]) == 7
+    assert len(record["claims"]) == 10
     assert all("cannot carry" in one["evidence"] for one in record["claims"])
     shown = {one["kind"]: one["data"] for one in record["exhibits"]}
     assert set(shown) == {"walks", "curvature", "turned", "audits"}
@@ -113,10 +113,10 @@ def test_nodes_side_by_side_give_what_one_after_another_gives(home: Home, tmp_pa
     assert last.nodes == last.of_nodes == 2
     assert alone is not None
     assert other is not None
-    assert (
-        json.loads((alone / "walk.json").read_text())["points"]
-        == json.loads((other / "walk.json").read_text())["points"]
-    )
+    first, second = (json.loads((folder / "walk.json").read_text()) for folder in (alone, other))
+    for kind in ("plain", "averaged"):
+        assert first[kind] == second[kind]
+        assert first[f"{kind}_of_images"] == second[f"{kind}_of_images"]
 
 
 def test_the_plan_runs_nothing(

@@ -10,10 +10,11 @@ def all_deviations(lab: Li2019Lab, seeds: int) -> tuple[str, ...]:
     return (
         f"Nets: {scale.madry_net} for Madry, Ensemble and ATDA, {scale.trades_net} for TRADES; the paper: Madry's "
         "(two 5x5 convolutions, 1024 units), and TRADES' released net.",
-        f"Training (Adam, batch {scale.batch}, triangular to {scale.lr:g}, eps rising over the first quarter): Madry, "
-        f"TRADES and ATDA {scale.epochs.walking:g} epochs with {scale.inner_steps} steps inside (ATDA: its authors' "
-        f"noisy PGD of 10, since with FGSM its robustness falls to 0), Ensemble {scale.epochs.single_step:g} with one "
-        f"step of FGSM from a random start, natural nets {scale.epochs.natural:g}, AVG, MAX, MSD and E-AT {scale.epochs.several:g}.",
+        f"Training (Adam, batch {scale.batch}, triangular to {scale.lr:g}, eps rising over the first quarter): the "
+        f"paper's defences {scale.epochs.defences:g} epochs, natural nets {scale.epochs.natural:g}, AVG, MAX, MSD and "
+        f"E-AT {scale.epochs.several:g}; attacks of {scale.inner_steps} steps inside.",
+        "Ensemble and ATDA are trained with a walk inside too (ATDA: its authors' noisy PGD of 10 steps of eps / 4): "
+        "with FGSM, as their authors used it first, PGD breaks what they learn here.",
         "The paper's recipes are known for Linf only.",
         seeds_in_words(seeds),
         f"Sizes: Linf {scale.sizes.linf}, L2 {scale.sizes.l2} (from the authors' code); the reduced size "

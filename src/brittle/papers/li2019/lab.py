@@ -140,19 +140,19 @@ class Li2019Lab:
 
     def _defence(self, name: str, norm: str) -> Train:
         threats, madry, epochs = tuple(self.own_threats(norm).values()), self.scale.madry_net, self.scale.epochs
-        inner, single = InnerAttack(steps=self.scale.inner_steps), InnerAttack("fgsm", start="random")
+        inner = InnerAttack(steps=self.scale.inner_steps)
         if name == "Madry":
-            return self._train(madry, Adversarial(threats, inner), epochs=epochs.walking)
+            return self._train(madry, Adversarial(threats, inner), epochs=epochs.defences)
         if name == "TRADES":
             goal = Trades(threats, replace(inner, start="noise"))
-            return self._train(self.scale.trades_net, goal, epochs=epochs.walking)
+            return self._train(self.scale.trades_net, goal, epochs=epochs.defences)
         if name == "Ensemble":
             nets = tuple(
                 self._train(net, Standard(), epochs=epochs.natural, seed=STATIC_SEED + k)
                 for k, net in enumerate(self.scale.static_nets)
             )
-            return self._train(madry, Ensemble(threats, single), epochs=epochs.single_step, static=nets)
-        return self._train(madry, Atda(threats, InnerAttack(steps=10, step=0.25)), epochs=epochs.walking)
+            return self._train(madry, Ensemble(threats, inner), epochs=epochs.defences, static=nets)
+        return self._train(madry, Atda(threats, InnerAttack(steps=10, step=0.25)), epochs=epochs.defences)
 
     @cached_property
     def on_its_way(self) -> dict[float, Train]:

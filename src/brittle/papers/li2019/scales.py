@@ -15,12 +15,11 @@ class Sizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Lengths:
-    """Epochs of training: natural nets, defences with a walk inside (Madry, TRADES, ATDA), the one with a single step
-    inside (Ensemble), and later work's for several norms (AVG, MAX, MSD, E-AT)."""
+    """Epochs of training: natural nets, the paper's defences, and later work's for several norms (AVG, MAX, MSD,
+    E-AT)."""
 
     natural: float
-    walking: float
-    single_step: float
+    defences: float
     several: float
 
 
@@ -96,7 +95,7 @@ SMOKE = Li2019Scale(
     static_nets=("linear", "mlp"),
     sizes=Sizes(linf="0.15", l2="1.2", small_l2="0.6", l1="2"),
     inner_steps=3,
-    epochs=Lengths(natural=3, walking=3, single_step=3, several=3),
+    epochs=Lengths(natural=3, defences=3, several=3),
     checkpoints=(1,),
     batch=128,
     lr=2e-3,
@@ -118,7 +117,7 @@ LAPTOP = Li2019Scale(
     static_nets=("small", "fast"),
     sizes=MNIST,
     inner_steps=7,
-    epochs=Lengths(natural=6, walking=10, single_step=20, several=10),
+    epochs=Lengths(natural=6, defences=10, several=10),
     checkpoints=(0.5, 1, 2, 5),
     batch=128,
     lr=2e-3,
@@ -137,7 +136,7 @@ NIGHT = replace(
     madry_net="madry",
     trades_net="trades",
     static_nets=("small", "madry"),
-    epochs=Lengths(natural=10, walking=12, single_step=20, several=8),
+    epochs=Lengths(natural=10, defences=12, several=8),
 )
 FULL = Li2019Scale(
     name="full",
@@ -147,7 +146,7 @@ FULL = Li2019Scale(
     static_nets=("small", "madry"),
     sizes=MNIST,
     inner_steps=40,
-    epochs=Lengths(natural=20, walking=20, single_step=20, several=15),
+    epochs=Lengths(natural=20, defences=20, several=15),
     checkpoints=(0.5, 1, 2, 5, 10),
     batch=128,
     lr=1e-3,
