@@ -287,7 +287,9 @@ def test_programs_are_loaded_and_pickles_are_not_run(tmp_path: Path) -> None:
     torch.jit.trace(net, x).save(str(tmp_path / "script.pt"))  # type: ignore[no-untyped-call]
     torch.export.save(torch.export.export(net, (x,)), tmp_path / "program.pt2")
     torch.save(net, tmp_path / "pickle.pt")
-    for name in ("script.pt", "program.pt2"):
-        assert torch.allclose(load_model(str(tmp_path / name)).model(x), net(x), atol=1e-5)
+    for spec in (str(tmp_path / "script.pt"), f"trusted:{tmp_path / 'program.pt2'}"):
+        assert torch.allclose(load_model(spec).model(x), net(x), atol=1e-5)
+    with pytest.raises(BrittleError, match="if you trust where it is from, write trusted:"):
+        load_model(str(tmp_path / "program.pt2"))
     with pytest.raises(BrittleError, match=r"module:callable"):
         load_model(str(tmp_path / "pickle.pt"))

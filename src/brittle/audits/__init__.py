@@ -2,7 +2,7 @@
 
 from .again import differences
 from .audit import AuditEvent, AuditSettings, audit, audit_events
-from .doctor import Finding, doctor
+from .doctor import Finding, checked, doctor
 from .journal import Journal
 from .judgement import Judgement, adversarial_of, judge
 from .provenance import command, provenance
@@ -33,6 +33,7 @@ __all__ = [
     "adversarial_of",
     "audit",
     "audit_events",
+    "checked",
     "command",
     "decode_record",
     "differences",

@@ -206,7 +206,7 @@ def _compare(
     rows = state.right.nonzero().squeeze(1)[: effort.probes]
     for number, threat in enumerate(one.threat for one in state.threats):
         yield number, f"{threat} comparing attacks"
-        if state.subject.labels_only:
+        if not state.subject.gradients:
             continue
         kept = journal.read(f"{threat} probes", Probe)
         if kept is None and clock.spent:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Evaluate, against, evaluation_at, gradient_at, logits_of, margin, session
-from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, unit
+from brittle.ground import BrittleError, Images, Labels, NoGradient, PerExample, eval_mode, seeded, unit
 
 Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads single attacks, not the audit
 COMPARED, STEPS, AGREE = 50, (0.01, 0.001), 0.8  # images, lengths of a step, share of them that must agree
@@ -80,6 +80,20 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     findings.append(_gradient(model, x, y))
     if same and findings[-1].level != "bad":
         findings.append(_differences(model, x[:COMPARED], y[:COMPARED]))
+    return findings
+
+
+def checked(model: Callable[[Tensor], Any], x: Images, y: Labels, seed: int) -> list[Finding]:
+    """What `doctor` finds on a model that can be attacked at all; whether it is random is not left to chance.
+
+    Raises:
+        BrittleError: it cannot: no logits, NaN, or labels that are none of its classes.
+    """
+    with seeded(seed, x.device):
+        findings = doctor(model, x, y)
+    for finding in findings:
+        if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
+            raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
     return findings
 
 
@@ -209,12 +223,13 @@ def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
     try:
         with session(against(model)) as evaluate:
             _, grad = gradient_at(evaluate, x, y)
-    except RuntimeError as error:
+    except (NoGradient, RuntimeError) as error:
+        why = "the model cuts it off" if isinstance(error, NoGradient) else str(error).splitlines()[0]
         return Finding(
             "gradient",
             "bad",
-            f"no gradient reaches the input ({str(error).splitlines()[0]})",
-            "use score-based attacks, or replace the step by a differentiable one (BPDA)",
+            f"no gradient reaches the image ({why})",
+            "use score-based attacks, or pass gradients straight through the step that cuts them: --bpda MODULE",
         )
     size = grad.flatten(1).norm(dim=1)
     zero = float((size == 0).float().mean())

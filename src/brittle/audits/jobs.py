@@ -162,7 +162,7 @@ def _in_one(whole: AuditState, state: ThreatState, stages: list[Stage], seed: in
         )
     found = []
     for number, stage in enumerate(stages):
-        if whole.subject.labels_only and stage.attack.cost.backwards:
+        if not whole.subject.gradients and stage.attack.cost.backwards:
             continue
         objective = stage.attack.objective(whole.subject.model)
         if not stage.curve:

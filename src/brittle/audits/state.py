@@ -125,7 +125,7 @@ class AuditState:
     def blind(self) -> bool:
         """Whether the model's gradients are missing or not those of its answers."""
         bad = any(one.name in ("gradient", "finite differences") and one.level == "bad" for one in self.checks)
-        return bad or self.subject.labels_only
+        return bad or not self.subject.gradients
 
     @property
     def clean(self) -> Proportion:

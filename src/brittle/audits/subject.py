@@ -19,13 +19,14 @@ from brittle.attacks import (
     check_examples,
     classes_of,
     gives_only_classes,
+    gradient_at,
     logits_of,
     margin,
     session,
 )
-from brittle.ground import BrittleError, Images, Labels, eval_mode, keys_of, uniform
+from brittle.ground import BrittleError, Images, Labels, NoGradient, eval_mode, keys_of, uniform
 
-from .doctor import doctor
+from .doctor import checked
 from .records import Check
 
 DRAWS, VOTES = (4, 16), 25  # of a random model: for an average, at least and at most; for a majority
@@ -38,7 +39,7 @@ class Subject:
 
     Attributes:
         seed: of what is drawn, the images aside.
-        labels_only: the model gives classes, no logits, so that it has no gradient.
+        gradients: whether any reaches the images, even if it is wrong; classes alone give none.
         majority: of a random model, the majority of fresh draws; `model` is then its average over draws.
     """
 
@@ -48,7 +49,7 @@ class Subject:
     batch: int
     seed: int = 0
     majority: Voting | None = None
-    labels_only: bool = False
+    gradients: bool = True
 
     @property
     def judge(self) -> Callable[[Tensor], Any]:
@@ -106,13 +107,9 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
         raise BrittleError(f"an audit is done in float32 or float64, not {kind}: half precision rounds eps away")
     some, classes = slice(0, max(20, min(100, subject.batch))), _only_classes(subject)
     if classes:
-        subject = replace(subject, model=LabelOnly(subject.model, classes + 1), labels_only=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(subject.seed)  # whether a model is random is not left to chance
-        findings = doctor(subject.model, subject.x[some], subject.y[some])
-    for finding in findings:
-        if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
-            raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
+        subject = replace(subject, model=LabelOnly(subject.model, classes + 1))
+    findings = checked(subject.model, subject.x[some], subject.y[some], subject.seed)
+    subject = replace(subject, gradients=not classes and _differentiable(subject))
     checks = [Check.of(finding) for finding in findings if not classes or finding.name not in OF_LOGITS]
     if classes:
         text = "the model gives no logits, so that attacks go by its answers alone"
@@ -134,6 +131,16 @@ def _only_classes(subject: Subject) -> int:
     except Exception:  # the doctor says what is wrong with it
         return 0
     return int(torch.cat([answers, subject.y]).max()) + 1
+
+
+def _differentiable(subject: Subject) -> bool:
+    """Whether any gradient reaches an image."""
+    try:
+        with session(against(subject.model)) as evaluate:
+            gradient_at(evaluate, subject.x[:1], subject.y[:1])
+    except (NoGradient, RuntimeError):
+        return False
+    return True
 
 
 def _averaged(subject: Subject, some: slice) -> tuple[Subject, int]:

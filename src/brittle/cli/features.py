@@ -114,7 +114,7 @@ def disentangle(
     from .terminal import out as terminal
 
     file, source = subject(model, weights, data, data_dir)
-    others = tuple(File.of(name) for name in other or ())
+    others = tuple(File.of(name).tried_on(source) for name in other or ())
     asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
     changes = {"steps": steps, "step": step, "start": start, "layer": layer, "copies": copies}
     construction = _making(

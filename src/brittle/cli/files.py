@@ -26,7 +26,8 @@ def subject(model: str, weights: Path | None, data: str | None, data_dir: Path |
     from brittle.studies import DataSource, File
 
     file = File.of(model, weights)
-    return file, DataSource.of(data_of(data, file.load().header), data_dir)
+    source = DataSource.of(data_of(data, file.load().header), data_dir)
+    return file.tried_on(source), source
 
 
 def loaded_subject(

@@ -74,7 +74,9 @@ def train(
     threats = threats_of(threat, data) if threat else ()
     aim = goal_named(goal, threats, inner_attack_of(goal, inner, steps, step, start), ramp, weight)
     recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision, averaging)
-    node = Train(DataSource.of(data, data_dir), net, aim, recipe, seed, tuple(File.of(name) for name in static or ()))
+    source = DataSource.of(data, data_dir)
+    lent = tuple(File.of(name).tried_on(source) for name in static or ())
+    node = Train(source, net, aim, recipe, seed, lent)
     target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"
     copied(computed(node, None, device, fresh) / "model.safetensors", target)
     history = load_net(target)[1]["history"]
@@ -183,7 +185,7 @@ def attack(
     from brittle.attacks import AttackSpec
     from brittle.studies import RunAttack
 
-    from .terminal import as_json
+    from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
     file, source = subject(model, weights, data, data_dir)
@@ -197,6 +199,9 @@ def attack(
         as_json(record)
         return
     robust = record["robust"]
+    told = [check for check in record.get("checks", ()) if check["level"] != "fine"]
+    if told:
+        terminal.print(findings_table(told))
     terminal.print(
         f"{record['attack']} in {record['threat']}: {robust['correct']} of {robust['n']} withstand "
         f"({robust['accuracy']:.2%})"

@@ -6,7 +6,7 @@ from brittle.errors import BrittleError
 from .devices import fast_dtype, full_float32, keep_freed_memory, pick_device
 from .files import write_bytes, write_out
 from .functional import functional_model
-from .gradients import eval_mode, grad_and_hessian, seeded, unit, value_and_grad
+from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
 from .noise import Keys, keys_of, normal, uniform
 from .plugins import Plugins, broken_line, foreign_code, plugins
 from .text import plain_name
@@ -19,6 +19,7 @@ __all__ = [
     "Keys",
     "Labels",
     "Logits",
+    "NoGradient",
     "PerExample",
     "Plugins",
     "broken_line",

@@ -7,6 +7,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from brittle.errors import BrittleError
+
 from .types import Images, PerExample
 
 Aux = TypeVar("Aux")
@@ -16,14 +18,27 @@ def value_and_grad(f: Callable[[Images], tuple[PerExample, Aux]], x: Images) -> 
     """What `f` returns beside its loss, detached by `f` itself, and the gradient of each example's own loss [B, *S].
 
     Cost: one forward and one backward pass. Parameters' `.grad` stays untouched.
+    Raises:
+        NoGradient: the loss is cut off from the input, so that there is none, not even 0.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         loss, aux = f(x)
-        if not loss.requires_grad:  # the output does not depend on the input at all
-            return aux, torch.zeros_like(x)
-        (grad,) = torch.autograd.grad(loss.sum(), x, allow_unused=True)
-    return aux, torch.zeros_like(x) if grad is None else grad
+        return aux, _gradient(loss, x)
+
+
+class NoGradient(BrittleError):
+    """No gradient reaches the input."""
+
+
+def _gradient(loss: PerExample, x: Images, *, keep: bool = False) -> Images:
+    grad = torch.autograd.grad(loss.sum(), x, create_graph=keep, allow_unused=True)[0] if loss.requires_grad else None
+    if grad is None:
+        raise NoGradient(
+            "no gradient reaches the image: the model cuts it off (no_grad, detach, numpy, argmax); use an attack that "
+            "asks for none (square, hop_skip_jump), name the step that cuts it with --bpda, or audit the model"
+        )
+    return grad
 
 
 def grad_and_hessian(
@@ -36,9 +51,7 @@ def grad_and_hessian(
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         loss, aux = f(x)
-        if not loss.requires_grad:
-            return aux, torch.zeros_like(x), torch.zeros_like
-        (grad,) = torch.autograd.grad(loss.sum(), x, create_graph=True)
+        grad = _gradient(loss, x, keep=True)
 
     def product(v: Images) -> Images:
         if not grad.requires_grad:  # the loss is linear in x

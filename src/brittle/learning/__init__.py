@@ -54,7 +54,7 @@ from .goals import (
     goal_named,
     inner_attack_of,
 )
-from .models import Loaded, load_model
+from .models import Loaded, behaviour_of, load_model
 from .nets import NETS, Normalize, build_net
 from .recipe import Recipe
 from .training import TrainingProgress, accuracy, train
@@ -93,6 +93,7 @@ __all__ = [
     "attack_batch_in",
     "available",
     "batches",
+    "behaviour_of",
     "broken_goals",
     "broken_packages",
     "build_net",

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import sys
+import sysconfig
 import uuid
 import warnings
 import zipfile
@@ -14,54 +15,80 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError
+from brittle.attacks import logits_of
+from brittle.ground import BrittleError, eval_mode, seeded
 
 from .checkpoints import load_net
+
+TRUSTED = "trusted:"  # before a file whose loader may run code
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to be attacked, what it is called, where it is from, a SHA-256 of that, and the checkpoint's
-    header."""
+    """A model ready to be attacked: what it is called, where it is from, a SHA-256 of that, the checkpoint's header,
+    and whether it is imported code, which may depend on more than is known."""
 
     model: Callable[[Tensor], Any]
     name: str
     source: str
     digest: str
     header: dict[str, Any] | None = None
+    imported: bool = False
 
 
 def load_model(spec: str, weights: Path | None = None) -> Loaded:
     """The model that `spec` names.
 
     Args:
-        spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `FILE.pt2` (torch.export), or
-            `module:callable`, imported from the working directory; a class or function without required arguments is
-            called and must give a model.
+        spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `trusted:FILE.pt2` (torch.export, whose
+            loader may run pickled code), or `module:callable`, imported from the working directory; a class or function
+            without required arguments is called and must give a model.
         weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; prefixes `module.`
             or `model.` are cut where that makes it fit.
     Raises:
-        BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is ever run.
+        BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is run but from `trusted:`.
     """
-    path = Path(spec).expanduser()
+    trusted, bare = spec.startswith(TRUSTED), spec.removeprefix(TRUSTED)
+    path = Path(bare).expanduser()
     if path.suffix == ".safetensors":
         net, header = load_net(path)
         return Loaded(net, header.get("name", path.stem), spec, _sha256_of(net), header)
     if path.suffix in (".pt", ".ts", ".pth", ".pt2", ".torchscript") or path.is_file():
-        return Loaded(_load_program(path), path.stem, spec, _sha256(path))
+        return Loaded(_load_program(path, trusted), path.stem, spec, _sha256(path))
     if ":" in spec:
-        model, source = _import(spec)
+        model = _import(spec)
         if weights:
             _load_weights(model, weights, spec)
         # what a plain function depends on cannot be known: it is never taken for the same model twice
-        digest = f"{_sha256(source)}{_sha256_of(model)}" if isinstance(model, nn.Module) else uuid.uuid4().hex
-        return Loaded(model, spec, spec, digest)
+        digest = f"{_sources()}{_sha256_of(model)}" if isinstance(model, nn.Module) else uuid.uuid4().hex
+        return Loaded(model, spec, spec, digest, imported=True)
     raise BrittleError(
         f"{spec!r} is no model: give FILE.safetensors, a TorchScript or torch.export file, or module:callable"
     )
 
 
-def _load_program(path: Path) -> Callable[[Tensor], Any]:
+def behaviour_of(model: Callable[[Tensor], Any], x: Tensor) -> str:
+    """SHA-256 (hex) of what a model answers on some images, in eval mode, from one seed; one of its own for a model
+    that fails."""
+    try:
+        with seeded(0, x.device), torch.no_grad(), eval_mode(model):
+            answers = logits_of(model(x)).float().cpu().contiguous()
+    except Exception:  # whoever uses the model says what is wrong with it
+        return uuid.uuid4().hex
+    return hashlib.sha256(answers.numpy().tobytes()).hexdigest()
+
+
+def _sources() -> str:
+    """SHA-256 (hex) of every file of code that is imported from outside the environment: that of the user."""
+    inside = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    inside.add(Path(__file__).resolve().parents[1])
+    named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    files = {Path(file).resolve() for file in named if file}
+    own = sorted(file for file in files if file.is_file() and not inside & set(file.parents))
+    return hashlib.sha256("".join(f"{file.name} {_sha256(file)}" for file in own).encode()).hexdigest()
+
+
+def _load_program(path: Path, trusted: bool) -> Callable[[Tensor], Any]:
     if not path.is_file():
         raise BrittleError(f"there is no file {path}")
     if not zipfile.is_zipfile(path):
@@ -79,6 +106,11 @@ def _load_program(path: Path) -> Callable[[Tensor], Any]:
         raise BrittleError(
             f"{path} holds no program but (probably) weights; give module:callable with --weights {path}"
         )
+    if exported and not trusted:
+        raise BrittleError(
+            f"{path} is a torch.export program: its loader runs code that someone may have hidden in it; if you trust "
+            f"where it is from, write {TRUSTED}{path}"
+        )
     try:
         if exported:
             return torch.export.load(path).module()
@@ -90,7 +122,7 @@ def _load_program(path: Path) -> Callable[[Tensor], Any]:
         raise BrittleError(f"{path} cannot be loaded as a program ({str(error).splitlines()[0]})") from None
 
 
-def _import(spec: str) -> tuple[Callable[[Tensor], Any], Path | None]:
+def _import(spec: str) -> Callable[[Tensor], Any]:
     module_name, _, attribute = spec.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -110,8 +142,13 @@ def _import(spec: str) -> tuple[Callable[[Tensor], Any], Path | None]:
             raise BrittleError(f"{spec}: calling it failed ({type(error).__name__}: {error})") from None
     if not callable(model):
         raise BrittleError(f"{spec} gives {type(model).__name__}, which is no model: it cannot be called on images")
-    source = getattr(module, "__file__", None)
-    return model, Path(source) if source else None
+    return model  # type: ignore[no-any-return]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _takes_nothing(function: Callable[..., Any]) -> bool:
@@ -158,13 +195,17 @@ def _load_weights(model: Any, path: Path, spec: str) -> None:
         raise BrittleError(f"{path} does not fit {spec}: {' '.join(str(error).split())[:200]}") from None
 
 
-def _sha256(path: Path | None) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _sha256_of(net: nn.Module) -> str:
-    """Of the architecture as it prints itself, and of every parameter and buffer."""
+    """Of the architecture as it prints itself, of the plain attributes of its modules, and of every parameter and
+    buffer."""
     sha = hashlib.sha256(repr(net).encode())
+    for name, module in net.named_modules():
+        plain = {key: value for key, value in vars(module).items() if key[:1] != "_" and key != "training"}
+        sha.update(f"{name} {[(key, plain[key]) for key in sorted(plain) if _is_plain(plain[key])]}".encode())
     for name, value in sorted(net.state_dict().items()):
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

@@ -26,7 +26,7 @@ from brittle.attacks import (
     straight_through,
     within,
 )
-from brittle.audits import Proportion, mean_interval, verify
+from brittle.audits import Proportion, checked, mean_interval, verify
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import Split, save_tensors
 
@@ -86,7 +86,10 @@ class RunAttack:
         loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
         place, started = pick_device(device), time.monotonic()
         model = straight_through(on_device(loaded, device), self.bpda)
-        attack = restarts(self.attack.build(model, self.threat, self.seed), self.restarts)
+        few = split.take(min(len(split), 100)).to(place)
+        findings = checked(model, few.x(), few.labels, self.seed)
+        attack = self.attack.build(model, self.threat, self.seed)
+        attack = restarts(attack, self.restarts) if self.restarts > 1 else attack
         parts: list[dict[str, Tensor]] = []
         for start in range(0, len(split), self.batch):
             which = slice(start, min(start + self.batch, len(split)))
@@ -102,6 +105,7 @@ class RunAttack:
             "threat": str(self.threat),
             "clean": Proportion(right, len(split)).record(),
             "robust": left.record(),
+            "checks": [finding._asdict() for finding in findings],
         }
         write_json(
             folder / "attack.json",

@@ -1,5 +1,6 @@
 """What nodes are made of: their protocol, data sets and models as declarations, the facts that every record carries."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from brittle.audits import DataRecord, ModelRecord, TrainingRecord, provenance
 from brittle.ground import fast_dtype, pick_device, write_bytes
-from brittle.learning import DataSet, Loaded, Split, load, load_model, load_tensors, save_tensors
+from brittle.learning import DataSet, Loaded, Split, behaviour_of, load, load_model, load_tensors, save_tensors
 
 
 class NodeProgress(NamedTuple):
@@ -104,6 +105,15 @@ class File:
         loaded = load_model(spec, weights)
         return cls(spec, loaded.digest, str(weights) if weights else None, loaded)
 
+    def tried_on(self, data: DataSource) -> "File":
+        """The same model, known by its answers on some images too where it is imported code, which may depend on more
+        than its sources and weights: what is read from elsewhere, or drawn. In doubt it is another model."""
+        loaded = self.load()
+        if not loaded.imported:
+            return self
+        answers = behaviour_of(loaded.model, test_examples(data, PROBES).x())
+        return replace(self, digest=hashlib.sha256(f"{self.digest} {answers}".encode()).hexdigest())
+
     @property
     def title(self) -> str:
         return Path(self.spec).stem
@@ -114,6 +124,7 @@ class File:
 
 
 ModelRef = Node | File
+PROBES = 16  # images on which imported code is tried
 
 
 def nodes_of_model(model: ModelRef) -> tuple[Node, ...]:
