@@ -8,7 +8,7 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import computed, json_of, subject
+from .files import computed, json_of, run_folder, subject
 from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Weights, count_of, threats_of, usual_l2
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from brittle.studies import Make
 
 SHOWN = 8  # images on a contact sheet
+REACHED = 0.5  # of the images, on which the model must answer the label for a set to be worth learning
 
 
 @app.command()
@@ -43,7 +44,6 @@ def features(
     fresh: Fresh = False,
 ) -> None:
     """Measure how useful and how robustly useful features are."""
-    from brittle.ground import plain_name
     from brittle.report import write_features
     from brittle.studies import Score, test_examples
 
@@ -53,7 +53,7 @@ def features(
     file, source = subject(model, weights, data, data_dir)
     asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
     node = Score(file, source, asked, kind, layer, count_of(n), attacked, steps, count, seed)
-    target = out or Path("runs") / f"features-{plain_name(Path(model).stem)}"
+    target = out or run_folder("features", node)
     record = json_of(computed(node, target, device, fresh) / "features.json")
     page = write_features(record, test_examples(source, node.n).images.numpy(), target)
     if json:
@@ -107,7 +107,6 @@ def disentangle(
     fresh: Fresh = False,
 ) -> None:
     """Make a data set of one kind of features; resumes after a kill."""
-    from brittle.ground import plain_name
     from brittle.studies import File, Make
 
     from .terminal import as_json
@@ -121,7 +120,7 @@ def disentangle(
         make, asked, {name: value for name, value in changes.items() if value is not None}, bool(others)
     )
     node = Make(make, file, source, construction, asked, count_of(n), seed, others=others)
-    target = out or Path("runs") / f"{make}-{plain_name(Path(model).stem)}"
+    target = out or run_folder(make, node)
     record = json_of(computed(node, target, device, fresh) / "set.json")
     _shown(node, target, tensors, images)
     if json:
@@ -136,7 +135,14 @@ def disentangle(
     if record["distance"]:
         before, after = record["distance"]["before"]["mean"], record["distance"]["after"]["mean"]
         terminal.print(f"Representations were {before:.3g} apart (relative), and are {after:.3g}")
-    terminal.print(f"What to expect: {target / 'sheet.png'}\nNext: brittle train --data made:{target}")
+    terminal.print(f"What to expect: {target / 'sheet.png'}")
+    if record["reached_8bit"]["accuracy"] < REACHED:
+        terminal.print(
+            "[yellow]warning:[/] on most images the model does not answer the label, so that there is little in this "
+            "set to learn it from; try a larger --threat or more --steps"
+        )
+        return
+    terminal.print(f"Next: brittle train --data made:{target}")
 
 
 def _making(name: str, threat: "Threat", changes: dict[str, Any], others: bool) -> "Construction":

@@ -9,7 +9,7 @@ from brittle.errors import BrittleError
 
 if TYPE_CHECKING:
     from brittle.learning import Split
-    from brittle.studies import DataSource, File, Node
+    from brittle.studies import Audit, DataSource, File, Make, Node, Score
 
 
 def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
@@ -39,6 +39,17 @@ def loaded_subject(
 
     file, source = subject(model, weights, data, data_dir)
     return on_device(file.load(), device), test_examples(source, n).to(pick_device(device)), source.name
+
+
+def run_folder(what: str, node: "Audit | Score | Make") -> Path:
+    """Where a result goes that nobody gave a place: named by model, data, threats and the whole of what was asked, so
+    that no run replaces another."""
+    from brittle.ground import plain_name
+    from brittle.studies import hash_of
+
+    threats = node.threats if hasattr(node, "threats") else (node.threat,)
+    said = " ".join((what, node.model.title, node.data.name, *map(str, threats)))
+    return Path("runs") / f"{plain_name(said)[:100]}-{hash_of(node)[:8]}"
 
 
 def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -> Path:

@@ -9,7 +9,7 @@ from brittle.errors import BrittleError
 
 from .again import repeated
 from .app import app
-from .files import computed, copied, json_of, subject
+from .files import computed, copied, json_of, run_folder, subject
 from .options import (
     MODEL_HELP,
     Batch,
@@ -66,7 +66,7 @@ def train(
     """Train a net into one file; resumes after a kill."""
     from brittle.ground import plain_name
     from brittle.learning import Recipe, goal_named, inner_attack_of, load_net
-    from brittle.studies import DataSource, File, Train
+    from brittle.studies import DataSource, File, Train, hash_of
 
     from .terminal import as_json
     from .terminal import out as terminal
@@ -77,7 +77,8 @@ def train(
     source = DataSource.of(data, data_dir)
     lent = tuple(File.of(name).tried_on(source) for name in static or ())
     node = Train(source, net, aim, recipe, seed, lent)
-    target = out or Path("runs") / f"{plain_name(node.title)}-seed{seed}.safetensors"
+    target = out or Path("runs") / f"{plain_name(node.title)}-{hash_of(node)[:8]}"
+    target = target.with_name(target.name.removesuffix(".safetensors") + ".safetensors")
     copied(computed(node, None, device, fresh) / "model.safetensors", target)
     history = load_net(target)[1]["history"]
     if json:
@@ -122,7 +123,6 @@ def audit(
 ) -> None:
     """Measure robust accuracy over threats; resumes after a kill."""
     from brittle.attacks import AttackSpec
-    from brittle.ground import plain_name
     from brittle.report import read_run, write_page
     from brittle.studies import Audit
 
@@ -142,7 +142,7 @@ def audit(
     node = Audit(
         file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through
     )
-    target = out or Path("runs") / f"audit-{plain_name(Path(model).stem)}"
+    target = out or run_folder("audit", node)
     run = read_run(computed(node, target, device, fresh))
     page = write_page([run], target / "report.html")
     if json:

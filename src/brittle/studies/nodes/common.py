@@ -116,7 +116,7 @@ class File:
 
     @property
     def title(self) -> str:
-        return Path(self.spec).stem
+        return self.load().name
 
     def load(self) -> Loaded:
         """The model itself."""
