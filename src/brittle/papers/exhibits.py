@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from brittle.science import example, fit_line, robust_likelihood
-from brittle.studies import Audit, Curve, Directions, Make, Node, RunAttack, Score, Train, Walk, contact_rows
+from brittle.studies import Audit, Correlate, Curve, Directions, Make, Node, RunAttack, Score, Train, Walk, contact_rows
 
 from .paper import Shown
 from .results import Results
@@ -112,6 +112,11 @@ def features(results: Results, scores: Mapping[str, Score]) -> Shown:
         kept = [{key: row[key] for key in ("rho", "gamma", "verdict")} for row in record["features"] if row["gamma"]]
         shown[name] = {"threat": record["threat"], "counts": counts, "features": kept}
     return shown, {}
+
+
+def correlations(results: Results, nodes: Mapping[str, Correlate]) -> Shown:
+    """E[y f(x)] of each net's units on each set: {net: {set: [rho]}}."""
+    return {name: results.record_of(node)["rho"] for name, node in nodes.items()}, {}
 
 
 def gaussians(results: Results, budgets: Sequence[float]) -> Shown:

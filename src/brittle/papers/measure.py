@@ -12,7 +12,7 @@ from brittle.ground import BrittleError, pick_device
 from brittle.studies import Node, Store, all_nodes, hash_of
 
 from .paper import Claim, Exhibit, Figure, Paper, Verdict
-from .results import Results, Share, pool, shares_of
+from .results import Results, Share, shares_of
 
 FORMAT = "brittle-paper/3"
 Images = dict[str, Tensor]
@@ -74,7 +74,7 @@ def claim_record(one: Claim, results: Results, *, carries: bool) -> dict[str, An
 
 def figure_record(figure: Figure, results: Results, *, carries: bool) -> dict[str, Any]:
     """A figure as it is printed and as it is measured, as JSON; open where the scale carries no verdict."""
-    share = pool([results.share(node, figure.read) for node in figure.nodes])
+    share = results.pooled(figure.nodes, figure.read)
     return {
         "table": figure.table,
         "row": figure.row,

@@ -107,6 +107,10 @@ class Results:
         """`clean`, `robust` or `union` of a node's record, or the robust accuracy of one threat of an audit."""
         return self.shares(node)[read]
 
+    def pooled(self, nodes: Sequence[Node], read: str) -> Share:
+        """The same over several trainings."""
+        return pool([self.share(node, read) for node in nodes])
+
     def path_lengths(self, walk: Node, kind: str = "plain") -> NDArray[np.float64]:
         """The mean length along a walk, for each image [n], of the `plain` or the `averaged` gradient."""
         return np.array(self.record_of(walk)[f"{kind}_of_images"])

@@ -126,6 +126,30 @@ def features(shown: Mapping[str, Record], name: str) -> str:
         return inline(figure, name, "Features by usefulness and robust usefulness. " + "; ".join(told) + ".")
 
 
+def correlations(shown: Mapping[str, Mapping[str, Sequence[float]]], name: str) -> str:
+    """Worth on D across, on each made set upwards, a panel for each set; each net with a mark of its own."""
+    sets = [one for one in next(iter(shown.values())) if one != "D"]
+    side = 210
+    with drawing(name, height=side * ((len(sets) + 1) // 2) + 30) as figure:
+        told = []
+        for k, one in enumerate(sets):
+            left, top = 50 + (k % 2) * (WIDTH // 2), side * ((len(sets) + 1) // 2 - k // 2) + 30
+            axes = panel(figure, left, top - side + 44, left + WIDTH // 2 - 66, top - 30)
+            axes.axhline(0, color=INK, linewidth=0.8)
+            for j, (net, rho) in enumerate(shown.items()):
+                colour = PALETTE[j % len(PALETTE)]
+                axes.plot(rho["D"], rho[one], MARKS[j], color=colour, markersize=3.5, label=net, linestyle="none")
+                told.append(f"{net} on {one}: mean {np.mean(rho[one]):.2f}")
+            axes.set_title(one, loc="left", color=INK, pad=6)
+            axes.xaxis.set_major_formatter(plain())
+            axes.yaxis.set_major_formatter(plain())
+            if k == 0:
+                axes.legend(loc="best", frameon=False)
+            if k >= len(sets) - 2:
+                axes.set_xlabel("E[y f(x)] on D")
+        return inline(figure, name, "Worth of features on made sets against D. " + "; ".join(told) + ".")
+
+
 def plane(axes: Any, rows: Sequence[Record]) -> str:
     """Draw features into a panel: rho across, gamma upwards with its 95 % interval, marks by verdict; how many of
     each."""

@@ -24,6 +24,7 @@ DRAWN: dict[str, Callable[[Any, str], str]] = {
     "scatter": drawings.scatter,
     "curves": drawings.curves,
     "features": drawings.features,
+    "correlations": drawings.correlations,
     "directions": drawings.directions,
     "gaussians": drawings.gaussians,
 }

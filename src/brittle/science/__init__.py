@@ -15,8 +15,10 @@ from .curvature import Curvature, curvature, linearity_error, power_iteration, t
 from .directions import containment, ensemble, place_directions, singular_directions, two_classes
 from .disentangle import MadeSet, Part, check_set, check_source, cycle, disentangle, join_parts, make_part, part_slices
 from .features import (
+    LEAST,
     Features,
     Usefulness,
+    correlations,
     custom,
     linear,
     logits,
@@ -33,6 +35,7 @@ from .transfer import FittedLine, fit_line, leak
 
 __all__ = [
     "CONSTRUCTIONS",
+    "LEAST",
     "Construction",
     "Curvature",
     "Features",
@@ -56,6 +59,7 @@ __all__ = [
     "check_set",
     "check_source",
     "containment",
+    "correlations",
     "curvature",
     "custom",
     "cycle",

@@ -2,7 +2,7 @@
 section 2."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -162,6 +162,26 @@ def usefulness(
         asked = asked.take(min(images, len(asked)))
     worst = {one.index: _worst(features, asked, worth, one, threat, steps, seed, split.classes) for one in wanted}
     return [_judged(replace(one, gamma=worst.get(one.index), exact=features.weights is not None)) for one in found]
+
+
+def correlations(
+    features: Features | nn.Module, known: Split, sets: Mapping[str, Split]
+) -> dict[str, Float[Tensor, "F"]]:
+    """E[y f(x)] of every feature on each of some sets, such as D, D_R, D_NR, D_rand and D_det.
+
+    Mean, variance, class and sign of each feature are those of `known`, so that what a feature is worth on D is asked
+    again where the labels, or the images, are others.
+
+    Args:
+        known: images that are in none of the sets.
+    Cost: a forward pass per image.
+    Source: Ilyas et al. 2019, equations 4, 7 and 8, which say what these are. Differs: one class against the rest, as
+    in `usefulness`.
+    """
+    if isinstance(features, nn.Module):
+        features = units(features, known.take(1).x())
+    worth = _chosen(features(known.x()), known.labels.cpu(), len(known.classes))
+    return {name: worth.signed(features(split.x()), split.labels.cpu()).mean(0).float() for name, split in sets.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,20 +9,22 @@ import torch
 from scipy.stats import PermutationMethod, linregress, pearsonr, rankdata
 from torch import Tensor, nn
 
-from brittle.attacks import logits_of
 from brittle.audits import Proportion
-from brittle.ground import BrittleError, eval_mode, full_float32
+from brittle.ground import BrittleError
 from brittle.learning import Split
 
+from .features import Features, logits
 
-def leak(model: nn.Module, learned: Split, test: Split, *, device: torch.device | str = "cpu") -> Proportion:
-    """Test accuracy of a linear classifier that learns the labels of a made set from a model's outputs alone.
+
+def leak(model: nn.Module | Features, learned: Split, test: Split, *, device: torch.device | str = "cpu") -> Proportion:
+    """Test accuracy of a linear classifier that learns the labels of a made set from some features alone.
 
     If the outputs are robustly useful features, and the set's labels go with non-robust ones only, nothing can be
     learned: accuracy above chance on the real `test` means that robust features leak into the set.
 
     Args:
-        model: such as a linear classifier trained to be robust, whose logits are the features.
+        model: such as a linear classifier trained to be robust, whose logits are the features; or features, such as the
+            `units` of a robust net.
         learned: the made set (D_rand or D_det); test: images with their true labels.
     Cost: a forward pass per image and a multinomial logistic regression (L2 penalty 1, as scikit-learn's).
     Source: Goh 2019, "Two examples of useful, non-robust features" and its leakage discussion (Distill).
@@ -34,15 +36,15 @@ def leak(model: nn.Module, learned: Split, test: Split, *, device: torch.device 
     if len(torch.unique(learned.labels)) < 2:
         raise BrittleError("a made set of one label alone teaches no classifier")
     fit = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    fit.fit(_outputs(model, learned, device).numpy(), learned.labels.numpy())
-    said = torch.from_numpy(fit.predict(_outputs(model, test, device).numpy()))
+    features = logits(model, test.classes) if isinstance(model, nn.Module) else model
+    fit.fit(_values(features, learned, device).numpy(), learned.labels.numpy())
+    said = torch.from_numpy(fit.predict(_values(features, test, device).numpy()))
     return Proportion(int((said == test.labels).sum()), len(test))
 
 
-def _outputs(model: nn.Module, split: Split, device: torch.device | str, batch: int = 500) -> Tensor:
-    with torch.no_grad(), eval_mode(model), full_float32():
-        parts = (split.take(slice(start, start + batch)).to(device) for start in range(0, len(split), batch))
-        return torch.cat([logits_of(model(part.x())).float().cpu() for part in parts])
+def _values(features: Features, split: Split, device: torch.device | str, batch: int = 500) -> Tensor:
+    parts = (split.take(slice(start, start + batch)).to(device) for start in range(0, len(split), batch))
+    return torch.cat([features(part.x()) for part in parts])
 
 
 class FittedLine(NamedTuple):

@@ -5,6 +5,7 @@ from .graph import GraphProgress, run_graph
 from .nodes import (
     Answer,
     Audit,
+    Correlate,
     Curve,
     DataSource,
     Directions,
@@ -33,6 +34,7 @@ __all__ = [
     "Answer",
     "Attack",
     "Audit",
+    "Correlate",
     "Curve",
     "DataSource",
     "Directions",

@@ -20,6 +20,12 @@ NETS = {
         "a strided and three 3x3 convolutions, batch norm: about half of small's cost", plain.quick, "1.0", smallest=4
     ),
     "fast": NetEntry("Wong et al. 2020, MNIST: conv 16-32 4x4 stride 2, dense 100", plain.fast, "1.2", smallest=4),
+    "airbench": NetEntry(
+        "airbench94 (Jordan 2024) at half of its widths, CIFAR: 90 % in minutes on a CPU",
+        plain.airbench,
+        "1.0",
+        smallest=9,
+    ),
     "madry": NetEntry("Madry et al. 2018, MNIST: conv 32-64 5x5, dense 1024", plain.madry, "1.2"),
     "trades": NetEntry(
         "SmallCNN of TRADES (Zhang et al. 2019), MNIST: 4 conv, 3 dense, dropout", plain.trades, "1.1.4"

@@ -20,7 +20,6 @@ def all_deviations(lab: Ilyas2019Lab, seeds: int) -> tuple[str, ...]:
         "D.8 is this paper with --data restricted:PATH@SIDE and the user's own ImageNet; in which size it tests "
         "there is not known (here L2 1.5).",
         seeds_in_words(seeds),
-        *(_of_the_other_data(scale.beside) if scale.beside else ()),
         *(
             ()
             if scale.carries
@@ -39,7 +38,7 @@ def _of_sets(scale: Ilyas2019Scale, train: int) -> tuple[str, ...]:
         "the model's own behind its last ReLU.",
         f"D_rand and D_det: {_count(perturbing.count)} images, L2 {perturbing.eps}, {perturbing.steps} steps of "
         f"{perturbing.step:g} (paper: all, L2 0.5, 100 of 0.1; on Restricted ImageNet L2 3); the best point is kept, "
-        "not the last.",
+        f"not the last. Other sizes: {_count(scale.budget_count)} images.",
         f"From noise: {_count(matching.from_noise)} images. Perturbations that do not transfer, and plain ones beside "
         f"them: {_count(bugs.count)} images, made not to transfer to {scale.bug_helpers} other nets (Nakkiran: "
         f"ten), in L2 {bugs.eps} (2.5).",
@@ -56,17 +55,10 @@ def _of_nets(scale: Ilyas2019Scale) -> tuple[str, ...]:
         "have them; no jitter, no rotation.",
         f"Nets that are only asked what transfers to them trained for {recipes.helpers.epochs:g} epochs.",
         f"Robust accuracy: PGD-{testing.steps} on {testing.n:,} test images, a success where any point of the walk "
-        f"fools, verified in float32; the strongest attacks take {testing.long_steps:,} steps, of the usual length "
-        "(the paper searches it, up to 2,500 steps).",
-    )
-
-
-def _of_the_other_data(small: Ilyas2019Scale) -> tuple[str, ...]:
-    matching, perturbing = small.matching, small.perturbing
-    return (
-        f"On {small.data}, which the paper has not: {small.net}, {small.recipes.natural.epochs:g} epochs; D_R and D_NR "
-        f"of {_count(matching.count)} images in {matching.steps} steps; D_rand and D_det of "
-        f"{_count(perturbing.count)} in L2 {perturbing.eps} and {perturbing.steps} steps.",
+        f"fools, verified in float32; the strongest attacks take {testing.long_steps:,} steps on {testing.long_n:,} "
+        f"images, the longest {testing.longest_steps:,} of four lengths on {testing.longest_n}.",
+        f"{scale.learner_seeds} trainings of each net that learns from D_R, D_NR, D_rand or D_det, and of the control: "
+        "their intervals are the hull of all.",
     )
 
 

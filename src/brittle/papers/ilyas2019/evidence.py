@@ -4,6 +4,7 @@ the rules and for their words in `claims.py`."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from brittle.audits import Interval
 from brittle.science import FittedLine
 
 from ..paper import Ruling, rule_on
@@ -13,23 +14,29 @@ SHARE_OF_D = 0.5  # of the accuracy on D, which D_NR must give
 MASKED = 0.02  # of the images, which stronger attacks may break beyond the first
 CORRELATED_P = 0.05  # one-sided, of the rank correlation
 FOOLED = 0.5  # of the images, which perturbations must fool
+LITTLE = 0.1  # robust accuracy that is called little
+KEPT = 0.5  # of what robust features are worth on D, which they must be on D_R
 
 
 @dataclass(frozen=True)
 class NonRobustFeaturesSuffice:
-    """Accuracy on the real test set of nets trained on D, D_rand and D_det."""
+    """Accuracy on the real test set of nets trained on D, D_rand and D_det, and what leaks of the sets through a robust
+    net's features."""
 
     d: Share
     d_rand: Share
     d_det: Share
+    leak_rand: Share
+    leak_det: Share
     chance: float
 
     def ruling(self) -> Ruling:
-        asked = (self.d_rand, self.d_det)
+        asked = ((self.d_rand, self.leak_rand), (self.d_det, self.leak_det))
         return rule_on(
-            f"D {self.d}, D_rand {self.d_rand}, D_det {self.d_det}",
-            holds=[one.low > self.chance for one in asked],
-            fails=[one.high < self.chance for one in asked],
+            f"D {self.d}, D_rand {self.d_rand}, D_det {self.d_det}; through a robust net's features D_rand "
+            f"{self.leak_rand}, D_det {self.leak_det}",
+            holds=[one.low > max(self.chance, leak.high) for one, leak in asked],
+            fails=[one.high < max(self.chance, leak.low) for one, leak in asked],
         )
 
 
@@ -101,21 +108,76 @@ class NoMasking:
 
 
 @dataclass(frozen=True)
+class SurvivesAnAudit:
+    """What an audit leaves of the net trained on D_R and of its control, on the same images.
+
+    Attributes:
+        gained: images that withstand in the first and not in the second, less the reverse.
+        pgd: what plain PGD leaves of the first, on more images.
+    """
+
+    d_r: Share
+    control: Share
+    gained: Interval
+    pgd: Share
+
+    def ruling(self) -> Ruling:
+        return rule_on(
+            f"an audit leaves {self.d_r} of D_R's net (plain PGD {self.pgd}) and {self.control} of the net that "
+            f"learned as much of D: {100 * self.gained.mean:.1f} [{100 * self.gained.low:.1f}, {100 * self.gained.high:.1f}] "
+            "points more",
+            holds=[self.gained.low > 0, self.d_r.low > LITTLE],
+            fails=[self.gained.high < 0, self.d_r.high < LITTLE],
+        )
+
+
+@dataclass(frozen=True)
+class EquationsHold:
+    """Mean E[y f(x)] of a standard and of a robust net's features on D and on made sets, by the set's name."""
+
+    standard: Mapping[str, Interval]
+    robust: Mapping[str, Interval]
+
+    def ruling(self) -> Ruling:
+        kept = KEPT * self.robust["D"].mean
+        names = ("D", "D_R", "D_NR", "D_rand", "D_det")
+        return rule_on(
+            "; ".join(
+                f"{net}: " + ", ".join(f"{name} {of[name].mean:.2f}" for name in names)
+                for net, of in (("standard net", self.standard), ("robust net", self.robust))
+            ),
+            holds=[
+                self.robust["D_R"].low > kept,
+                self.standard["D_rand"].low > 0,
+                self.standard["D_det"].low > 0,
+                self.robust["D_det"].high < 0,
+            ],
+            fails=[
+                self.robust["D_R"].high < kept,
+                self.standard["D_rand"].high < 0,
+                self.standard["D_det"].high < 0,
+                self.robust["D_det"].low > 0,
+            ],
+        )
+
+
+@dataclass(frozen=True)
 class TransferFollowsLearning:
-    """The line through transfer rate against what is learned of D_det, over some architectures; none where there is
-    none."""
+    """The line through transfer rate against what is learned of D_det, over some architectures (none where there is
+    none), and the mean one-sided p of its ranks where each point is drawn anew from its own test."""
 
     architectures: int
     line: FittedLine | None
+    p: float
 
     def ruling(self) -> Ruling:
         if self.line is None:
             return Ruling("open", "too few architectures, or no difference between them")
-        rank, p = self.line.rank, self.line.p
+        rank = self.line.rank
         return rule_on(
-            f"over {self.architectures} architectures the rank correlation is {rank:.2f} (one-sided p {p:.2g}), slope "
-            f"{self.line.slope:.2f}",
-            holds=[rank > 0, p < CORRELATED_P],
+            f"over {self.architectures} architectures the rank correlation is {rank:.2f}, slope {self.line.slope:.2f}; "
+            f"one-sided p {self.line.p:.2g}, and {self.p:.2g} with the uncertainty of each point",
+            holds=[rank > 0, self.p < CORRELATED_P],
             fails=[rank < 0],
         )
 

@@ -1,6 +1,6 @@
 """The nets and the made sets of the paper at one scale, and what is asked of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -8,13 +8,13 @@ from typing import Literal
 from brittle.attacks import L2, AttackSpec, Threat
 from brittle.learning import Adversarial, Goal, InnerAttack, Recipe, Standard
 from brittle.science import Construction, Matched, Mislabelled, Targeted, Unchanged
-from brittle.studies import Answer, DataSource, Leak, Make, RunAttack, Score, Train, Transfer
+from brittle.studies import Answer, Audit, Correlate, DataSource, Leak, Make, RunAttack, Score, Train, Transfer
 
 from ..paper import find_data
 from .scales import Ilyas2019Scale, Perturbing
 
 HARDENING_REACH = 1.4  # appendix C.3: 7 steps of eps / 5
-BUG_HELPER_SEED, WEAK_SEED, RECEIVER_SEED = 10, 20, 30  # added to the lab's own seed
+BUG_HELPER_SEED, WEAK_SEED, RECEIVER_SEED, LEARNER_SEED = 10, 20, 30, 40  # added to the lab's own seed
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,24 @@ class Ilyas2019Lab:
         return self._train(self.data, self.scale.recipes.linear, "linear", goal)
 
     @cached_property
-    def control_net(self) -> Train:
-        """A net trained on D as others are on D_R and D_NR: on as many images, as long."""
-        count = self.scale.matching.count
-        return (
-            self.net_trained_on(self._make("D", self.standard_net, Unchanged(), count)) if count else self.standard_net
-        )
+    def control_nets(self) -> tuple[Train, ...]:
+        """Nets trained on D as others are on D_R and D_NR: on as many images, as long."""
+        return self.nets_trained_on(self._make("D", self.standard_net, Unchanged(), self.scale.matching.count))
 
     def receiving_net(self, net: str) -> Train:
         """A net trained on the data as they are, only to be asked what transfers to it."""
         return self._train(self.data, self.scale.recipes.helpers, net, seed=RECEIVER_SEED)
 
-    def net_trained_on(self, made: Make, net: str | None = None) -> Train:
+    def net_trained_on(self, made: Make, net: str | None = None, *, lr: float | None = None, seed: int = 0) -> Train:
         """A net trained on a made set; on mistakes, which are real images and many, as on the data themselves."""
         mistakes = isinstance(made.construction, Mislabelled)
-        return self._train(made, self.scale.recipes.natural if mistakes else self.scale.recipes.made_sets, net)
+        recipe = self.scale.recipes.natural if mistakes else self.scale.recipes.made_sets
+        return self._train(made, replace(recipe, lr=lr or recipe.lr), net, seed=seed)
+
+    def nets_trained_on(self, made: Make) -> tuple[Train, ...]:
+        """Several such nets, which differ in their seeds."""
+        seeds = [0, *(LEARNER_SEED + k for k in range(1, self.scale.learner_seeds))]
+        return tuple(self.net_trained_on(made, seed=seed) for seed in seeds)
 
     def _make(
         self,
@@ -109,16 +112,24 @@ class Ilyas2019Lab:
         """The same from noise."""
         return self.matched_set(label, "noise", n=self.scale.matching.from_noise)
 
-    def random_set(self) -> Make:
-        """D_rand: images moved towards a class drawn at random, which is their label."""
-        perturbing = self.scale.perturbing
+    def random_set(self, eps: str | None = None) -> Make:
+        """D_rand: images moved towards a class drawn at random, which is their label; in L2 of another size if one is
+        given."""
+        perturbing = self._perturbing(eps)
         return self._make("D_rand", self.standard_net, _towards("random", perturbing), perturbing.count)
 
-    def shifted_set(self, model: Train | None = None) -> Make:
+    def shifted_set(self, model: Train | None = None, eps: str | None = None) -> Make:
         """D_det: images moved towards the class after theirs, which is their label; of the standard net unless another
         is given."""
-        perturbing = self.scale.perturbing
+        perturbing = self._perturbing(eps)
         return self._make("D_det", model or self.standard_net, _towards("shift", perturbing), perturbing.count)
+
+    def _perturbing(self, eps: str | None) -> Perturbing:
+        usual = self.scale.perturbing
+        if eps is None:
+            return usual
+        longer = L2(eps).radius / L2(usual.eps).radius
+        return replace(usual, eps=eps, count=self.scale.budget_count, step=usual.step * longer)
 
     def shifted_test_images(self) -> Make:
         """Test images moved as those of D_det: what targeted transfer is asked of."""
@@ -150,10 +161,16 @@ class Ilyas2019Lab:
         threat: Threat | None = None,
         attack: AttackSpec | None = None,
         data: DataSource | Make | None = None,
+        n: int | None = None,
     ) -> RunAttack:
         """Clean and robust accuracy under PGD."""
-        wanted = attack or AttackSpec.of("pgd", steps=self.scale.testing.steps)
-        return RunAttack(model, data or self.data, threat or self.threat, wanted, self.scale.testing.n, self.seed)
+        wanted, n = attack or AttackSpec.of("pgd", steps=self.scale.testing.steps), n or self.scale.testing.n
+        return RunAttack(model, data or self.data, threat or self.threat, wanted, n, self.seed)
+
+    def audit_of(self, model: Train) -> Audit:
+        """What the strongest attacks leave."""
+        threats = (self.threat, self.larger_threat)
+        return Audit(model, self.data, threats, self.scale.effort, self.scale.testing.long_n, self.seed)
 
     def answers_of(self, model: Train, data: DataSource | Make | None = None) -> Answer:
         """What a model answers on all test images."""
@@ -167,6 +184,15 @@ class Ilyas2019Lab:
     def leakage_of(self, made: Make) -> Leak:
         """What a linear classifier learns of a made set through the robust linear net."""
         return Leak(self.linear_net, made)
+
+    def robust_leakage_of(self, made: Make) -> Leak:
+        """What it learns through the units of the adversarially trained net, which are robust features too."""
+        return Leak(self.robust_net, made, units=True)
+
+    def correlations_of(self, model: Train) -> Correlate:
+        """What a net's features are worth on D and on the four made sets: equations 4, 7 and 8."""
+        sets = (self.matched_set("D_R"), self.matched_set("D_NR"), self.random_set(), self.shifted_set())
+        return Correlate(model, self.data, sets)
 
     def features_of(self, model: Train) -> Score:
         """The feature plane of a net's last units."""

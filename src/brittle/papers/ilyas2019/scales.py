@@ -1,4 +1,4 @@
-"""How large the paper is taken: to see that all runs, on a laptop, in full."""
+"""How large the paper is taken: to see that all runs, on a laptop, on two cores over night, in full."""
 
 from dataclasses import dataclass, replace
 
@@ -37,15 +37,18 @@ class Testing:
 
     Attributes:
         eps, larger_eps: L2 sizes, of all tables and of one column of appendix D.1.
-        n: test images.
-        steps, long_steps: of PGD, and of the strongest attacks.
+        n, long_n, longest_n: test images: of all tables, of the strongest attacks and audits, of the longest.
+        steps, long_steps, longest_steps: of PGD, of the strongest attacks, and of the longest.
     """
 
     eps: str
     larger_eps: str
     n: int
+    long_n: int
+    longest_n: int
     steps: int
     long_steps: int
+    longest_steps: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +92,13 @@ class Ilyas2019Scale:
     Attributes:
         data, net: data set and architecture; architectures: those that transfer is asked of.
         hardening: of adversarial training. matching: of D_R and D_NR. perturbing: of D_rand and D_det.
+        budgets: other L2 sizes of D_rand and D_det, of `budget_count` images; rates: other learning rates for them.
+        learner_seeds: trainings of each net that learns from a made set, and of those that it is laid beside.
         bugs: of perturbations that do not transfer; bug_helpers: to how many other nets they must not.
-        weak_epochs: of the net whose mistakes are learned from.
+        weak_epochs: of the net whose mistakes are learned from. effort: of audits.
         slack: points of disagreement that shorter trainings excuse; none: no verdict on printed figures.
         carries: whether a verdict on a claim means anything; compared: whether the data are the paper's (or stand for
             them).
-        beside: a scale of another data set, of which Figure 2, Table 1 and the made sets are measured too.
     """
 
     name: str
@@ -106,14 +110,18 @@ class Ilyas2019Scale:
     testing: Testing
     matching: Matching
     perturbing: Perturbing
+    budgets: tuple[str, ...]
+    budget_count: int
+    rates: tuple[float, ...]
+    learner_seeds: int
     bugs: Perturbing
     bug_helpers: int
     weak_epochs: float
     scoring: Scoring
+    effort: str
     slack: float | None
     carries: bool = True
     compared: bool = True
-    beside: "Ilyas2019Scale | None" = None
 
     def on(self, data: str) -> "Ilyas2019Scale":
         """The same on another data set; on Restricted ImageNet with the paper's sizes for it (appendix C).
@@ -122,7 +130,7 @@ class Ilyas2019Scale:
         not known.
         """
         if not data.startswith("restricted:"):
-            return replace(self, data=data, beside=None, compared=data == self.data)
+            return replace(self, data=data, compared=data == self.data)
         return replace(
             self,
             data=data,
@@ -131,8 +139,8 @@ class Ilyas2019Scale:
             matching=replace(self.matching, steps=2 * self.matching.steps, step=10 * self.matching.step),
             perturbing=replace(self.perturbing, eps="3"),
             bugs=replace(self.bugs, eps="3"),
+            budgets=(),
             compared=False,
-            beside=None,
         )
 
 
@@ -149,53 +157,65 @@ SMOKE = Ilyas2019Scale(
         linear=Recipe(epochs=6, batch=64),
     ),
     hardening=Hardening(eps="0.6", steps=3),
-    testing=Testing(eps="0.3", larger_eps="0.6", n=60, steps=5, long_steps=20),
+    testing=Testing(
+        eps="0.3", larger_eps="0.6", n=60, long_n=40, longest_n=10, steps=5, long_steps=20, longest_steps=30
+    ),
     matching=Matching(count=200, steps=15, step=0.1, from_noise=100),
     perturbing=Perturbing(eps="1", count=300, steps=8, step=0.25),
+    budgets=("0.5",),
+    budget_count=100,
+    rates=(5e-4,),
+    learner_seeds=2,
     bugs=Perturbing(eps="1", count=100, steps=8, step=0.25),
     bug_helpers=1,
     weak_epochs=0.5,
     scoring=Scoring(n=120, attacked=6, steps=5),
+    effort="smoke",
     slack=None,
     carries=False,
 )
 LAPTOP = Ilyas2019Scale(
     name="laptop",
     data="cifar10",
-    net="quick",
-    architectures=("quick", "trades", "mlp", "linear"),
+    net="airbench",
+    architectures=("airbench", "quick", "small", "trades", "fast"),
     recipes=Recipes(
-        natural=Recipe(epochs=8, lr=4e-3),
-        robust=Recipe(epochs=4, lr=4e-3),
-        made_sets=Recipe(epochs=30, lr=4e-3),
-        helpers=Recipe(epochs=3, lr=4e-3),
+        natural=Recipe(epochs=15, lr=4e-3),
+        robust=Recipe(epochs=10, lr=4e-3),
+        made_sets=Recipe(epochs=20, lr=4e-3),
+        helpers=Recipe(epochs=6, lr=4e-3),
         linear=Recipe(epochs=4, lr=1e-3),
     ),
     hardening=Hardening(eps="0.5", steps=4),
-    testing=Testing(eps="0.25", larger_eps="0.5", n=1000, steps=20, long_steps=100),
-    matching=Matching(count=6000, steps=80, step=0.1, from_noise=2500),
-    perturbing=Perturbing(eps="2", count=16_000, steps=15, step=0.3),
-    bugs=Perturbing(eps="2", count=4000, steps=15, step=0.3),
+    testing=Testing(
+        eps="0.25",
+        larger_eps="0.5",
+        n=10_000,
+        long_n=1000,
+        longest_n=100,
+        steps=20,
+        long_steps=100,
+        longest_steps=2500,
+    ),
+    matching=Matching(count=10_000, steps=150, step=0.1, from_noise=2500),
+    perturbing=Perturbing(eps="0.5", count=0, steps=20, step=0.1),
+    budgets=("0.25", "1", "2"),
+    budget_count=10_000,
+    rates=(1e-3, 1.6e-2),
+    learner_seeds=3,
+    bugs=Perturbing(eps="2.5", count=4000, steps=15, step=0.5),
     bug_helpers=2,
     weak_epochs=1,
-    scoring=Scoring(n=1000, attacked=12, steps=20),
+    scoring=Scoring(n=1000, attacked=16, steps=20),
+    effort="standard",
     slack=None,
 )
-MNIST = replace(
+NIGHT = replace(
     LAPTOP,
-    name="mnist",
-    data="mnist",
-    net="madry",
-    recipes=replace(
-        LAPTOP.recipes,
-        natural=Recipe(epochs=1, batch=64, lr=1.5e-3),
-        robust=Recipe(epochs=1, batch=64, lr=1.5e-3),
-        made_sets=Recipe(epochs=6, batch=64, lr=1.5e-3),
-    ),
-    hardening=Hardening(eps="2", steps=5),
-    testing=replace(LAPTOP.testing, eps="1", steps=40),
-    matching=replace(LAPTOP.matching, count=4000, steps=60, step=0.2),
-    perturbing=Perturbing(eps="2", count=4000, steps=20, step=0.3),
+    name="night",
+    matching=Matching(count=0, steps=300, step=0.1, from_noise=10_000),
+    perturbing=Perturbing(eps="0.5", count=0, steps=100, step=0.1),
+    budget_count=0,
 )
 SGD = Recipe(epochs=30, optimizer="sgd", lr=0.1, schedule="cosine", weight_decay=5e-4)
 FULL = Ilyas2019Scale(
@@ -211,13 +231,27 @@ FULL = Ilyas2019Scale(
         linear=Recipe(epochs=15, lr=1e-3),
     ),
     hardening=Hardening(eps="0.5", steps=7),
-    testing=Testing(eps="0.25", larger_eps="0.5", n=10_000, steps=40, long_steps=1000),
+    testing=Testing(
+        eps="0.25",
+        larger_eps="0.5",
+        n=10_000,
+        long_n=10_000,
+        longest_n=1000,
+        steps=40,
+        long_steps=1000,
+        longest_steps=2500,
+    ),
     matching=Matching(count=0, steps=1000, step=0.1, from_noise=0),
     perturbing=Perturbing(eps="0.5", count=0, steps=100, step=0.1),
+    budgets=("0.25", "1", "2"),
+    budget_count=0,
+    rates=(0.01, 0.05),
+    learner_seeds=1,
     bugs=Perturbing(eps="2.5", count=0, steps=10, step=0.5),
     bug_helpers=4,
     weak_epochs=2,
     scoring=Scoring(n=10_000, attacked=64, steps=40),
+    effort="standard",
     slack=5,
 )
-SCALES = {scale.name: scale for scale in (SMOKE, replace(LAPTOP, beside=MNIST), FULL)}
+SCALES = {scale.name: scale for scale in (SMOKE, LAPTOP, NIGHT, FULL)}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from brittle.attacks import AttackSpec
+from brittle.attacks import L2, AttackSpec
 from brittle.studies import Make, Node, Train
 
 from ..paper import Figure
@@ -23,97 +23,114 @@ def all_figures(lab: Ilyas2019Lab) -> list[Figure]:
     """All tables. On other data than the paper's nothing is printed beside them but Table 1 of Restricted ImageNet."""
     appendix = [*appendix_d1(lab), *appendix_d2(lab), *appendix_d3(lab), *appendix_d6(lab), *appendix_d7(lab)]
     discussion = [*leakage(lab), *just_bugs(lab), *mistakes(lab)]
-    rows = [*figure_2(lab), *table_1(lab), *made_sets(lab), *appendix, *figure_3(lab), *discussion]
+    rows = [*figure_2(lab), *table_1(lab), *budgets(lab), *made_sets(lab), *appendix, *figure_3(lab), *discussion]
     if not lab.scale.compared:
         kept = ("Table 1",) if _is_restricted(lab) else ()
         rows = [
             row if row.table in kept else replace(row, printed=None, certainty=printed.NOT_PRINTED, slack=None)
             for row in rows
         ]
-    if lab.scale.beside:
-        beside = Ilyas2019Lab(lab.scale.beside, lab.folder, lab.seed)
-        rows += [
-            *figure_2(beside, "Figure 2 on MNIST"),
-            *table_1(beside, "Table 1 on MNIST"),
-            *made_sets(beside, "Made sets on MNIST"),
-        ]
     return rows
 
 
-def four_nets(lab: Ilyas2019Lab) -> dict[str, Train]:
-    """The four nets of Figure 2, and a control where D_R and D_NR are made of a part of D."""
+Nets = tuple[Train, ...]  # the same training with several seeds
+
+
+def four_nets(lab: Ilyas2019Lab) -> dict[str, Nets]:
+    """The four nets of Figure 2, and the control of D_R and D_NR: as much of D, learned as they are."""
     return {
-        "standard on D": lab.standard_net,
-        **({CONTROL: lab.control_net} if lab.control_net != lab.standard_net else {}),
-        "adversarial on D": lab.robust_net,
-        "standard on D_R": lab.net_trained_on(lab.matched_set("D_R")),
-        "standard on D_NR": lab.net_trained_on(lab.matched_set("D_NR")),
+        "standard on D": (lab.standard_net,),
+        CONTROL: lab.control_nets,
+        "adversarial on D": (lab.robust_net,),
+        "standard on D_R": lab.nets_trained_on(lab.matched_set("D_R")),
+        "standard on D_NR": lab.nets_trained_on(lab.matched_set("D_NR")),
     }
 
 
-def three_nets(lab: Ilyas2019Lab) -> dict[str, Train]:
+def three_nets(lab: Ilyas2019Lab) -> dict[str, Nets]:
     """The three nets of Table 1."""
     return {
-        "D": lab.standard_net,
-        "D_rand": lab.net_trained_on(lab.random_set()),
-        "D_det": lab.net_trained_on(lab.shifted_set()),
+        "D": (lab.standard_net,),
+        "D_rand": lab.nets_trained_on(lab.random_set()),
+        "D_det": lab.nets_trained_on(lab.shifted_set()),
     }
 
 
-def figure_2(lab: Ilyas2019Lab, table: str = "Figure 2") -> Iterator[Figure]:
-    """Clean and robust accuracy of the four nets; under another `table` nothing stands beside them."""
+def figure_2(lab: Ilyas2019Lab) -> Iterator[Figure]:
+    """Clean and robust accuracy of the four nets."""
     nothing = (None, None), (printed.NOT_PRINTED,) * 2
     columns = (("standard accuracy", "clean"), (f"accuracy in {lab.threat}", "robust"))
-    for name, model in four_nets(lab).items():
-        known = table == "Figure 2" and name in printed.FIGURE_2
+    for name, models in four_nets(lab).items():
+        known = name in printed.FIGURE_2
         values, certainties = (printed.FIGURE_2[name], printed.FIGURE_2_CERTAINTY[name]) if known else nothing
+        nodes = tuple(map(lab.attack_on, models))
         for (column, read), value, certainty in zip(columns, values, certainties, strict=True):
-            yield Figure(table, name, column, value, certainty, (lab.attack_on(model),), read, lab.scale.slack)
+            yield Figure("Figure 2", name, column, value, certainty, nodes, read, lab.scale.slack)
 
 
-def table_1(lab: Ilyas2019Lab, table: str = "Table 1") -> Iterator[Figure]:
-    """Test accuracy of the three nets; under another `table` nothing is printed, and the share of y + 1 stands beside
-    it."""
-    known, values = table == "Table 1", printed.TABLE_1_RESTRICTED if _is_restricted(lab) else printed.TABLE_1
-    for name, model in three_nets(lab).items():
-        value, certainty = (values[name], printed.QUOTED) if known else (None, printed.NOT_PRINTED)
-        nodes = (lab.answers_of(model),)
-        yield Figure(table, name, "test accuracy", value, certainty, nodes, "clean", lab.scale.slack)
-        if not known:
-            yield Figure(table, name, "test labels y + 1", None, certainty, nodes, "shifted", None)
+def table_1(lab: Ilyas2019Lab) -> Iterator[Figure]:
+    """Test accuracy of the three nets, and beside it the share of y + 1."""
+    values = printed.TABLE_1_RESTRICTED if _is_restricted(lab) else printed.TABLE_1
+    for name, models in three_nets(lab).items():
+        nodes = tuple(map(lab.answers_of, models))
+        yield Figure("Table 1", name, "test accuracy", values[name], printed.QUOTED, nodes, "clean", lab.scale.slack)
+        yield Figure("Table 1", name, "test labels y + 1", None, printed.NOT_PRINTED, nodes, "shifted", None)
+
+
+def budgets(lab: Ilyas2019Lab) -> Iterator[Figure]:
+    """D_rand and D_det in L2 of other sizes and learned at other rates: how far the targets were reached, what is
+    learned, and what leaks through robust features."""
+    usual = lab.scale.perturbing.eps
+    sets = {f"L2 {usual}": (lab.random_set(), lab.shifted_set())}
+    sets |= {f"L2 {eps}": (lab.random_set(eps), lab.shifted_set(eps=eps)) for eps in lab.scale.budgets}
+    for row, both in sets.items():
+        for made in both:
+            columns: tuple[tuple[str, Node, str], ...] = (
+                ("reached", made, "reached_8bit"),
+                ("test accuracy", lab.answers_of(lab.net_trained_on(made)), "clean"),
+                ("leaks", lab.robust_leakage_of(made), "clean"),
+            )
+            for column, node, read in columns:
+                yield Figure("Budgets", row, f"{made.label}: {column}", None, printed.NOT_PRINTED, (node,), read, None)
+    for rate in lab.scale.rates:
+        for made in sets[f"L2 {usual}"]:
+            nodes = (lab.answers_of(lab.net_trained_on(made, lr=rate)),)
+            row, column = f"L2 {usual}, lr {rate:g}", f"{made.label}: test accuracy"
+            yield Figure("Budgets", row, column, None, printed.NOT_PRINTED, nodes, "clean", None)
 
 
 def _is_restricted(lab: Ilyas2019Lab) -> bool:
     return lab.scale.data.startswith("restricted:")
 
 
-def made_sets(lab: Ilyas2019Lab, table: str = "Made sets") -> Iterator[Figure]:
+def made_sets(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """To how many images of a made set its source gives the new label: how far the construction came."""
     for made in (lab.matched_set("D_R"), lab.matched_set("D_NR"), lab.random_set(), lab.shifted_set()):
         for column, read in (("new label, as floats", "reached"), ("new label, in 8 bits", "reached_8bit")):
-            yield Figure(table, made.label, column, None, printed.NOT_PRINTED, (made,), read, None)
+            yield Figure("Made sets", made.label, column, None, printed.NOT_PRINTED, (made,), read, None)
 
 
 def appendix_d1(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """D_R and D_NR from noise; the control of Figure 2 stands here too."""
     on_d = {name: model for name, model in four_nets(lab).items() if name.endswith("D")}
     models = on_d | {
-        "D_R from images": lab.net_trained_on(lab.matched_set("D_R")),
-        "D_R from noise": lab.net_trained_on(lab.matched_set_from_noise("D_R")),
-        "D_NR from images": lab.net_trained_on(lab.matched_set("D_NR")),
-        "D_NR from noise": lab.net_trained_on(lab.matched_set_from_noise("D_NR")),
+        "D_R from images": lab.nets_trained_on(lab.matched_set("D_R")),
+        "D_R from noise": lab.nets_trained_on(lab.matched_set_from_noise("D_R")),
+        "D_NR from images": lab.nets_trained_on(lab.matched_set("D_NR")),
+        "D_NR from noise": lab.nets_trained_on(lab.matched_set_from_noise("D_NR")),
     }
     columns = (
         ("accuracy", lab.threat, "clean"),
         (f"in {lab.threat}", lab.threat, "robust"),
         (f"in {lab.larger_threat}", lab.larger_threat, "robust"),
     )
-    for name, model in models.items():
+    for name, nets in models.items():
         values = printed.NOISE.get(name, (None,) * len(columns))
         for k, ((column, threat, read), value) in enumerate(zip(columns, values, strict=True)):
             certainty = printed.QUOTED if k < QUOTED_CELLS.get(name, 0) else printed.appendix("Table 7", 80)
             certainty = printed.NOT_PRINTED if value is None else certainty
-            yield Figure("D.1", name, column, value, certainty, (lab.attack_on(model, threat),), read, lab.scale.slack)
+            nodes = tuple(lab.attack_on(net, threat) for net in nets)
+            yield Figure("D.1", name, column, value, certainty, nodes, read, lab.scale.slack)
 
 
 def strong_attacks(lab: Ilyas2019Lab) -> dict[str, AttackSpec]:
@@ -127,16 +144,30 @@ def strong_attacks(lab: Ilyas2019Lab) -> dict[str, AttackSpec]:
     }
 
 
+def longest_attacks(lab: Ilyas2019Lab) -> dict[str, AttackSpec]:
+    """The longest attacks of appendix D.2, whose length of a step is searched; for a few images."""
+    steps, radius = lab.scale.testing.longest_steps, L2(lab.scale.testing.eps).radius
+    return {
+        f"PGD-{steps}, steps of {share:g} eps": AttackSpec.of("pgd", steps=steps, step=share * radius)
+        for share in (2.5 / steps, 0.01, 0.1, 0.5)
+    }
+
+
 def appendix_d2(lab: Ilyas2019Lab) -> Iterator[Figure]:
-    """No stronger attack takes the robustness of the net that was trained on D_R."""
-    model, column = lab.net_trained_on(lab.matched_set("D_R")), f"standard on D_R in {lab.threat}"
-    for name, attack in strong_attacks(lab).items():
-        known = (
-            attack.settings["steps"] == lab.scale.testing.long_steps and attack.name == "pgd"
-        )  # long PGD on either loss
-        value, certainty = (printed.LONG_PGD, printed.LONG_PGD_CERTAINTY) if known else (None, printed.NOT_PRINTED)
-        nodes = (lab.attack_on(model, attack=attack),)
-        yield Figure("D.2", name, column, value, certainty, nodes, "robust", lab.scale.slack)
+    """What stronger attacks, the longest, and an audit leave of the net that was trained on D_R, and of its control."""
+    columns = {"standard on D_R": lab.net_trained_on(lab.matched_set("D_R")), CONTROL: lab.control_nets[0]}
+    testing = lab.scale.testing
+    for column, model in columns.items():
+        attacks = {name: (attack, testing.long_n) for name, attack in strong_attacks(lab).items()}
+        attacks |= {name: (attack, testing.longest_n) for name, attack in longest_attacks(lab).items()}
+        for name, (attack, n) in attacks.items():
+            known = attack.name == "pgd" and attack.settings["steps"] >= testing.long_steps and column != CONTROL
+            value, certainty = (printed.LONG_PGD, printed.LONG_PGD_CERTAINTY) if known else (None, printed.NOT_PRINTED)
+            nodes: tuple[Node, ...] = (lab.attack_on(model, attack=attack, n=n),)
+            yield Figure("D.2", f"{name} in {lab.threat}", column, value, certainty, nodes, "robust", lab.scale.slack)
+        for threat in (lab.threat, lab.larger_threat):
+            nodes = (lab.audit_of(model),)
+            yield Figure("D.2", f"audit in {threat}", column, None, printed.NOT_PRINTED, nodes, str(threat), None)
 
 
 def appendix_d3(lab: Ilyas2019Lab) -> Iterator[Figure]:
@@ -162,8 +193,9 @@ def appendix_d6(lab: Ilyas2019Lab) -> Iterator[Figure]:
 
 def appendix_d7(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """CIFAR-10.1, where it is at hand."""
-    for name, model in three_nets(lab).items() if lab.new_test_set else ():
-        nodes, value = (lab.answers_of(model, lab.new_test_set),), printed.NEW_TESTS.get(name)
+    for name, models in three_nets(lab).items() if lab.new_test_set else ():
+        nodes = tuple(lab.answers_of(model, lab.new_test_set) for model in models)
+        value = printed.NEW_TESTS.get(name)
         certainty = printed.NOT_PRINTED if value is None else printed.NEW_TESTS_CERTAINTY
         yield Figure("D.7", name, "accuracy on CIFAR-10.1", value, certainty, nodes, "clean", lab.scale.slack)
 
@@ -189,6 +221,8 @@ def leakage(lab: Ilyas2019Lab) -> Iterator[Figure]:
         nodes: tuple[Node, ...] = (lab.leakage_of(made), lab.answers_of(lab.net_trained_on(made)))
         for column, node, value in zip(columns, nodes, printed.LEAKAGE[name], strict=True):
             yield Figure("Leakage", name, column, value, printed.DISTILL, (node,), "clean", lab.scale.slack)
+        through = (lab.robust_leakage_of(made),)
+        yield Figure("Leakage", name, "through a robust net's units", None, printed.NOT_PRINTED, through, "clean", None)
     for column, read in (("test accuracy", "clean"), (f"accuracy in {lab.threat}", "robust")):
         attack = lab.attack_on(lab.linear_net)
         yield Figure("Leakage", "the robust linear net", column, None, printed.NOT_PRINTED, (attack,), read, None)

@@ -6,13 +6,14 @@ from .auditing import Audit, Curve
 from .common import Computation, DataSource, File, ModelRef, Node, NodeProgress, on_device, test_examples
 from .evaluation import Answer, Leak, Transfer
 from .made_sets import Make, contact_rows, examples_from
-from .scoring import Directions, Score
+from .scoring import Correlate, Directions, Score
 from .training import Train
 
 __all__ = [
     "Answer",
     "Audit",
     "Computation",
+    "Correlate",
     "Curve",
     "DataSource",
     "Directions",

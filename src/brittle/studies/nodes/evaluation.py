@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from brittle.attacks import classes_of
 from brittle.audits import Proportion
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import load_tensors
-from brittle.science import leak, part_slices
+from brittle.science import leak, part_slices, units
 
 from .attacking import RunAttack
 from .common import (
@@ -122,10 +122,12 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Leak:
-    """What a linear classifier learns from a made set through the outputs of one model alone. Result: `leak.json`."""
+    """What a linear classifier learns from a made set through the outputs of one model alone, or through the `units`
+    before its last layer. Result: `leak.json`."""
 
     model: ModelRef
     data: Make
+    units: bool = field(default=False, metadata={"added": True})
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -137,7 +139,8 @@ class Leak:
 
     @property
     def title(self) -> str:
-        return f"leakage of {self.data.name} into {self.model.title}"
+        through = " through its units" if self.units else ""
+        return f"leakage of {self.data.name} into {self.model.title}{through}"
 
     @property
     def gradients(self) -> float:
@@ -147,7 +150,9 @@ class Leak:
         started, loaded, place = time.monotonic(), model_of(self.model, results), pick_device(device)
         learned, test = examples_from(self.data, results, 0), self.data.source.load().test
         yield NodeProgress(0, 1, "a linear classifier")
-        right = leak(on_device(loaded, device), learned, test, device=place)
+        model = on_device(loaded, device)
+        features = units(model, learned.take(1).to(place).x()) if self.units else model
+        right = leak(features, learned, test, device=place)
         write_json(
             folder / "leak.json",
             {"clean": right.record()} | subject_record(loaded, test, self.data.source) | run_record(device, started, 0),

@@ -15,6 +15,7 @@ from brittle.science import (
     Features,
     Usefulness,
     containment,
+    correlations,
     ensemble,
     logits,
     place_directions,
@@ -40,6 +41,7 @@ from .common import (
     test_examples,
     write_json,
 )
+from .made_sets import Make, examples_from
 
 KINDS = ("units", "logits", "random", "components")
 SHOWN, IMAGES = 12, 6  # of each verdict, features whose most telling images are named; and how many images
@@ -127,6 +129,50 @@ def loudest_images(features: Features, part: Split, found: list[Usefulness]) -> 
         str(one.index): torch.argsort(values[:, one.index], descending=True, stable=True)[:IMAGES].tolist()
         for one in shown
     }
+
+
+@dataclass(frozen=True)
+class Correlate:
+    """E[y f(x)] of the units before the last layer on the test images and on made sets, at most `n` images of each.
+    Result: `correlations.json`, with `rho` of each set by its label, `D` for the test images [F].
+
+    What each unit speaks for is chosen on validation images.
+    """
+
+    model: ModelRef
+    data: DataSource
+    sets: tuple[Make, ...]
+    n: int = 5000
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("correlations.json",)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return (*nodes_of_model(self.model), *self.sets)
+
+    @property
+    def title(self) -> str:
+        return f"correlations of {self.model.title} with {' '.join(made.label for made in self.sets)}"
+
+    @property
+    def gradients(self) -> float:
+        return 0.4 * self.n * (1 + len(self.sets))
+
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
+        started, loaded, place = time.monotonic(), model_of(self.model, results), pick_device(device)
+        split = test_examples(self.data, self.n)
+        yield NodeProgress(0, 1, "forward passes")
+        sets = {"D": split} | {made.label: examples_from(made, results, self.n) for made in self.sets}
+        model, known = on_device(loaded, device), self.data.load().validation.to(place)
+        rho = correlations(model, known, {name: one.to(place) for name, one in sets.items()})
+        record = {"rho": {name: values.tolist() for name, values in rho.items()}}
+        write_json(
+            folder / "correlations.json",
+            record | subject_record(loaded, split, self.data) | run_record(device, started, 0),
+        )
+        return True
 
 
 @dataclass(frozen=True)
