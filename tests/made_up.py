@@ -53,8 +53,13 @@ def below(low: float, high: float | None = None) -> list[tuple[tuple[float, floa
 class MadeUp(Results):
     """Results whose records and broken images are given, or made up for each node: what is read from them is noted."""
 
-    def __init__(self, records: Mapping[Node, Any] | None = None, broken: Mapping[Node, Tensor] | None = None) -> None:
-        self.records, self.broken = records or {}, broken or {}
+    def __init__(
+        self,
+        records: Mapping[Node, Any] | None = None,
+        broken: Mapping[Node, Tensor] | None = None,
+        withstands: Mapping[Node, Tensor] | None = None,
+    ) -> None:
+        self.records, self.broken, self.withstands = records or {}, broken or {}, withstands or {}
         self.read: list[Node] = []
         self.record_of = self._made_up_record  # type: ignore[assignment]
 
@@ -71,10 +76,14 @@ class MadeUp(Results):
         length = {"mean": 0.2 + k, "low": 0.1 + k, "high": 0.3 + k}
         point = {"where": "at the data", "gradient": length, "mean": 0.2 + k, "interval": [0.1 + k, 0.3 + k]}
         shares = {read: Share.of(100 + 10 * k + j, 1000).record() for j, read in enumerate(READ)}
+        threats = [{"threat": name, "robust": Share.of(50 + k, 1000).record()} for name in ("L2:0.3", "L2:0.6")]
+        rho = {name: [0.1 + k, 0.2 + k] for name in ("D", "D_R", "D_NR", "D_rand", "D_det")}
+        shares |= {"threats": threats, "rho": rho}
         shares |= {"plain_of_images": [0.2 + k, 0.4 + k], "averaged_of_images": [1.2 + k, 1.4 + k]}
         return shares | {"points": [point, {"where": "elsewhere", "mean": -1.0, "interval": [-2.0, 0.0]}]}
 
     def tensors(self, node: Node) -> dict[str, Tensor]:
         self._note(node)
         k = self.read.index(node)
-        return {"broken": self.broken[node] if self.broken else torch.arange(1000) >= 900 - 10 * k}
+        withstands = self.withstands.get(node, torch.arange(1000)[None] < 900 - 10 * k)
+        return {"broken": self.broken[node] if self.broken else ~withstands[0], "withstands": withstands}

@@ -24,7 +24,8 @@ from brittle.science import (
     maximum_likelihood,
     robust_likelihood,
 )
-from made_up import E, MadeUp, above, below, between
+from brittle.studies import Leak
+from made_up import E, MadeUp, above, below, between, interval
 
 LAB = Ilyas2019Lab(SCALES["smoke"], None, 0)
 CHANCE = 0.1
@@ -54,7 +55,12 @@ def test_a_claim_holds_where_all_holds_and_fails_where_something_fails(
 
 
 SUFFICE = evidence.NonRobustFeaturesSuffice(
-    d=between(0.94, 0.96), d_rand=between(0.6, 0.65), d_det=between(0.4, 0.45), chance=CHANCE
+    d=between(0.94, 0.96),
+    d_rand=between(0.6, 0.65),
+    d_det=between(0.4, 0.45),
+    leak_rand=between(0.02, 0.04),
+    leak_det=between(0.02, 0.04),
+    chance=CHANCE,
 )
 
 
@@ -63,7 +69,17 @@ SUFFICE = evidence.NonRobustFeaturesSuffice(
 def test_non_robust_features_suffice_above_chance(field: str, ends: tuple[float, float], said: str) -> None:
     assert verdict(SUFFICE) == verdict(SUFFICE, d=between(0.01, 0.02)) == "agrees"  # D itself is not asked
     assert verdict(SUFFICE, **{field: between(*ends)}) == said
-    assert SUFFICE.ruling().evidence == "D 95.0 [94.0, 96.0] %, D_rand 62.5 [60.0, 65.0] %, D_det 42.5 [40.0, 45.0] %"
+    assert SUFFICE.ruling().evidence == (
+        "D 95.0 [94.0, 96.0] %, D_rand 62.5 [60.0, 65.0] %, D_det 42.5 [40.0, 45.0] %; through a robust net's features "
+        "D_rand 3.0 [2.0, 4.0] %, D_det 3.0 [2.0, 4.0] %"
+    )
+
+
+@pytest.mark.parametrize("which", ["rand", "det"])
+@pytest.mark.parametrize(("ends", "said"), below(0.4, 0.45))
+def test_non_robust_features_suffice_above_what_leaks(which: str, ends: tuple[float, float], said: str) -> None:
+    both = replace(SUFFICE, d_rand=between(0.4, 0.45))
+    assert verdict(both, **{f"leak_{which}": between(*ends)}) == said
 
 
 ROBUST = evidence.RobustFeaturesGiveRobustness(
@@ -140,17 +156,69 @@ def test_no_masking_is_less_than_two_points(ends: tuple[float, float], said: str
 )
 def test_transfer_needs_ranks_that_chance_does_not_give(rank: float, p: float, said: str) -> None:
     line = FittedLine(slope=2.46, intercept=0.0, r=0.9, rank=rank, p=p)
-    assert evidence.TransferFollowsLearning(4, line).ruling().verdict == said
+    assert evidence.TransferFollowsLearning(4, line._replace(p=0.5), p).ruling().verdict == said
 
 
 def test_transfer_says_its_line_or_that_there_is_none() -> None:
     line = FittedLine(slope=2.46, intercept=0.0, r=0.9, rank=1.0, p=0.0417)
-    assert evidence.TransferFollowsLearning(4, line).ruling().evidence == (
-        "over 4 architectures the rank correlation is 1.00 (one-sided p 0.042), slope 2.46"
+    assert evidence.TransferFollowsLearning(4, line, 0.061).ruling().evidence == (
+        "over 4 architectures the rank correlation is 1.00, slope 2.46; one-sided p 0.042, and 0.061 with the "
+        "uncertainty of each point"
     )
-    assert evidence.TransferFollowsLearning(2, None).ruling() == Ruling(
+    assert evidence.TransferFollowsLearning(2, None, 1.0).ruling() == Ruling(
         "open", "too few architectures, or no difference between them"
     )
+
+
+SURVIVES = evidence.SurvivesAnAudit(
+    d_r=between(0.3, 0.4), control=between(0.05, 0.1), gained=interval(0.2, 0.35), pgd=between(0.4, 0.5)
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        *(({"gained": interval(*ends)}, said) for ends, said in above(0.0)),
+        *(({"d_r": between(*ends)}, said) for ends, said in above(0.1)),
+    ],
+)
+def test_robustness_survives_an_audit_above_the_control_and_above_little(changed: dict[str, Any], said: str) -> None:
+    assert verdict(SURVIVES) == verdict(SURVIVES, pgd=between(0.0, 0.1)) == "agrees"
+    assert verdict(SURVIVES, **changed) == said
+
+
+EQUATIONS = evidence.EquationsHold(
+    standard={
+        "D": interval(0.3, 0.4),
+        "D_R": interval(0.1, 0.2),
+        "D_NR": interval(0.3, 0.4),
+        "D_rand": interval(0.1, 0.2),
+        "D_det": interval(0.1, 0.2),
+    },
+    robust={
+        "D": interval(0.3, 0.5),
+        "D_R": interval(0.3, 0.4),
+        "D_NR": interval(0.0, 0.1),
+        "D_rand": interval(0.0, 0.1),
+        "D_det": interval(-0.2, -0.1),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("net", "name", "cases"),
+    [
+        ("robust", "D_R", above(0.2)),
+        ("standard", "D_rand", above(0.0)),
+        ("standard", "D_det", above(0.0)),
+        ("robust", "D_det", below(0.0)),
+        ("robust", "D_rand", [((-1.0, -0.5), "agrees")]),
+    ],
+)
+def test_equations_are_judged_by_their_signs(net: str, name: str, cases: list[tuple[tuple[float, float], str]]) -> None:
+    assert verdict(EQUATIONS) == "agrees"
+    for ends, said in cases:
+        assert verdict(EQUATIONS, **{net: {**getattr(EQUATIONS, net), name: interval(*ends)}}) == said
 
 
 OPPOSITE = evidence.OppositeLabels(
@@ -306,9 +374,13 @@ def test_chance_is_what_the_commonest_label_gets() -> None:
 
 def test_evidence_of_the_made_sets_is_read_from_the_nodes_that_it_names() -> None:
     results, chance = MadeUp(), claims.chance(LAB)
-    d, d_rand, d_det = LAB.answers_of(LAB.standard_net), trained(LAB.random_set()), trained(LAB.shifted_set())
+    sets = LAB.random_set(), LAB.shifted_set()
+    d, d_det = LAB.answers_of(LAB.standard_net), trained(sets[1])
     assert claims.non_robust_features_suffice(LAB).evidence(results) == evidence.NonRobustFeaturesSuffice(
-        *(results.share(node, "clean") for node in (d, d_rand, d_det)), chance
+        results.share(d, "clean"),
+        *(results.pooled([LAB.answers_of(net) for net in LAB.nets_trained_on(made)], "clean") for made in sets),
+        *(results.share(Leak(LAB.robust_net, made, units=True), "clean") for made in sets),
+        chance,
     )
     of_robust = trained(LAB.shifted_set(LAB.robust_net))
     assert claims.opposite_labels(LAB).evidence(results) == evidence.OppositeLabels(
@@ -321,35 +393,75 @@ def test_evidence_of_the_made_sets_is_read_from_the_nodes_that_it_names() -> Non
 
 def test_evidence_of_the_four_nets_is_read_from_the_nodes_that_it_names() -> None:
     d, d_r, d_nr, control = (
-        LAB.attack_on(net)
-        for net in (
-            LAB.standard_net,
-            LAB.net_trained_on(LAB.matched_set("D_R")),
-            LAB.net_trained_on(LAB.matched_set("D_NR")),
-            LAB.control_net,
+        [LAB.attack_on(net) for net in nets]
+        for nets in (
+            (LAB.standard_net,),
+            LAB.nets_trained_on(LAB.matched_set("D_R")),
+            LAB.nets_trained_on(LAB.matched_set("D_NR")),
+            LAB.control_nets,
         )
     )
+    assert [len(nodes) for nodes in (d, d_r, d_nr, control)] == [1, 2, 2, 2]
     images = torch.arange(1000)
-    results = MadeUp(broken={d_r: images >= 700, control: (images >= 680) | (images < 5)})
+    results = MadeUp(broken={d_r[0]: images >= 700, control[0]: (images >= 680) | (images < 5)})
     assert claims.robust_features_give_robustness(LAB).evidence(results) == evidence.RobustFeaturesGiveRobustness(
-        control=results.share(control, "robust"),
-        d_r=results.share(d_r, "robust"),
-        d_nr=results.share(d_nr, "robust"),
-        d_r_clean=results.share(d_r, "clean"),
+        control=results.pooled(control, "robust"),
+        d_r=results.pooled(d_r, "robust"),
+        d_nr=results.pooled(d_nr, "robust"),
+        d_r_clean=results.pooled(d_r, "clean"),
         p=paired_p_value(25, 0),
         chance=claims.chance(LAB),
     )
-    swapped = MadeUp(broken={control: images >= 700, d_r: (images >= 680) | (images < 5)})
+    swapped = MadeUp(broken={control[0]: images >= 700, d_r[0]: (images >= 680) | (images < 5)})
     found = claims.robust_features_give_robustness(LAB).evidence(swapped)
     assert isinstance(found, evidence.RobustFeaturesGiveRobustness)
     assert found.p == paired_p_value(0, 25) == 1
     alone = claims.non_robust_features_give_accuracy_alone(LAB).evidence(results)
     assert alone == evidence.NonRobustFeaturesGiveAccuracyAlone(
-        d=results.share(d, "clean"),
-        d_nr=results.share(d_nr, "clean"),
-        d_r_robust=results.share(d_r, "robust"),
-        d_nr_robust=results.share(d_nr, "robust"),
+        d=results.pooled(d, "clean"),
+        d_nr=results.pooled(d_nr, "clean"),
+        d_r_robust=results.pooled(d_r, "robust"),
+        d_nr_robust=results.pooled(d_nr, "robust"),
     )
+
+
+def test_an_audit_is_compared_with_that_of_the_control_image_by_image() -> None:
+    d_r, control = (LAB.audit_of(net) for net in (LAB.net_trained_on(LAB.matched_set("D_R")), LAB.control_nets[0]))
+    images = torch.arange(1000)
+    withstands = {d_r: torch.stack([images < 300, images < 0]), control: torch.stack([images < 100, images < 999])}
+    results = MadeUp(withstands=withstands)
+    found = claims.survives_an_audit(LAB).evidence(results)
+    assert isinstance(found, evidence.SurvivesAnAudit)
+    assert found.gained.mean == pytest.approx(0.2)
+    assert found.d_r == results.share(d_r, "L2:0.3")
+    assert found.control == results.share(control, "L2:0.3")
+
+
+def test_equations_are_asked_of_features_that_are_worth_something() -> None:
+    rho = {"D": [0.5, 0.3, 0.04], "D_R": [0.4, 0.2, 9.0], "D_NR": [0.1, 0.1, 9.0], "D_rand": [0.2, 0.0, 9.0]}
+    found = claims.worth_of(rho | {"D_det": [-0.1, -0.3, 9.0]}, 0)
+    assert {name: one.mean for name, one in found.items()} == pytest.approx(
+        {"D": 0.4, "D_R": 0.3, "D_NR": 0.1, "D_rand": 0.1, "D_det": -0.2}
+    )
+    standard, robust = LAB.correlations_of(LAB.standard_net), LAB.correlations_of(LAB.robust_net)
+    asked = claims.equations_hold(LAB).evidence(
+        MadeUp(
+            {
+                standard: {"rho": {name: [0.1, 0.3] for name in EQUATIONS.standard}},
+                robust: {"rho": {name: [0.2, 0.6] for name in EQUATIONS.robust}},
+            }
+        )
+    )
+    assert isinstance(asked, evidence.EquationsHold)
+    assert (asked.standard["D"].mean, asked.robust["D"].mean) == pytest.approx((0.2, 0.4))
+
+
+def test_points_drawn_anew_make_ranks_less_sure() -> None:
+    sure = [Share.of(round(100_000 * one), 100_000) for one in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    unsure = [Share.of(round(20 * one), 20) for one in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    assert claims.p_of_redrawn(sure, sure, 0) == pytest.approx(1 / 120)
+    assert 0.02 < claims.p_of_redrawn(unsure, unsure, 0) < 0.5
+    assert claims.p_of_redrawn(sure[:2], sure[:2], 0) == 1
 
 
 def test_no_masking_counts_what_others_take_from_the_images_that_withstand_the_first_attack() -> None:
@@ -418,6 +530,8 @@ def test_claims_stand_where_the_paper_makes_them() -> None:
         "robust features give robustness": ("Figure 2", "section 3.1 and Figure 2"),
         "non-robust features give accuracy alone": ("Figure 2", "section 3.1 and Figure 2"),
         "the robustness of D_R is no masking": ("D.2", "appendix D.2"),
+        "the robustness of D_R survives an audit": ("D.2", "section 3.1; doubted by Li et al. 2023"),
+        "the sets are what the equations say": ("Equations 4, 7, 8", "equations 4, 7 and 8"),
         "transfer goes with what is learned of D_det": ("Figure 3", "section 3.2 and Figure 3"),
         "D_det teaches non-robust features": ("D.6", "appendix D.6"),
         "no robust leakage in D_det": ("Leakage", "Goh 2019"),
@@ -434,6 +548,8 @@ def test_rules_in_words_tell_the_thresholds() -> None:
     assert "below 2 points" in words["the robustness of D_R is no masking"]
     assert "p below 0.05" in words["transfer goes with what is learned of D_det"]
     assert "more than 50 % of the images" in words["some adversarial examples are bugs"]
+    assert "more than 10 %" in words["the robustness of D_R survives an audit"]
+    assert "more than 50 % of that on D" in words["the sets are what the equations say"]
     assert "5,000 samples" in words["theorems 1 to 3"]
     assert "within 4 standard errors" in words["theorems 1 to 3"]
     assert "(0.001, relative)" in words["theorems 1 to 3"]

@@ -17,7 +17,8 @@ from selenium.webdriver.common.by import By
 from brittle.papers import ilyas2019
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
-from brittle.studies import Store, Train, all_nodes, hash_of, plan
+from brittle.science import Unchanged
+from brittle.studies import Make, Store, Train, all_nodes, hash_of, plan
 from made_up import MadeUp
 
 
@@ -59,6 +60,7 @@ def test_the_smoke_scale_measures_every_table_beside_what_is_printed(home: Path)
     tables = {
         "Figure 2",
         "Table 1",
+        "Budgets",
         "Made sets",
         "D.1",
         "D.2",
@@ -81,6 +83,7 @@ def test_the_smoke_scale_measures_every_table_beside_what_is_printed(home: Path)
         "curves",
         "scatter",
         "features",
+        "correlations",
         "directions",
         "gaussians",
     }
@@ -139,8 +142,8 @@ def test_a_paper_goes_to_another_data_set_and_net() -> None:
     assert replace(restricted.perturbing, eps="0.5") == SCALES["full"].perturbing
     assert not restricted.compared
     other = SCALES["laptop"].on("digits")
-    assert (other.data, other.compared, other.beside) == ("digits", False, None)
-    assert replace(SCALES["laptop"].on("cifar10"), beside=SCALES["laptop"].beside) == SCALES["laptop"]
+    assert (other.data, other.compared) == ("digits", False)
+    assert SCALES["laptop"].on("cifar10") == SCALES["laptop"]
 
 
 def test_nothing_is_printed_beside_other_data(tmp_path: Path) -> None:
@@ -179,7 +182,9 @@ def test_the_four_trainings_differ_in_data_and_goal_alone() -> None:
     assert lab.matched_set("D_R").model == robust
     assert lab.matched_set("D_NR").model == standard
     assert lab.matched_set("D_R").construction == lab.matched_set("D_NR").construction
-    assert lab.control_net == standard  # sets of all images are as many
+    (control,) = lab.control_nets
+    assert isinstance(control.data, Make)
+    assert (control.data.construction, control.data.n) == (Unchanged(), 0)
     small = Ilyas2019Lab(SCALES["smoke"], None, 0)
     assert replace(small.control_net, data=small.matched_set("D_R")) == small.net_trained_on(small.matched_set("D_R"))
 
@@ -193,5 +198,5 @@ def test_a_browser_shows_the_papers_page(home: Path, browser: webdriver.Chrome) 
     images = browser.find_elements(By.CSS_SELECTOR, "#figure-2-the-made-sets img")
     assert len(images) == 8 * (3 + 3 + 2 + 2)
     assert all(browser.execute_script("return arguments[0].naturalWidth", image) == 8 for image in images)
-    assert len(browser.find_elements(By.CSS_SELECTOR, "main figure svg")) == 6
+    assert len(browser.find_elements(By.CSS_SELECTOR, "main figure svg")) == 7
     assert "Features" in browser.find_element(By.CSS_SELECTOR, "#run pre").text

@@ -124,8 +124,8 @@ class SurvivesAnAudit:
     def ruling(self) -> Ruling:
         return rule_on(
             f"an audit leaves {self.d_r} of D_R's net (plain PGD {self.pgd}) and {self.control} of the net that "
-            f"learned as much of D: {100 * self.gained.mean:.1f} [{100 * self.gained.low:.1f}, {100 * self.gained.high:.1f}] "
-            "points more",
+            f"learned as much of D: {100 * self.gained.mean:.1f} [{100 * self.gained.low:.1f}, "
+            f"{100 * self.gained.high:.1f}] points more",
             holds=[self.gained.low > 0, self.d_r.low > LITTLE],
             fails=[self.gained.high < 0, self.d_r.high < LITTLE],
         )
