@@ -144,6 +144,14 @@ def test_side_by_side_gives_the_same_and_what_fails_is_named(tmp_path: Path) -> 
         list(run_graph(rows(Note("e", (broken,)), store=store), store, device="cpu", jobs=2))
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_graph_stops_when_its_time_is_up_and_goes_on_later(jobs: int, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    moves = list(run_graph(rows(TOP, store=store), store, device="cpu", jobs=jobs, limit=0.0))
+    assert moves[-1].nodes < moves[-1].of_nodes == 5
+    assert list(run_graph(rows(TOP, store=store), store, device="cpu", limit=600.0))[-1].nodes == 5
+
+
 @dataclass(frozen=True)
 class Broken(Note):
     """A node that fails."""

@@ -1,5 +1,6 @@
 """The verb that measures a paper again."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,9 +9,10 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .options import DataDir, Device, Json, Out, Seed
+from .options import DataDir, Device, Json, Out, Seed, seconds_of
 
 if TYPE_CHECKING:
+    from brittle.papers import Paper
     from brittle.studies import PlanRow, Store
 
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 def paper(
     name: Annotated[str, typer.Argument(metavar="NAME", help="ilyas2019 or li2019")],
     parts: Annotated[list[str] | None, typer.Argument(metavar="[PART...]", help="such as table-1; default all")] = None,
-    scale: Annotated[str, typer.Option("--scale", help="smoke, laptop or full")] = "laptop",
+    scale: Annotated[str, typer.Option("--scale", help="smoke, laptop, night or full")] = "laptop",
     plan: Annotated[
         bool, typer.Option("--plan", help="print every node, its cost and whether it is stored; run nothing")
     ] = False,
@@ -27,6 +29,9 @@ def paper(
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on CUDA, else 2")
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option("--for", help="stop after 90s, 30m or 2h, as Ctrl-C does (status 130)")
     ] = None,
     browse: Annotated[bool, typer.Option("--open", help="open the page when it is done")] = False,
     data: Annotated[str | None, typer.Option("--data", help="of ilyas2019: another data set than the scale's")] = None,
@@ -43,16 +48,12 @@ def paper(
     """Measure a paper's tables and figures again; resumes after a kill."""
     import torch
 
-    from brittle.audits import command
-    from brittle.ground import pick_device, write_out
-    from brittle.learning import save_tensors
-    from brittle.papers import PAPERS, measure_paper, table_files
-    from brittle.report import write_paper
+    from brittle.ground import pick_device
+    from brittle.papers import PAPERS
     from brittle.studies import Store, run_graph
     from brittle.studies import plan as planned_for
 
-    from .terminal import as_json, follow_graph, paper_tables, plan_table
-    from .terminal import out as terminal
+    from .terminal import follow_graph
 
     if name not in PAPERS:
         raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
@@ -60,28 +61,47 @@ def paper(
     if changes and name != "ilyas2019":
         raise BrittleError(f"{name} is about its own data and nets; --data and --net are for ilyas2019")
     whole = PAPERS[name](scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds)), **changes)
-    store = Store()
+    store, seconds = Store(), seconds_of(limit) or math.inf
     declared = whole.only(parts or ())
     rows = planned_for(declared.nodes, store, device)
     if plan:
-        if json:
-            as_json(
-                [
-                    {"title": row.node.title, "key": row.key, "stored": row.stored, "seconds": row.seconds}
-                    for row in rows
-                ]
-            )
-        else:
-            terminal.print(plan_table(rows))
+        _show_plan(rows, json)
         return
     if again:
         _once_more(again, rows, store, device)
         return
     usual = 4 if pick_device(device).type == "cuda" else min(2, torch.get_num_threads())
-    follow_graph(run_graph(rows, store, device=device, jobs=jobs or usual))
+    if not follow_graph(run_graph(rows, store, device=device, jobs=jobs or usual, limit=seconds)):
+        raise KeyboardInterrupt  # as if somebody had stopped it
+    page = _write(declared, store, device, out or Path("runs") / f"{name}-{scale}", json)
+    if browse:
+        typer.launch(str(page))
+
+
+def _show_plan(rows: list["PlanRow"], json: bool) -> None:
+    from .terminal import as_json, plan_table
+    from .terminal import out as terminal
+
+    if json:
+        told = [{"title": row.node.title, "key": row.key, "stored": row.stored, "seconds": row.seconds} for row in rows]
+        as_json(told)
+    else:
+        terminal.print(plan_table(rows))
+
+
+def _write(declared: "Paper", store: "Store", device: str, folder: Path, json: bool) -> Path:
+    """Tables, page and images of a paper whose nodes are done; the path of the page."""
+    from brittle.audits import command
+    from brittle.ground import write_out
+    from brittle.learning import save_tensors
+    from brittle.papers import measure_paper, table_files
+    from brittle.report import write_paper
+
+    from .terminal import as_json, paper_tables
+    from .terminal import out as terminal
+
     record, images = measure_paper(declared, store, device, command())
-    folder = out or Path("runs") / f"{name}-{scale}"
-    save_tensors(folder / "images.safetensors", images, {"paper": name})
+    save_tensors(folder / "images.safetensors", images, {"paper": declared.name})
     for file, text in table_files(record).items():
         write_out(folder / file, text)
     page = write_paper(record, {name: tensor.numpy() for name, tensor in images.items()}, folder)
@@ -91,8 +111,7 @@ def paper(
         for table in paper_tables(record):
             terminal.print(table)
         terminal.print(f"The page: {page}")
-    if browse:
-        typer.launch(str(page))
+    return page
 
 
 def _once_more(key: str, rows: list["PlanRow"], store: "Store", device: str) -> None:

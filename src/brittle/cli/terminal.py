@@ -59,9 +59,9 @@ def follow(events: Iterator["NodeEvent"]) -> Path:
     return folder
 
 
-def follow_graph(moves: Iterator["GraphProgress"]) -> None:
+def follow_graph(moves: Iterator["GraphProgress"]) -> bool:
     """One bar over all nodes with the time left, and what is being done; a line now and then where there is no
-    terminal."""
+    terminal. Whether all nodes were done."""
     columns = (TextColumn("{task.fields[nodes]}"), BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("left"))
     told, began = time.monotonic(), time.monotonic()
     with Progress(
@@ -84,6 +84,7 @@ def follow_graph(moves: Iterator["GraphProgress"]) -> None:
             if not console.is_terminal and (move.nodes == move.of_nodes or time.monotonic() - told > QUIET):
                 console.print(f"{nodes}, {share:.0%}, about {left} left: {move.text}", soft_wrap=True)
                 told = time.monotonic()
+    return move.nodes == move.of_nodes
 
 
 def _clock(seconds: float) -> str:

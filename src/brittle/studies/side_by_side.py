@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection, wait
@@ -31,7 +31,7 @@ class Step(NamedTuple):
     warning: str | None
 
 
-def side_by_side(rows: list[PlanRow], store: Store, device: str, jobs: int) -> Iterator[Step]:
+def side_by_side(rows: list[PlanRow], store: Store, device: str, jobs: int) -> Generator[Step, None, None]:
     """Compute nodes in `jobs` processes; `rows` has what is needed first."""
     by_key, chains = {row.key: row for row in rows}, _chains(rows)
     order = TopologicalSorter({row.key: [key for key in map(hash_of, row.node.needs) if key in by_key] for row in rows})
