@@ -15,12 +15,14 @@ from brittle.papers.ilyas2019.scales import SCALES
 from brittle.papers.paper import rule_on
 from brittle.science import (
     FittedLine,
+    Gaussians,
     LinearRule,
     adversarial_gap,
     adversarial_training,
     example,
     folded,
     gap_of_samples,
+    inner_maxima,
     maximum_likelihood,
     robust_likelihood,
 )
@@ -364,6 +366,113 @@ def test_theory_agrees_on_what_is_computed() -> None:
     )
 
 
+EVEN = theory.EvenIsLeast(excess=((0.5, 2e-12, 3.0), (2.0, 1.0, 4.0), (1.0, 3.0, 2.0)), even=(0.0, 1e-12, -1e-12))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"excess": ((0.5, 2e-12, 3.0), (2.0, 1.0, 4.0), (1.0, 3.0, 1e-12))},
+        {"excess": ((0.5, 2e-12, 3.0), (2.0, -0.1, 4.0), (1.0, 3.0, 2.0))},
+        {"even": (0.0, 1.1e-12, 0.0)},
+        {"even": (0.0, 0.0, -1.1e-12)},
+    ],
+)
+def test_a_gap_below_the_multiple_of_one_is_a_difference(changed: dict[str, Any]) -> None:
+    assert verdict(EVEN) == "agrees"
+    assert verdict(EVEN, **changed) == "differs"
+    assert EVEN.ruling().evidence == (
+        "in 2, 10, 50 dimensions the gap of 300 random spectra each is larger than at the multiple of I by 2e-10, 100, "
+        "100 % at least and 50, 200, 200 % in the median"
+    )
+
+
+NEARS = theory.RelaxationNears(((0.05, 0.01, 0.002), (0.04, 0.01, 0.003), (0.03, 0.008, 0.001)))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ((0.03, 0.008, 0.005 - E), "agrees"),
+        ((0.03, 0.008, 0.005), "differs"),
+        ((0.03, 0.03, 0.001), "differs"),
+        ((0.008, 0.03, 0.001), "differs"),
+        ((0.03, 0.001, 0.001), "differs"),
+        ((0.03, 0.008, 0.0), "agrees"),
+        ((0.03, 0.008, -E), "differs"),
+    ],
+)
+def test_the_relaxation_must_near_the_exact_problem_at_every_budget(row: tuple[float, ...], said: str) -> None:
+    assert verdict(NEARS) == "agrees"
+    assert verdict(NEARS, differences=(NEARS.differences[0], row, NEARS.differences[2])) == said
+    assert NEARS.ruling().evidence == (
+        "in 2, 10, 50 dimensions the relaxation lies above the exact problem by 5, 1, 0.2 %; 4, 1, 0.3 %; 3, 0.8, 0.1 "
+        "% for budgets of 0.1, 1, 10 times E||x - mu||^2 (1,000 samples)"
+    )
+
+
+WITHIN = theory.MultiplierWithinBounds(
+    lower=(1.2, 0.6, 1.9), upper=(1.2, 0.3, 0.001), length_lower=(120.0, 0.6, 0.001), length_upper=(119.0, 0.3, 1e-7)
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"lower": (1.2, 0.25 + E, 1.9)}, "agrees"),
+        ({"lower": (1.2, 0.25, 1.9)}, "differs"),
+        ({"upper": (4 - E, 0.3, 0.001)}, "agrees"),
+        ({"upper": (4.0, 0.3, 0.001)}, "differs"),
+        ({"lower": WITHIN.length_lower}, "differs"),
+        ({"upper": WITHIN.length_upper}, "differs"),
+    ],
+)
+def test_the_multiplier_must_stay_within_constants_of_both_bounds(changed: dict[str, Any], said: str) -> None:
+    assert verdict(WITHIN) == "agrees"
+    assert verdict(WITHIN, **changed) == said
+    assert WITHIN.ruling().evidence == (
+        "with eps the mean square the multiplier is at least 0.6 times the lower bound and at most 1.2 times the upper "
+        "one; were eps the length, it would be 0.001 and 119 times"
+    )
+
+
+def test_the_minimum_of_theorem_1_is_sought_among_spectra_of_one_trace() -> None:
+    found, rng = theory.check_minimum(3), np.random.default_rng(3)
+    for d, excess in zip((2, 10, 50), found.excess, strict=True):
+        shares = rng.dirichlet(np.ones(d), 300)
+        penalty = 2 / shares.min(axis=1, keepdims=True)
+        gaps, even = (
+            ((penalty * s / (penalty * s - 1)) ** 2 - 1).sum(axis=1) for s in (shares, np.full_like(shares, 1 / d))
+        )
+        assert np.allclose(excess, gaps / even - 1, rtol=1e-6)
+    assert found.even == pytest.approx((0, 0, 0), abs=1e-12)
+    assert found.ruling().verdict == "agrees"
+
+
+def test_the_relaxation_is_judged_at_the_robust_parameters() -> None:
+    found = theory.check_relaxation(3)
+    assert np.shape(found.differences) == (3, 3)
+    truth = Gaussians(np.ones(10), np.diag(np.geomspace(1, 16, 10)))
+    eps = float(np.trace(truth.sigma))
+    exact, relaxed = inner_maxima(robust_likelihood(truth, eps).learned, folded(*truth.draw(1000, 3)), eps)
+    assert found.differences[1][1] == pytest.approx(relaxed / exact - 1)
+    assert all(0.02 < row[0] < 0.06 for row in found.differences)
+    assert all(0.001 < row[2] < 0.003 for row in found.differences)
+    assert found.ruling().verdict == "agrees"
+
+
+def test_the_bounds_hold_for_the_mean_square_and_for_no_length() -> None:
+    found, eps = theory.check_bounds(), np.geomspace(1e-4, 1e4, 17)
+    lower, upper = (1 + eps**0.5) / (eps**0.5 + eps**1.5), (1 + eps**0.5) / eps**0.5
+    square, length = (np.array([robust_likelihood(example(), one).lam for one in of]) for of in (eps, eps**2))
+    assert np.allclose(found.lower, square / lower)
+    assert np.allclose(found.upper, square / upper)
+    assert np.allclose(found.length_lower, length / lower)
+    assert np.allclose(found.length_upper, length / upper)
+    assert found.ruling().verdict == "agrees"
+    assert verdict(found, lower=found.length_lower) == verdict(found, upper=found.length_upper) == "differs"
+
+
 def test_chance_is_what_the_commonest_label_gets() -> None:
     test = LAB.data.load().test
     counts = sorted(int((test.labels == k).sum()) for k in range(10))
@@ -514,6 +623,9 @@ def test_theory_is_asked_of_the_papers_seed() -> None:
     asked = {claim.name: claim for claim in ilyas2019("smoke", seeds=(2,)).claims}
     assert asked["theorems 1 to 3"].evidence(MadeUp()) == theory.check_theorems(2)
     assert asked["robust and accurate at once"].evidence(MadeUp()) == theory.compare_trainings()
+    assert asked["the minimum of theorem 1"].evidence(MadeUp()) == theory.check_minimum(2)
+    assert asked["one multiplier for all samples"].evidence(MadeUp()) == theory.check_relaxation(2)
+    assert asked["the bounds on the multiplier"].evidence(MadeUp()) == theory.check_bounds()
 
 
 @pytest.mark.parametrize("claim", ilyas2019("smoke").claims, ids=lambda claim: claim.name)
@@ -539,6 +651,9 @@ def test_claims_stand_where_the_paper_makes_them() -> None:
         "mistakes teach": ("Mislabelled", "Wallace 2019"),
         "robust and accurate at once": ("D.10", "appendix D.10 and Figure 14"),
         "theorems 1 to 3": ("Gaussian model", "section 4, theorems 1 to 3"),
+        "the minimum of theorem 1": ("Gaussian model", "section 4, theorem 1"),
+        "one multiplier for all samples": ("Gaussian model", "appendix E.3.3"),
+        "the bounds on the multiplier": ("Gaussian model", "theorem 2 and appendix E.3.3"),
     }
 
 
@@ -553,3 +668,11 @@ def test_rules_in_words_tell_the_thresholds() -> None:
     assert "5,000 samples" in words["theorems 1 to 3"]
     assert "within 4 standard errors" in words["theorems 1 to 3"]
     assert "(0.001, relative)" in words["theorems 1 to 3"]
+    assert "300 spectra" in words["the minimum of theorem 1"]
+    assert "each of 2, 10, 50 dimensions" in words["the minimum of theorem 1"]
+    assert "(1e-12, relative); the penalty is 2 / s_min" in words["the minimum of theorem 1"]
+    assert "eigenvalues from 1 to 16" in words["one multiplier for all samples"]
+    assert "falls from 2, 10 to 50 dimensions" in words["one multiplier for all samples"]
+    assert "ends below 0.5 %" in words["one multiplier for all samples"]
+    assert "from 0.0001 to 10000" in words["the bounds on the multiplier"]
+    assert "1/4 of the lower bound and less than 4 times the upper one" in words["the bounds on the multiplier"]

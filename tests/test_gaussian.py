@@ -17,15 +17,10 @@ from scipy.optimize import minimize
 import brittle.cli.theory  # noqa: F401 - it joins the verb to the app
 from brittle import cli, report
 from brittle.ground import BrittleError
-from brittle.science.gaussian import (
-    Gaussians,
-    adversarial_gap,
-    example,
-    folded,
-    maximum_likelihood,
-    robust_likelihood,
-)
+from brittle.science.gap import adversarial_gap, excess_gap
+from brittle.science.gaussian import Gaussians, example, folded, maximum_likelihood, robust_likelihood
 from brittle.science.gaussian_training import adversarial_training, multiplier, robust_loss
+from brittle.science.relaxation import inner_maxima, multiplier_bounds
 from brittle.science.toy import judge_rule, linear_training, plain_and_robust, toy
 
 
@@ -136,6 +131,34 @@ def test_the_gap_of_theorem_1_is_smallest_where_all_directions_are_alike() -> No
             truth, even = Gaussians(np.ones(d), sigma), Gaussians(np.ones(d), 7 / d * np.eye(d))
             penalty = 1.01 / float(truth.values[0])
             assert adversarial_gap(even, penalty) < adversarial_gap(truth, penalty)
+            assert excess_gap(truth, penalty) == pytest.approx(gap_of(sigma, penalty) / gap_of(even.sigma, penalty) - 1)
+            assert excess_gap(even, penalty) == pytest.approx(0, abs=1e-12)
+
+
+def gap_of(sigma: Numbers, penalty: float) -> float:
+    """The formula as printed, by matrices."""
+    one = np.eye(len(sigma))
+    push = one + np.linalg.inv(penalty * sigma - one)
+    return float(np.trace(push @ push)) - len(sigma)
+
+
+@pytest.mark.parametrize("d", [2, 5, 20])
+def test_a_general_optimiser_finds_the_multiple_of_one_at_the_minimum_of_theorem_1(d: int) -> None:
+    """Over all spectra of trace 7 for which the penalty, twice the least of the multiple of I, bounds the adversary."""
+    penalty = 2 * d / 7
+
+    def spectrum(z: Numbers) -> Numbers:
+        shares = np.exp(z - z.max())
+        return 1 / penalty + (7 - d / penalty) * shares / shares.sum()
+
+    for start in range(3):
+        found = minimize(
+            lambda z: float(np.log(gap_of(np.diag(spectrum(z)), penalty))),
+            np.random.default_rng(start).standard_normal(d),
+            options={"gtol": 1e-7},
+        )
+        assert np.allclose(spectrum(found.x), 7 / d, rtol=1e-3)
+        assert excess_gap(Gaussians(np.ones(d), np.diag(spectrum(found.x))), penalty) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_gap_of_theorem_1_vanishes_with_the_adversary_and_needs_a_bounded_one() -> None:
@@ -277,6 +300,7 @@ def test_the_printed_bounds_on_lambda_fit_the_mean_square_and_not_the_length() -
     budgets = np.geomspace(1e-10, 1e10, 11)
     lower = (1 + budgets**0.5) / (budgets**0.5 + budgets**1.5)
     upper = (1 + budgets**0.5) / budgets**0.5
+    assert np.allclose(np.transpose([multiplier_bounds(eps) for eps in budgets]), [lower, upper], rtol=1e-12)
     for truth in MANY[:5]:
         square = np.array([robust_likelihood(truth, eps).lam for eps in budgets])
         length = np.array([robust_likelihood(truth, eps**2).lam for eps in budgets])
@@ -293,6 +317,88 @@ def test_in_many_dimensions_one_multiplier_gives_every_sample_its_budget() -> No
         sizes = squares(robust_likelihood(truth, d / 4).perturbation(drawn(truth))) / (d / 4)
         spread.append(float(sizes.std()))
     assert spread[0] > 3 * spread[1] > 9 * spread[2]
+
+
+def test_the_constants_of_the_bounds_are_those_of_the_covariance() -> None:
+    for truth in MANY[:5]:
+        narrow, root = 1e-14, math.sqrt(float(np.trace(np.linalg.inv(truth.sigma))))
+        for bound in multiplier_bounds(narrow):
+            assert robust_likelihood(truth, narrow).lam / bound == pytest.approx(root, rel=1e-4)
+        wide = 1e14
+        assert robust_likelihood(truth, wide).lam / multiplier_bounds(wide)[0] == pytest.approx(len(truth.mu), rel=1e-4)
+    assert multiplier_bounds(0) == (math.inf, math.inf)
+    assert multiplier_bounds(1e300) == pytest.approx((1e-300, 1.0), rel=1e-9)
+
+
+def climbed(v: Numbers, precision: Numbers, eps: float, axis: int | None) -> float:
+    """The mean of 1/2 (v + delta)' P (v + delta) at its largest, by steps to the best point of the sphere for the
+    gradient there (Frank-Wolfe): a sphere of squared radius eps for each sample (axis 1), or one of n eps for all."""
+    radius = math.sqrt(eps * (1 if axis else len(v)))
+    delta = np.zeros_like(v)
+    for _ in range(3000):
+        gradient = (v + delta) @ precision
+        delta = radius * gradient / np.linalg.norm(gradient, axis=axis, keepdims=True)
+    return float(np.einsum("ni,ij,nj->n", v + delta, precision, v + delta).mean()) / 2
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 50])
+@pytest.mark.parametrize("eps", [0.01, 1.0, 100.0])
+def test_a_climb_on_spheres_finds_both_inner_maxima(d: int, eps: float) -> None:
+    learned, samples = some(30 + d, d, spread=1.0), drawn(some(40 + d, d, spread=1.0))[:50]
+    precision, v = np.linalg.inv(learned.sigma), samples - learned.mu
+    exact, relaxed = inner_maxima(learned, samples, eps)
+    assert exact == pytest.approx(climbed(v, precision, eps, 1), rel=1e-6)
+    assert relaxed == pytest.approx(climbed(v, precision, eps, None), rel=1e-6)
+    assert exact < relaxed
+
+
+def test_the_exact_inner_maximum_is_the_worst_of_all_angles() -> None:
+    truth, angles, eps = example(), np.linspace(0, 2 * np.pi, 4001), 3.0
+    circle = math.sqrt(eps) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    samples = drawn(truth)[:50]
+    worst = [lengths(x - truth.mu + circle, truth.sigma).max() / 2 for x in samples]
+    assert inner_maxima(truth, samples, eps)[0] == pytest.approx(np.mean(worst), rel=1e-5)
+
+
+def test_the_relaxed_inner_maximum_is_the_robust_loss_of_the_samples_own_gaussians() -> None:
+    for truth in MANY[:5]:
+        samples, learned = drawn(truth), some(50, len(truth.mu))
+        logs = float(np.linalg.slogdet(learned.sigma)[1])
+        for eps in (0.01, 1.0, 100.0):
+            relaxed = inner_maxima(learned, samples[:200], eps)[1] + logs / 2
+            assert relaxed == pytest.approx(robust_loss(maximum_likelihood(samples[:200]), learned, eps))
+        assert inner_maxima(learned, samples[:200], 0.0) == pytest.approx(
+            (lengths(samples[:200] - learned.mu, learned.sigma).mean() / 2,) * 2
+        )
+
+
+def test_the_relaxation_nears_the_exact_problem_with_one_over_the_dimension() -> None:
+    apart = []
+    for d in (2, 20, 200):
+        exact, relaxed = inner_maxima(
+            Gaussians(np.ones(d), np.eye(d)), drawn(Gaussians(np.ones(d), np.eye(d)))[:500], d
+        )
+        apart.append(d * (relaxed / exact - 1))
+    assert max(apart) < 2 * min(apart)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: inner_maxima(example(), x, -1.0),
+        lambda x: inner_maxima(example(), x, math.nan),
+        lambda x: inner_maxima(example(), x[:0], 1.0),
+        lambda x: inner_maxima(example(), x[:, :1], 1.0),
+        lambda x: inner_maxima(example(), x * np.nan, 1.0),
+        lambda x: inner_maxima(example(), np.vstack([x, example().mu]), 1.0),
+        lambda x: multiplier_bounds(-1.0),
+        lambda x: multiplier_bounds(math.nan),
+    ],
+)
+def test_what_has_no_inner_maximum_is_refused(wrong: Callable[[Numbers], object]) -> None:
+    with pytest.raises(BrittleError) as refused:
+        wrong(folded(*example().draw(10)))
+    assert "\n" not in str(refused.value)
 
 
 # Theorem 3

@@ -27,8 +27,10 @@ from .features import (
     units,
     usefulness,
 )
-from .gaussian import Gaussians, Robust, adversarial_gap, example, folded, maximum_likelihood, robust_likelihood
-from .gaussian_training import Trained, adversarial_training, gap_of_samples, multiplier, robust_loss
+from .gap import adversarial_gap, excess_gap, gap_of_samples
+from .gaussian import Gaussians, Robust, example, folded, maximum_likelihood, robust_likelihood
+from .gaussian_training import Trained, adversarial_training, multiplier, robust_loss
+from .relaxation import inner_maxima, multiplier_bounds
 from .representation import Representation, distance, representation_of
 from .toy import LinearRule, judge_rule, linear_training, plain_and_robust, toy
 from .transfer import FittedLine, fit_line, leak
@@ -67,9 +69,11 @@ __all__ = [
     "distance",
     "ensemble",
     "example",
+    "excess_gap",
     "fit_line",
     "folded",
     "gap_of_samples",
+    "inner_maxima",
     "join_parts",
     "judge_rule",
     "leak",
@@ -80,6 +84,7 @@ __all__ = [
     "make_part",
     "maximum_likelihood",
     "multiplier",
+    "multiplier_bounds",
     "noise_like",
     "part_slices",
     "place_directions",

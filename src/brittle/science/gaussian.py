@@ -266,29 +266,6 @@ def _log_growth(s: Vector, log_lam: float) -> Vector:
     return growth
 
 
-def adversarial_gap(truth: Gaussians, penalty: float) -> float:
-    """L_adv - L of the true parameters, tr[(I + (C Sigma - I)^-1)^2] - d: how much an adversary harms the likelihood.
-
-    L is the mean of l = (x - mu)' Sigma^-1 (x - mu) + logdet Sigma (no factor 1/2), L_adv that of l at x + delta, where
-    delta maximises l - C ||delta||^2; the penalty chooses delta and is not counted in L_adv. With l/2 the gap is half
-    of this and the penalty (C/2) ||delta||^2. For a fixed trace k of Sigma it is smallest at (k/d) I, by convexity of
-    (C s / (C s - 1))^2.
-
-    Args:
-        penalty: C, in 1 / squared units of x; more than 1 / s_min(Sigma), or the maximum is infinite.
-    Raises:
-        BrittleError: a penalty that is too small, or NaN.
-    Source: theorem 1, appendix E.3.2. It prints C ||delta||; its result is that of the square.
-    """
-    least = 1 / float(truth.values[0])
-    if not penalty > least:
-        raise BrittleError(
-            f"the penalty C is {penalty}; below 1 / (smallest eigenvalue) = {least:.6g} the adversary has no bound"
-        )
-    r = 1 / (penalty * truth.values - 1)
-    return float((r * (2 + r)).sum())
-
-
 def _unit(w: Vector) -> Vector:
     w = w / np.abs(w).max()
     return w / np.linalg.norm(w)

@@ -161,20 +161,3 @@ def _maximisers(away: Tensor, factor: Tensor, eps: float) -> tuple[Tensor, float
     along, values = away @ vectors, roots**-2.0
     lam = multiplier(values.numpy(), along.square().mean(0).numpy(), eps)
     return (along / (lam * values - 1)) @ vectors.T, lam
-
-
-def gap_of_samples(truth: Gaussians, samples: Points, penalty: float) -> tuple[float, float]:
-    """L_adv - L of the true parameters as samples show it, and its standard error: what `adversarial_gap` gives in
-    closed form.
-
-    The mean of l(x + delta) - l(x), l = (x - mu)' Sigma^-1 (x - mu), where delta = (C Sigma - I)^-1 (x - mu) maximises
-    l - C ||delta||^2.
-
-    Args:
-        samples: y x [n, d], drawn from `truth`; penalty: C, more than 1 / s_min(Sigma).
-    Source: theorem 1, appendix E.3.2, in the reading of `adversarial_gap`.
-    """
-    precision, away = np.linalg.inv(truth.sigma), samples - truth.mu
-    moved = away + away @ np.linalg.inv(penalty * truth.sigma - np.eye(len(truth.mu)))
-    gap = np.einsum("ni,ij,nj->n", moved, precision, moved) - np.einsum("ni,ij,nj->n", away, precision, away)
-    return float(gap.mean()), float(gap.std(ddof=1) / math.sqrt(len(gap)))
