@@ -164,6 +164,26 @@ def nets(json: Json = False) -> None:
 
 
 @app.command()
+def zoo(json: Json = False) -> None:
+    """List the nets that come with the package, with what an audit left of them."""
+    from brittle.learning import load_net, zoo_nets
+
+    headers = {f"zoo:{name}": load_net(path)[1] for name, path in zoo_nets().items()}
+    if json:
+        from .terminal import as_json
+
+        as_json(
+            {name: {key: header[key] for key in ("what", "net", "data", "figures")} for name, header in headers.items()}
+        )
+        return
+    rows = {}
+    for name, header in headers.items():
+        figures = ", ".join(f"{where} {figure}" for where, figure in header["figures"].items())
+        rows[name] = f"{header['net']} on {header['data']}, {header['what']}: {figures}"
+    _listed(rows, json)
+
+
+@app.command()
 def attacks(
     json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="as docs/attacks.md")] = False,
@@ -235,4 +255,4 @@ def _listed(rows: dict[str, str], json: bool) -> None:
         as_json(rows)
         return
     for name, what in rows.items():
-        terminal.print(f"{name:<12} {what}", markup=False)
+        terminal.print(f"{name:<{max(12, *map(len, rows))}} {what}", markup=False)

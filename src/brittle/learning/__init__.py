@@ -59,6 +59,7 @@ from .nets import NETS, Normalize, build_net
 from .recipe import Recipe
 from .training import TrainingProgress, accuracy, train
 from .training_state import history_of
+from .zoo import zoo_nets
 
 __all__ = [
     "FORWARD_PASS",
@@ -125,4 +126,5 @@ __all__ = [
     "write_folder",
     "write_made",
     "write_released",
+    "zoo_nets",
 ]

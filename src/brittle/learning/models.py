@@ -19,6 +19,8 @@ from brittle.attacks import logits_of
 from brittle.ground import BrittleError, eval_mode, seeded
 
 from .checkpoints import load_net
+from .zoo import PREFIX as ZOO
+from .zoo import zoo_file
 
 TRUSTED = "trusted:"  # before a file whose loader may run code
 
@@ -40,7 +42,7 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
     """The model that `spec` names.
 
     Args:
-        spec: `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `trusted:FILE.pt2` (torch.export, whose
+        spec: `zoo:NAME`, `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `trusted:FILE.pt2` (torch.export, whose
             loader may run pickled code), or `module:callable`, imported from the working directory; a class or function
             without required arguments is called and must give a model.
         weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; prefixes `module.`
@@ -48,6 +50,9 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
     Raises:
         BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is run but from `trusted:`.
     """
+    if spec.startswith(ZOO):
+        net, header = load_net(zoo_file(spec.removeprefix(ZOO)))
+        return Loaded(net, header["name"], spec, _sha256_of(net), header)
     trusted, bare = spec.startswith(TRUSTED), spec.removeprefix(TRUSTED)
     path = Path(bare).expanduser()
     if path.suffix == ".safetensors":
