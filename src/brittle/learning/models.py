@@ -42,9 +42,9 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
     """The model that `spec` names.
 
     Args:
-        spec: `zoo:NAME`, `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `trusted:FILE.pt2` (torch.export, whose
-            loader may run pickled code), or `module:callable`, imported from the working directory; a class or function
-            without required arguments is called and must give a model.
+        spec: `zoo:NAME`, `FILE.safetensors` (ours), `FILE.pt` / `.ts` (TorchScript), `trusted:FILE.pt2` (torch.export,
+            whose loader may run pickled code), or `module:callable`, imported from the working directory; a class or
+            function without required arguments is called and must give a model.
         weights: a state dict for `module:callable`, read with `weights_only=True` or as safetensors; prefixes `module.`
             or `model.` are cut where that makes it fit.
     Raises:
