@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test check docs bench mutants clean
+.PHONY: quickstart test check docs bench bench-audit mutants clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/brittle quickstart
@@ -25,6 +25,10 @@ docs: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/pip install -q --no-deps -r benchmarks/peers.txt
 	$(BIN)/python benchmarks/pgd40.py
+
+bench-audit: $(INSTALLED)
+	$(BIN)/pip install -q --no-deps -r benchmarks/peers.txt
+	$(BIN)/python benchmarks/audits.py
 
 mutants: $(INSTALLED)
 	$(BIN)/pip install -q -c constraints.txt -e '.[mutants]'

@@ -4,12 +4,12 @@ Same net, same images, one threat at a time, each in a process of its own with o
 images shown, and images whose gradient is asked; as one figure a gradient counts three (a forward pass, and a backward
 pass for two). Every adversarial image is judged by `verify` alike.
 
-    python benchmarks/audits.py --nets FOLDER [-n 500] [--only NAME ...] [--tools NAME ...]
+    python benchmarks/audits.py [--nets FOLDER] [-n 500] [--only NAME ...] [--tools NAME ...]
         [--out results/bench-audit.json]
 
-Rows of other nets and tools that stand in the record already are kept.
-
-FOLDER holds nets that others trained and published, under these names (digests are checked):
+Rows of other nets and tools that stand in the record already are kept. Nets are those of the zoo (`zoo:mnist-linf`), a
+masked one made of it (`hot:mnist-standard`, whose logits are so large that the softmax is 0 or 1), and, where FOLDER is
+given, nets that others trained and published, under these names (digests are checked):
 
 - fast_pgd.pth, fast_fgsm.pth: MNIST/models/pgd_madry.pth and fgsm.pth of github.com/locuslab/fast_adversarial
 - wong_mnist01.pth: models/mnist.pth, wong_mnist03.pth and wong_cifar8.pth: models_scaled/mnist_small_0_3.pth and
@@ -17,7 +17,9 @@ FOLDER holds nets that others trained and published, under these names (digests 
   github.com/locuslab/convex_adversarial
 - aa_resnet18.pth: pyautoattack/examples/model_test.pt in the source distribution of pyautoattack 0.2.0 (give -n 500)
 
-and any checkpoint of ours (`mine.safetensors`, in MNIST's usual threats). Data are looked up in $BRITTLE_DATA.
+and any checkpoint of ours (`mine.safetensors`, in MNIST's usual threats). Data are looked up in $BRITTLE_DATA. Tools are
+AutoAttack by its authors, our efforts, torchattacks' and ART's AutoAttack (their own attacks under that name, in Linf and
+L2), and single attacks of ours.
 """
 
 import argparse
@@ -39,9 +41,11 @@ from torch import Tensor, nn
 from brittle.attacks import AttackSpec, Threat, parse_threat
 from brittle.audits import EFFORTS, audit, provenance, verify
 from brittle.ground import write_bytes
-from brittle.learning import build_net, load, load_net
+from brittle.learning import build_net, load, load_model, load_net
 
-TOOLS = ("autoattack", "quick", "standard")
+TOOLS, PEERS = ("autoattack", "quick", "standard"), ("torchattacks", "art")
+ZOO = tuple(f"zoo:mnist-{name}" for name in ("standard", "linf", "l2", "trades", "msd"))
+HOT = 1e4  # times the logits
 USUAL = ("Linf:0.3", "L2:2", "L1:10")
 
 
@@ -96,7 +100,22 @@ class Normalised(nn.Module):
         return found
 
 
+class Hot(nn.Module):
+    """A net with logits so large that, in float32, the gradient of cross-entropy is 0 on most images."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = HOT * self.net(x)
+        return found
+
+
 def net_of(folder: Path, name: str) -> nn.Module:
+    if name.startswith(("zoo:", "hot:")):
+        net: nn.Module = load_model(f"zoo:{name[4:]}").model  # type: ignore[assignment]
+        return Hot(net).eval() if name.startswith("hot:") else net.eval()
     if name not in PUBLIC:
         return load_net(folder / f"{name}.safetensors")[0].eval()
     path, public = folder / f"{name}.pth", PUBLIC[name]
@@ -135,8 +154,9 @@ def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[
     with torch.no_grad():
         right = net(x).argmax(1) == y
     started = time.process_time()
-    if tool == "autoattack":
-        moved = autoattack(counted, x, y, threat)
+    others = {"autoattack": autoattack, "torchattacks": torchattacks_autoattack, "art": art_autoattack}
+    if tool in others:
+        moved = others[tool](counted, x, y, threat)
         seconds = time.process_time() - started
     elif tool not in EFFORTS:
         moved = AttackSpec.parse(tool).build(counted, threat)(x, y)
@@ -171,11 +191,30 @@ def autoattack(net: nn.Module, x: Tensor, y: Tensor, threat: Any) -> Tensor:
     return moved
 
 
+def torchattacks_autoattack(net: nn.Module, x: Tensor, y: Tensor, threat: Any) -> Tensor:
+    import torchattacks
+
+    attack = torchattacks.AutoAttack(net, norm=threat.norm, eps=threat.radius, version="standard", seed=0)
+    return torch.cat([attack(*part) for part in zip(x.split(250), y.split(250), strict=True)])
+
+
+def art_autoattack(net: nn.Module, x: Tensor, y: Tensor, threat: Any) -> Tensor:
+    from art.attacks.evasion import AutoAttack
+    from art.estimators.classification import PyTorchClassifier
+
+    shown = PyTorchClassifier(net, nn.CrossEntropyLoss(), tuple(x.shape[1:]), 10, clip_values=(0.0, 1.0))
+    norm = float("inf") if threat.norm == "Linf" else 2
+    attack = AutoAttack(shown, norm=norm, eps=threat.radius, eps_step=threat.radius / 4, batch_size=250)
+    return torch.from_numpy(attack.generate(x.numpy(), y.numpy()))
+
+
 def rows(folder: Path, names: list[str], n: int, tools: list[str]) -> Iterator[dict[str, Any]]:
     """Some tools on some nets, a process each."""
     for name in names:
         for threat in PUBLIC[name].threats if name in PUBLIC else USUAL:
             for tool in tools:
+                if tool in PEERS and not threat.startswith(("Linf", "L2")):
+                    continue
                 words = [sys.executable, __file__, "--nets", str(folder), "-n", str(n), "--one", name, threat, tool]
                 found = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
                 yield json.loads(found.stdout.splitlines()[-1])
@@ -183,7 +222,7 @@ def rows(folder: Path, names: list[str], n: int, tools: list[str]) -> Iterator[d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", type=Path, required=True)
+    parser.add_argument("--nets", type=Path, default=Path(), help="folder with published nets")
     parser.add_argument("-n", type=int, default=500)
     parser.add_argument("--only", nargs="+", help="some of the nets")
     parser.add_argument("--tools", nargs="+", default=list(TOOLS), help="also single attacks, as apgd:steps=40")
@@ -197,7 +236,8 @@ def main() -> None:
         print(json.dumps(measure(asked.nets, name, asked.n, parse_threat(threat), tool)))
         return
     there = [name for name in PUBLIC if (asked.nets / f"{name}.pth").exists()]
-    names = asked.only or there + sorted(path.stem for path in asked.nets.glob("*.safetensors"))
+    own = sorted(path.stem for path in asked.nets.glob("*.safetensors"))
+    names = asked.only or [*there, *ZOO, "hot:mnist-standard", *own]
     found = json.loads(asked.out.read_text())["rows"] if asked.out.exists() else []
     for row in rows(asked.nets, names, asked.n, asked.tools):
         found = [one for one in found if any(one[key] != row[key] for key in ("net", "threat", "tool"))] + [row]
