@@ -17,9 +17,9 @@ given, nets that others trained and published, under these names (digests are ch
   github.com/locuslab/convex_adversarial
 - aa_resnet18.pth: pyautoattack/examples/model_test.pt in the source distribution of pyautoattack 0.2.0 (give -n 500)
 
-and any checkpoint of ours (`mine.safetensors`, in MNIST's usual threats). Data are looked up in $BRITTLE_DATA. Tools are
-AutoAttack by its authors, our efforts, torchattacks' and ART's AutoAttack (their own attacks under that name, in Linf and
-L2), and single attacks of ours.
+and any checkpoint of ours (`mine.safetensors`, in MNIST's usual threats). Data are looked up in $BRITTLE_DATA. Tools
+are AutoAttack by its authors, our efforts, torchattacks' and ART's AutoAttack (their own attacks under that name, in
+Linf and L2), and single attacks of ours.
 """
 
 import argparse

@@ -204,12 +204,15 @@ def _compare(
     """Compare attacks threat by threat, on a few examples that the model gets right."""
     model, x, y = state.subject.model, state.subject.x, state.subject.y
     rows = state.right.nonzero().squeeze(1)[: effort.probes]
-    for number, threat in enumerate(one.threat for one in state.threats):
+    for number, one in enumerate(state.threats):
+        threat = one.threat
         yield number, f"{threat} comparing attacks"
         if not state.subject.gradients:
             continue
         kept = journal.read(f"{threat} probes", Probe)
-        if kept is None and clock.spent:
+        if kept is None and one.lost_at_once:
+            found = Probe([Finding("comparisons", "fine", one.lost_at_once)], [])
+        elif kept is None and clock.spent:
             found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])
         else:
             with state.subject.draws(f"probes {threat}"):

@@ -19,6 +19,8 @@ from .records import AttackTally, Check, GradientPath, ProportionRecord
 from .statistics import Proportion
 from .subject import Subject, prepared
 
+LOST = 0.95  # of what the model gets right, broken by the first attack alone
+
 
 class Piece(NamedTuple):
     """What one attack did to the examples `rows` [k], looked at afresh.
@@ -76,6 +78,15 @@ class ThreatState:
     @property
     def robust(self) -> Proportion:
         return Proportion(int(self.alive.sum()), len(self.alive))
+
+    @property
+    def lost_at_once(self) -> str:
+        """Why attacks need not be compared with one another: the first of them alone broke nearly all that the model
+        gets right. Empty where it did not."""
+        first, right = next(iter(self.tally.values()), None), int(self.right.sum())
+        if first is None or not right or first.broke < LOST * right:
+            return ""
+        return f"{first.name} alone breaks {first.broke} of {right}: there is no robustness that others could disprove"
 
     @property
     def proven(self) -> Proportion | None:
