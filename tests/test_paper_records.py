@@ -205,6 +205,8 @@ def test_images_are_named_after_the_exhibits_place() -> None:
 PAPER = Paper(
     name="made1999",
     title="Made up",
+    link="https://example.org",
+    about=("What it is about.",),
     scale="smoke",
     seeds=(0,),
     carries=True,
@@ -340,6 +342,8 @@ def test_a_paper_is_measured_from_its_store(tmp_path: Path) -> None:
         "format": "brittle-paper/3",
         "name": "made1999",
         "title": "Made up",
+        "link": "https://example.org",
+        "about": ["What it is about."],
         "scale": "smoke",
         "seeds": [3, 4],
         "bibtex": "",
@@ -427,6 +431,6 @@ def test_records_of_before_are_still_shown(paper: str, run: Run, tmp_path: Path)
     held, _ = read_paper(RESULTS / paper)
     page = (tmp_path / "page" / "paper.html").read_text()
     assert held["claims"]
-    assert page.count("Counts as agreement") == len(held["claims"])
+    assert page.count("Agrees if: ") == len(held["claims"])
     assert all(one["name"] in page for one in held["claims"])
     assert read_paper(RESULTS / paper)[0]["format"] == "brittle-paper/3"

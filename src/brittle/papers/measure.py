@@ -30,6 +30,8 @@ def measure_paper(paper: Paper, store: Store, device: str, command: str) -> tupl
         "format": FORMAT,
         "name": paper.name,
         "title": paper.title,
+        "link": paper.link,
+        "about": list(paper.about),
         "scale": paper.scale,
         "seeds": list(paper.seeds),
         "bibtex": paper.bibtex,

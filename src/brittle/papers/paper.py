@@ -127,6 +127,7 @@ class Paper:
     """A paper at one scale. Importing or building one runs nothing.
 
     Attributes:
+        link: where the paper is found. about: what it says and what its terms mean, a sentence or two each.
         carries: whether verdicts mean anything at this scale; at `smoke` they do not.
         slack: why figures may differ by as much as they may.
         deviations: what differs from the paper, and may explain gaps.
@@ -134,6 +135,8 @@ class Paper:
 
     name: str
     title: str
+    link: str
+    about: tuple[str, ...]
     scale: str
     seeds: tuple[int, ...]
     carries: bool

@@ -61,9 +61,20 @@ def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
         tables=[_table(record, name) for name in dict.fromkeys(figure["table"] for figure in record["figures"])],
         exhibits=exhibits,
         verdicts=VERDICTS,
+        counts=_counts(record),
         curved=CURVED,
     )
     return write_out(folder / "paper.html", text)
+
+
+def _counts(record: dict[str, Any]) -> str:
+    """How the claims fare, in words: "8 hold here, 1 does not, 2 are undecided"."""
+    said = {"agrees": ("hold here", "holds here"), "differs": ("do not", "does not"), "open": ("are", "is")}
+    parts = []
+    for verdict, (many, one) in said.items():
+        count = sum(claim["verdict"] == verdict for claim in record["claims"])
+        parts += [f"{count} {one if count == 1 else many}{' undecided' if verdict == 'open' else ''}"] if count else []
+    return ", ".join(parts)
 
 
 def read_paper(folder: Path) -> tuple[dict[str, Any], Images]:
@@ -110,6 +121,5 @@ def _table(record: dict[str, Any], name: str) -> dict[str, Any]:
         "columns": list(dict.fromkeys(figure["column"] for figure in figures_)),
         "rows": list(dict.fromkeys(figure["row"] for figure in figures_)),
         "cells": {(figure["row"], figure["column"]): figure for figure in figures_},
-        "certainties": list(dict.fromkeys(figure["certainty"] for figure in figures_)),
         "agreement": record.get("agreement", {}).get(name),
     }

@@ -14,7 +14,7 @@ from .claims import all_claims
 from .deviations import all_deviations
 from .exhibits import all_exhibits
 from .lab import Ilyas2019Lab
-from .printed import BIBTEX
+from .printed import ABOUT, BIBTEX
 from .scales import SCALES
 from .tables import all_figures
 
@@ -46,6 +46,8 @@ def ilyas2019(
     return Paper(
         name="ilyas2019",
         title="Adversarial Examples Are Not Bugs, They Are Features",
+        link="https://arxiv.org/abs/1905.02175",
+        about=ABOUT,
         scale=chosen.name,
         seeds=seeds,
         carries=chosen.carries,

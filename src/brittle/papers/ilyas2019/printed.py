@@ -9,6 +9,17 @@ BIBTEX = """@inproceedings{ilyas2019adversarial,
 }"""
 
 
+ABOUT = (
+    "The paper says that nets are fooled since they use features of the data that are useful and yet brittle: they "
+    "tell the class, and a small change turns them. It shows this with data sets of one kind of features each.",
+    "D is the data set as it is. D_R holds images in which a robust net sees what it sees in those of D, made from "
+    "other images: robust features alone. D_NR is the same for a standard net: mostly non-robust features.",
+    "D_rand and D_det hold the images of D, each changed a little until a standard net takes it for another class, "
+    "which becomes its label: a class drawn at random (D_rand), or the one after its own (D_det). To a human all "
+    "labels are wrong; only non-robust features agree with them.",
+)
+
+
 def appendix(table: str, certain: int) -> str:
     """How sure a figure of the appendix is."""
     return f"{table} of the appendix; {certain} % certain, not verified against the print"

@@ -15,7 +15,7 @@ from .claims import all_claims
 from .deviations import all_deviations
 from .exhibits import all_exhibits
 from .lab import Li2019Lab
-from .printed import BIBTEX
+from .printed import ABOUT, BIBTEX
 from .scales import SCALES
 from .tables import all_figures
 
@@ -36,6 +36,8 @@ def li2019(scale: str = "laptop", data_dir: str | None = None, seeds: tuple[int,
     return Paper(
         name="li2019",
         title="On Norm-Agnostic Robustness of Adversarial Training",
+        link="https://arxiv.org/abs/1905.06455",
+        about=ABOUT,
         scale=chosen.name,
         seeds=seeds,
         carries=chosen.carries,

@@ -6,6 +6,14 @@ BIBTEX = """@article{li2019norm,
   journal = {arXiv preprint arXiv:1905.06455},
   year   = {2019}
 }"""
+ABOUT = (
+    "The paper asks whether a net that is trained to withstand one kind of perturbation (small in L2, in Linf, or, "
+    "as a Mix, both in turn) withstands another. It trains four defences so: Madry (PGD training), TRADES, ensemble"
+    " adversarial training and ATDA.",
+    "PGD walks uphill on the loss. S-O, the paper's second-order attack, walks along the gradient averaged over "
+    "Gaussian noise, which is not 0 where the loss is flat.",
+    "Its answer: no norm protects from another, mixing hardly helps, and PGD overstates what is left.",
+)
 DEFENCES = ("Madry", "TRADES", "Ensemble", "ATDA")
 NORMS = ("L2", "Linf", "Mix")
 ROWS = ("Natural", "PGD L2", "PGD Linf", "S-O L2", "S-O Linf")
