@@ -138,13 +138,14 @@ def correlations(shown: Mapping[str, Mapping[str, Sequence[float]]], name: str) 
             axes.axhline(0, color=INK, linewidth=0.8)
             for j, (net, rho) in enumerate(shown.items()):
                 colour = PALETTE[j % len(PALETTE)]
-                axes.plot(rho["D"], rho[one], MARKS[j], color=colour, markersize=3.5, label=net, linestyle="none")
+                axes.plot(rho["D"], rho[one], MARKS[j], color=colour, markersize=2.5, alpha=0.7, linestyle="none")
+                if k == 1:
+                    place = {"xycoords": "axes fraction", "xytext": (0, 16 - 11 * j), "textcoords": "offset points"}
+                    axes.annotate(net, (1, 1), ha="right", color=colour, **place)
                 told.append(f"{net} on {one}: mean {np.mean(rho[one]):.2f}")
             axes.set_title(one, loc="left", color=INK, pad=6)
             axes.xaxis.set_major_formatter(plain())
             axes.yaxis.set_major_formatter(plain())
-            if k == 0:
-                axes.legend(loc="best", frameon=False)
             if k >= len(sets) - 2:
                 axes.set_xlabel("E[y f(x)] on D")
         return inline(figure, name, "Worth of features on made sets against D. " + "; ".join(told) + ".")
