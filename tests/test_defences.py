@@ -8,7 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import L2, Averaged, Linf, Voting, against, logits_of, pgd, session, straight_through
+from brittle.attacks import (
+    L2,
+    Averaged,
+    Detector,
+    Linf,
+    Voting,
+    accepted,
+    against,
+    logits_of,
+    pgd,
+    session,
+    straight_through,
+)
 from brittle.audits import AuditSettings, Journal, Proportion, audit, audit_events, doctor
 from brittle.audits.proofs import graph_of, margins
 from brittle.ground import BrittleError
@@ -266,6 +278,43 @@ def test_a_model_without_a_gradient_is_searched_without_one(
     assert broke["Square-500"] + broke["HSJ-10x30 from outside"] > 0.4 * report.clean.correct
     assert report.verdict.level == "broken"
     assert not any("HSJ" in one.name for one in audit(digits_net, (x, y), [L2(0.8)]).record.threats[0].attacks)
+
+
+class Guarded(nn.Module):
+    """A net with one more class, in the first place, that wins where the image is far from clean digits' brightness."""
+
+    def __init__(self, net: nn.Module, level: float) -> None:
+        super().__init__()
+        self.net, self.level = net, level
+
+    def forward(self, x: Tensor) -> Tensor:
+        noise = (x[..., 1:] - x[..., :-1]).abs().flatten(1).mean(1, keepdim=True)
+        return torch.cat([1000 * (noise - self.level), self.net(x)], 1)
+
+
+def test_a_detector_is_broken_only_by_what_it_does_not_reject(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    x, y = digits[0][:30], digits[1][:30]
+    sharp, never = Detector(Guarded(digits_net, 0.0), 0), Detector(Guarded(digits_net, 9.0), 0)
+    report = audit(sharp, (x, y), [Linf(0.15)], effort="smoke")
+    assert report.clean.correct == 0, "a clean image that is rejected counts as wrong"
+    assert bool((pgd(against(sharp), Linf(0.15), steps=5).run(x, y).success).logical_not().all())
+    plain = audit(digits_net, (x, y), [Linf(0.15)], effort="quick")
+    beside = audit(never, (x, y), [Linf(0.15)], effort="quick", certify=True)
+    assert (beside.clean, beside.robust) == (plain.clean, plain.robust)
+    assert any("no class that rejects" in check.text for check in beside.record.checks)
+    some = audit(Detector(Guarded(digits_net, 0.32), 0), (x, y), [Linf(0.15)], effort="quick")
+    assert some.clean.correct > 10
+    assert some.robust["Linf:0.15"].correct >= plain.robust["Linf:0.15"].correct
+
+
+def test_a_rejected_image_is_as_good_as_a_right_one() -> None:
+    logits = torch.tensor([[1.0, 2.0, 0.0, 5.0], [1.0, 2.0, 0.0, -5.0]])
+    assert accepted(logits, torch.tensor([0, 0])).tolist() == [[5.0, 2.0, 0.0], [1.0, 2.0, 0.0]]
+    assert Detector(lambda x: x, 1)(logits)[:, -1].tolist() == [2.0, 2.0]
+    with pytest.raises(BrittleError, match="is none of 4"):
+        Detector(lambda x: x, 4)(logits)
 
 
 def test_random_classes_alone_are_a_majority_attacked_by_answers(

@@ -36,7 +36,7 @@ from .losses import (
     true_class,
 )
 from .minimum import MinimumNorm, MinimumResult, fitting, stretched
-from .models import Averaged, LabelOnly, StraightThrough, Voting, gives_only_classes, straight_through
+from .models import Averaged, Detector, LabelOnly, StraightThrough, Voting, gives_only_classes, straight_through
 from .named.apgd import apgd, apgd_steps
 from .named.apgd_targeted import apgd_targeted, mm
 from .named.ddn import ddn
@@ -66,9 +66,11 @@ from .objectives import (
     Objective,
     SessionObjective,
     WithoutTransfer,
+    accepted,
     against,
     classes_of,
     logits_of,
+    rejects,
     session,
     toward,
     without_transfer,
@@ -122,6 +124,7 @@ __all__ = [
     "Ball",
     "Certifiable",
     "Cost",
+    "Detector",
     "Done",
     "Estimator",
     "Evaluate",
@@ -150,6 +153,7 @@ __all__ = [
     "Threat",
     "Voting",
     "WithoutTransfer",
+    "accepted",
     "against",
     "apgd",
     "apgd_steps",
@@ -200,6 +204,7 @@ __all__ = [
     "projected",
     "random",
     "register",
+    "rejects",
     "require_ball",
     "require_norm",
     "restarts",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from brittle.ground import BrittleError, Images, Logits
 
-from .objectives import logits_of
+from .objectives import logits_of, rejects
 
 
 class Averaged(nn.Module):
@@ -25,7 +25,7 @@ class Averaged(nn.Module):
 
     def __init__(self, model: Callable[[Tensor], Any], draws: int) -> None:
         super().__init__()
-        self.model, self.draws = model, draws
+        self.model, self.draws, self.rejects = model, draws, rejects(model)
 
     def forward(self, x: Images) -> Logits:
         drawn = [logits_of(self.model(x)).log_softmax(1) for _ in range(self.draws)]
@@ -42,12 +42,35 @@ class Voting(nn.Module):
 
     def __init__(self, model: Callable[[Tensor], Any], draws: int) -> None:
         super().__init__()
-        self.model, self.draws = model, draws
+        self.model, self.draws, self.rejects = model, draws, rejects(model)
 
     def forward(self, x: Images) -> Logits:
         drawn = (logits_of(self.model(x)).detach() for _ in range(self.draws))
         votes = [torch.zeros_like(one).scatter(1, one.argmax(1, keepdim=True), 1) for one in drawn]
         return torch.stack(votes).sum(0)
+
+
+class Detector(nn.Module):
+    """A model one of whose classes says that it rejects the image. An attack has success where the answer is wrong and
+    not rejected; a clean image that is rejected counts as wrong.
+
+    Args:
+        reject: the number of that class; it becomes the last one.
+    Source: the usual reading of adaptive attacks on detectors (Tramer et al. 2020).
+    """
+
+    rejects = True
+
+    def __init__(self, model: Callable[[Tensor], Any], reject: int = -1) -> None:
+        super().__init__()
+        self.model, self.reject = model, reject
+
+    def forward(self, x: Tensor) -> Logits:
+        logits = logits_of(self.model(x))
+        if not -logits.shape[1] <= self.reject < logits.shape[1]:
+            raise BrittleError(f"the class {self.reject} that rejects is none of {logits.shape[1]}")
+        place = self.reject % logits.shape[1]
+        return torch.cat([logits[:, :place], logits[:, place + 1 :], logits[:, place : place + 1]], 1)
 
 
 class LabelOnly(nn.Module):

@@ -125,14 +125,28 @@ class ModelObjective:
         with eval_mode(self.model), nullcontext() if self.precision == "fast" else full_float32():
             yield evaluate if self.done is None else UntilDone(evaluate, self.done)
 
-    def evaluation(self, logits: Logits, y: Aim) -> Evaluation:
-        """Loss, margin and success of these logits."""
+    def evaluation(self, logits: Tensor, y: Aim) -> Evaluation:
+        """Loss, margin and success of these logits [B, C]."""
         own, sign = true_class(y), -1 if self.targeted else 1
+        if rejects(self.model) and not self.targeted:
+            logits = accepted(logits, own)
         with torch.no_grad():
             fixed = logits.detach()
             wrong = sign * margin(fixed, own)
             success = (fixed.argmax(1) == own) if self.targeted else (fixed.argmax(1) != own)
         return Evaluation(logits, sign * self.loss(logits, y), wrong, success)
+
+
+def rejects(model: Any) -> bool:
+    """Whether the last class of a model says that it rejects the image (`Detector`)."""
+    return bool(getattr(model, "rejects", False))
+
+
+def accepted(logits: Logits, y: Labels) -> Tensor:
+    """The logits [B, C - 1] of a model that rejects, as an attack must beat them: to be rejected is as good for the
+    model as to be right."""
+    own = torch.maximum(logits.gather(1, y[:, None]), logits[:, -1:])
+    return logits[:, :-1].scatter(1, y[:, None], own)
 
 
 def against(

@@ -137,13 +137,14 @@ class TrainingRecord(Struct, frozen=True):
 
 
 class ModelRecord(Struct, frozen=True, kw_only=True):
-    """The model: its name, where it is from (and its weights, if they are apart), through which
-    modules gradients are passed straight, and a digest of its content."""
+    """The model: its name, where it is from (and its weights, if they are apart), through which modules gradients are
+    passed straight, which class rejects, and a digest of its content."""
 
     name: str
     source: str = ""
     weights: str | None = None
     bpda: list[str] = []
+    reject: int | None = None
     digest: str
     parameters: int | None
     training: TrainingRecord | None

@@ -104,6 +104,7 @@ def _asked(model: ModelRecord, data: DataRecord, record: AuditRecord) -> str:
     words += ["--data", data.given] if data.given else []
     words += [word for threat in record.threats for word in ("--threat", threat.threat)]
     words += [word for module in model.bpda for word in ("--bpda", module)]
+    words += [] if model.reject is None else ["--reject", str(model.reject)]
     return shlex.join(words)
 
 

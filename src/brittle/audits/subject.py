@@ -15,6 +15,7 @@ from brittle.attacks import (
     Evaluation,
     LabelOnly,
     Voting,
+    accepted,
     against,
     check_examples,
     classes_of,
@@ -22,6 +23,7 @@ from brittle.attacks import (
     gradient_at,
     logits_of,
     margin,
+    rejects,
     session,
 )
 from brittle.ground import BrittleError, Images, Labels, NoGradient, eval_mode, keys_of, uniform
@@ -84,14 +86,16 @@ class Subject:
             BrittleError: a label that is no class of the model.
         """
         with torch.no_grad(), eval_mode(self.model):
-            classes = logits_of(self.model(self.x[:1])).shape[1]
+            classes = logits_of(self.model(self.x[:1])).shape[1] - rejects(self.model)
         if int(self.y.max()) >= classes:
             raise BrittleError(f"labels go up to {int(self.y.max())} but the model has {classes} classes")
         with session(against(self.model)) as evaluate, torch.no_grad(), self.draws("clean"):
             parts = zip(torch.split(self.x, self.batch), torch.split(self.y, self.batch), strict=True)
             found = [evaluate(*part) for part in parts]
         whole = Evaluation(*(torch.cat(part) for part in zip(*found, strict=True)))
-        return whole if self.majority is None else whole._replace(success=self.answers(self.x) != self.y)
+        if self.majority is None and not rejects(self.model):
+            return whole
+        return whole._replace(success=self.answers(self.x) != self.y)
 
 
 def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
@@ -152,7 +156,8 @@ def _averaged(subject: Subject, some: slice) -> tuple[Subject, int]:
     x, y = subject.x[some], subject.y[some]
     majority = replace(subject, majority=Voting(subject.model, VOTES))
     with majority.draws("draws"), torch.no_grad(), eval_mode(subject.model):
-        drawn = torch.stack([margin(logits_of(subject.model(x)).log_softmax(1), y) for _ in range(8)])
+        shown = [logits_of(subject.model(x)).log_softmax(1) for _ in range(8)]
+        drawn = torch.stack([margin(accepted(one, y) if rejects(subject.model) else one, y) for one in shown])
     needed = float((2 * drawn.std(0) / drawn.mean(0).abs().clamp(min=1e-6)).square().median())
     draws = min(max(math.ceil(needed), DRAWS[0]), DRAWS[1])
     return replace(majority, model=Averaged(subject.model, draws)), draws

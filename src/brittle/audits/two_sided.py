@@ -9,7 +9,7 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
-from brittle.attacks import Certifiable, Finite
+from brittle.attacks import Certifiable, Finite, rejects
 from brittle.ground import BrittleError
 
 from .journal import Journal
@@ -59,6 +59,8 @@ def prove(state: AuditState, journal: Journal, spent: Callable[[], bool]) -> Ite
 
 
 def _layers(model: Callable[[Tensor], Any], x: Tensor) -> tuple[list[Layer], str]:
+    if rejects(model):
+        return [], "proofs know no class that rejects"
     try:
         return graph_of(model, x.cpu()), ""  # float64 and exact search are at home there
     except BrittleError as error:

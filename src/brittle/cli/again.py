@@ -55,6 +55,7 @@ def repeated(
         extra=tuple(AttackSpec.parse(text) for text in asked.attacks),
         certify=asked.certify,
         bpda=tuple(then.model.bpda),
+        reject=then.model.reject,
     )
     now = decode_record((computed(node, None, device, fresh=True) / "audit.json").read_bytes())
     found = differences(then, now)

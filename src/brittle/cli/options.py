@@ -26,6 +26,9 @@ Bpda = Annotated[
     list[str] | None,
     typer.Option("--bpda", help="pass gradients straight through this module of the model; may be repeated"),
 ]
+Reject = Annotated[
+    int | None, typer.Option("--reject", help="number of the class by which the model rejects an image (a detector)")
+]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="images held at once; smaller for large models")]
 Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
 Seed = Annotated[int, typer.Option("--seed", help="the only source of randomness")]

@@ -21,6 +21,7 @@ from .options import (
     Json,
     Model,
     Out,
+    Reject,
     Seed,
     Threats,
     Weights,
@@ -112,6 +113,7 @@ def audit(
         bool, typer.Option("--certify", help="also prove what withstands: affine layers, ReLU and max-pool only")
     ] = False,
     bpda: Bpda = None,
+    reject: Reject = None,
     batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -130,7 +132,16 @@ def audit(
     from .terminal import out as terminal
 
     if again is not None:
-        if threat or extra or certify or bpda or budget or out or (effort, n, seed) != ("standard", "500", 0):
+        if (
+            threat
+            or extra
+            or certify
+            or bpda
+            or reject is not None
+            or budget
+            or out
+            or (effort, n, seed) != ("standard", "500", 0)
+        ):
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
         repeated(again, model, weights, data, data_dir, device, batch, json)
         return
@@ -140,7 +151,7 @@ def audit(
     count, limit, more = count_of(n), seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
     file, source = subject(model, weights, data, data_dir)
     node = Audit(
-        file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through
+        file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through, reject
     )
     target = out or run_folder("audit", node)
     run = read_run(computed(node, target, device, fresh))
@@ -172,6 +183,7 @@ def attack(
     loss: Annotated[str | None, typer.Option("--loss", help="cross_entropy, margin, dlr or probability_margin")] = None,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "all",
     bpda: Bpda = None,
+    reject: Reject = None,
     batch: Batch = 250,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -192,7 +204,15 @@ def attack(
     asked = AttackSpec.parse(name).changed(steps=steps, step=step, start=start, loss=loss)
     through = tuple(bpda or ())
     node = RunAttack(
-        file, source, threats_of([threat] if threat else None, source.name)[0], asked, count_of(n), seed, batch, through
+        file,
+        source,
+        threats_of([threat] if threat else None, source.name)[0],
+        asked,
+        count_of(n),
+        seed,
+        batch,
+        through,
+        reject,
     )
     record = json_of(computed(node, out, device, fresh) / "attack.json")
     if json:

@@ -140,8 +140,7 @@ def correlations(shown: Mapping[str, Mapping[str, Sequence[float]]], name: str) 
                 colour = PALETTE[j % len(PALETTE)]
                 axes.plot(rho["D"], rho[one], MARKS[j], color=colour, markersize=2.5, alpha=0.7, linestyle="none")
                 if k == 1:
-                    place = {"xycoords": "axes fraction", "xytext": (0, 16 - 11 * j), "textcoords": "offset points"}
-                    axes.annotate(net, (1, 1), ha="right", color=colour, **place)
+                    axes.text(1, 1.12 - 0.09 * j, net, ha="right", color=colour, transform=axes.transAxes)
                 told.append(f"{net} on {one}: mean {np.mean(rho[one]):.2f}")
             axes.set_title(one, loc="left", color=INK, pad=6)
             axes.xaxis.set_major_formatter(plain())

@@ -23,7 +23,6 @@ from brittle.attacks import (
     restarts,
     session,
     smoothed_gradient,
-    straight_through,
     within,
 )
 from brittle.audits import Proportion, checked, mean_interval, verify
@@ -38,6 +37,7 @@ from .common import (
     NodeProgress,
     bit_key,
     cached_part,
+    defended,
     model_of,
     nodes_of_model,
     on_device,
@@ -62,6 +62,7 @@ class RunAttack:
     seed: int = 0
     batch: int = field(default=500, compare=False)
     bpda: tuple[str, ...] = field(default=(), metadata={"added": True})
+    reject: int | None = field(default=None, metadata={"added": True})
     restarts: int = field(default=1, metadata={"added": True})
 
     @property
@@ -85,7 +86,7 @@ class RunAttack:
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
         place, started = pick_device(device), time.monotonic()
-        model = straight_through(on_device(loaded, device), self.bpda)
+        model = defended(on_device(loaded, device), self.bpda, self.reject)
         few = split.take(min(len(split), 100)).to(place)
         findings = checked(model, few.x(), few.labels, self.seed)
         attack = self.attack.build(model, self.threat, self.seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from brittle.attacks import AttackSpec, Threat, straight_through
+from brittle.attacks import AttackSpec, Threat
 from brittle.audits import AuditSettings, Effort, Journal, audit_events, effort_named
 from brittle.ground import pick_device
 from brittle.science import curvature
@@ -21,6 +21,7 @@ from .common import (
     ModelRef,
     Node,
     NodeProgress,
+    defended,
     model_of,
     nodes_of_model,
     on_device,
@@ -47,6 +48,7 @@ class Audit:
     extra: tuple[AttackSpec, ...] = ()
     certify: bool = field(default=False, metadata={"added": True})
     bpda: tuple[str, ...] = field(default=(), metadata={"added": True})
+    reject: int | None = field(default=None, metadata={"added": True})
     tries: Effort = field(init=False)  # what the effort's name means, so that it is part of the declaration
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class Audit:
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split, place = model_of(self.model, results), test_examples(self.data, self.n), pick_device(device)
-        model = straight_through(on_device(loaded, device), self.bpda)
+        model = defended(on_device(loaded, device), self.bpda, self.reject)
         journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
         data = split.x().to(place), split.labels.to(place)
         settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra, self.certify)
@@ -82,7 +84,9 @@ class Audit:
         assert report is not None, "the last event carries the report"
         record, examples = subject_of(loaded, split, self.data)
         weights = self.model.weights if isinstance(self.model, File) else None
-        report.save(folder, msgspec.structs.replace(record, weights=weights, bpda=list(self.bpda)), examples)
+        report.save(
+            folder, msgspec.structs.replace(record, weights=weights, bpda=list(self.bpda), reject=self.reject), examples
+        )
         return not report.record.skipped
 
 

@@ -13,6 +13,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from brittle.attacks import Detector, straight_through
 from brittle.audits import DataRecord, ModelRecord, TrainingRecord, provenance
 from brittle.ground import fast_dtype, pick_device, write_bytes
 from brittle.learning import DataSet, Loaded, Split, behaviour_of, load, load_model, load_tensors, save_tensors
@@ -174,6 +175,12 @@ def subject_record(loaded: Loaded, split: Split, source: DataSource) -> dict[str
 def on_device(loaded: Loaded, device: str) -> Any:
     """The model on its device."""
     return loaded.model.to(pick_device(device)) if isinstance(loaded.model, nn.Module) else loaded.model
+
+
+def defended(model: Any, bpda: tuple[str, ...], reject: int | None) -> Any:
+    """The model as an attack should see it: gradients pass straight through some modules, and a class rejects."""
+    through = straight_through(model, bpda)
+    return through if reject is None else Detector(through, reject)
 
 
 def run_record(device: str, started: float, seed: int) -> dict[str, Any]:
