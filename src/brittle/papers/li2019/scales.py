@@ -114,7 +114,7 @@ LAPTOP = Li2019Scale(
     data="mnist",
     madry_net="fast",
     trades_net="fast",
-    static_nets=("small", "fast"),
+    static_nets=("fast", "mlp"),
     sizes=MNIST,
     inner_steps=7,
     epochs=Lengths(natural=6, defences=10, several=10),
