@@ -11,6 +11,9 @@ from .app import app
 from .options import DataDir, Device, Json, Out, Seed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from brittle.papers import Paper
     from brittle.studies import PlanRow, Store
 
 
@@ -46,7 +49,7 @@ def paper(
     from brittle.audits import command
     from brittle.ground import pick_device, write_out
     from brittle.learning import save_tensors
-    from brittle.papers import PAPERS, measure_paper, table_files
+    from brittle.papers import measure_paper, table_files
     from brittle.report import write_paper
     from brittle.studies import Store, run_graph
     from brittle.studies import plan as planned_for
@@ -54,13 +57,11 @@ def paper(
     from .terminal import as_json, follow_graph, paper_tables, plan_table
     from .terminal import out as terminal
 
-    if name not in PAPERS:
-        raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
     changes = {key: value for key, value in (("data", data), ("net", net)) if value}
-    if changes and name != "ilyas2019":
-        raise BrittleError(f"{name} is about its own data and nets; --data and --net are for ilyas2019")
-    whole = PAPERS[name](scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds)), **changes)
-    store = Store()
+    whole = _paper(name, changes)(scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds)))
+    if again is not None and plan:
+        raise BrittleError("--plan runs nothing and --again computes a node; drop one of the two")
+    place, store = pick_device(device), Store()
     declared = whole.only(parts or ())
     rows = planned_for(declared.nodes, store, device)
     if plan:
@@ -74,16 +75,16 @@ def paper(
         else:
             terminal.print(plan_table(rows))
         return
-    if again:
+    if again is not None:
         _once_more(again, rows, store, device)
         return
-    usual = 4 if pick_device(device).type == "cuda" else min(2, torch.get_num_threads())
+    usual = 4 if place.type == "cuda" else min(2, torch.get_num_threads())
     follow_graph(run_graph(rows, store, device=device, jobs=jobs or usual))
     record, images = measure_paper(declared, store, device, command())
     folder = out or Path("runs") / f"{name}-{scale}"
-    save_tensors(folder / "images.safetensors", images, {"paper": name})
     for file, text in table_files(record).items():
         write_out(folder / file, text)
+    save_tensors(folder / "images.safetensors", images, {"paper": name})
     page = write_paper(record, {name: tensor.numpy() for name, tensor in images.items()}, folder)
     if json:
         as_json(record)
@@ -93,6 +94,20 @@ def paper(
         terminal.print(f"The page: {page}")
     if browse:
         typer.launch(str(page))
+
+
+def _paper(name: str, changes: dict[str, str]) -> "Callable[..., Paper]":
+    """The function that declares this paper, with other data or another net where that is asked for."""
+    from functools import partial
+
+    from brittle.papers import PAPERS
+
+    if name not in PAPERS:
+        raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
+    if changes and name != "ilyas2019":
+        raise BrittleError(f"{name} is about its own data and nets; --data and --net are for ilyas2019")
+    declared: Callable[..., Paper] = PAPERS[name]
+    return partial(declared, **changes)
 
 
 def _once_more(key: str, rows: list["PlanRow"], store: "Store", device: str) -> None:
