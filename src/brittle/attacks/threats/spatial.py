@@ -60,11 +60,12 @@ class Spatial:
         """`30,3` in `Spatial:30,3`."""
         degrees, comma, pixels = text.partition(",")
         try:
-            return Spatial(float(degrees), float(pixels if comma else ""))
+            sizes = float(degrees), float(pixels if comma else "")
         except ValueError:
             raise BrittleError(
                 f"Spatial is written Spatial:DEGREES,PIXELS, such as Spatial:30,3, not {text!r}"
             ) from None
+        return Spatial(*sizes)
 
     def __str__(self) -> str:
         return f"Spatial:{self.degrees:g},{self.pixels:g}"
