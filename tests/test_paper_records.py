@@ -34,7 +34,7 @@ from brittle.papers.measure import WIDE, agreement, claim_record, exhibit_record
 from brittle.papers.paper import Floor, across_seeds, find_data, seeds_in_words
 from brittle.papers.results import pool
 from brittle.report import read_paper
-from brittle.studies import DataSource, Node, Store, hash_of
+from brittle.studies import DataSource, Node, Store, declaration_of, hash_of
 from brittle.studies.nodes import Computation
 from conftest import Run
 from made_up import E, MadeUp, between
@@ -300,7 +300,7 @@ def finished(store: Store, node: Done, record: dict[str, Any]) -> None:
     folder = store.work(hash_of(node))
     write_out(folder / "figures.json", json.dumps(record))
     save_tensors(folder / "images.safetensors", {"broken": torch.tensor([True, False])}, {"net": node.name})
-    store.finish(hash_of(node), {}, node.results)
+    store.finish(hash_of(node), declaration_of(node), node.results)
 
 
 def test_results_are_read_from_the_store(tmp_path: Path) -> None:

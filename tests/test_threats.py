@@ -42,7 +42,7 @@ def test_what_is_no_threat_is_refused_in_one_line(text: str) -> None:
 
 def test_an_eps_in_steps_of_255_is_suspected_on_the_command_line_too() -> None:
     for build in (lambda: Linf(8), lambda: parse_threat("Linf:8")):
-        with pytest.warns(UserWarning, match="8/255 meant"):
+        with pytest.raises(BrittleError, match="write Linf:8/255"):
             build()
 
 

@@ -100,7 +100,7 @@ def test_images_belong_to_their_indices_and_uint8_is_scaled(made: Made) -> None:
         (lambda x, y: {"adv": x, "indices": torch.zeros(40).long()}, "at indices 0, 0, 0, 0, 0, ..."),
         (lambda x, y: {"adv": x, "indices": torch.arange(40) - 1}, "at indices -1, 0"),
         (lambda x, y: {"adv": x, "indices": torch.arange(40)[:, None]}, "at indices 0, 1"),
-        (lambda x, y: {"adv": x + 0j}, "real numbers"),
+        (lambda x, y: {"adv": x + 0j}, "not torch.complex64"),
         (lambda x, y: {"x": x, "perturbed": x}, "which of .*name it by --key"),
         (lambda x, y: {"adv": x, "labels": (y + 1) % 10}, "40 of 40 labels"),
         (lambda x, y: {"adv": x * torch.nan}, "not finite"),

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, keep_freed_memory, seeded
+from brittle.ground import BrittleError, Images, check_count, keep_freed_memory, seeded
 
 from .loop import PLAIN, Advance, AttackResult, Estimator, Path, Rule, best_of, projected, walk
 from .losses import Aim, Targets, true_class
@@ -119,6 +119,8 @@ def check_examples(x: Any, y: Any) -> None:
             is_tensor = isinstance(labels, Tensor)
             got = f"{labels.dtype} of shape {list(labels.shape)}" if is_tensor else type(labels).__name__
             raise BrittleError(f"labels must be an int64 tensor [{len(x)}], not {got}")
+        if labels.device != x.device:
+            raise BrittleError(f"images are on {x.device} and labels on {labels.device}; put both on one device")
     if len(x) == 0:
         raise BrittleError("there are no examples to attack")
     lowest = int(true_class(y).min())
@@ -132,14 +134,10 @@ def check_examples(x: Any, y: Any) -> None:
         )
 
 
-def check_count(what: str, count: int) -> None:
-    """Raise `BrittleError` unless `count` is at least 1."""
-    if count < 1:
-        raise BrittleError(f"{what} must be at least 1, not {count}")
-
-
 def check_step(step: float, threat: Any) -> None:
-    """Warn about a step that leaves the ball at once."""
+    """Raise `BrittleError` at a step that leads nowhere; warn about one that leaves the ball at once."""
+    if step == 0 < threat.step_unit:
+        raise BrittleError("a step must be longer than 0")
     if step > threat.step_unit > 0:
         import warnings
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images
+from brittle.ground import BrittleError, Images, check_count
 
-from .attack import Attack, check_count
+from .attack import Attack
 from .loop import AttackResult, select
 from .losses import Aim
 

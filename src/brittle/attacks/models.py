@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from brittle.ground import BrittleError, Images, Logits
 
-from .objectives import logits_of, rejects
+from .objectives import answer_of, output_of, rejects
 
 
 class Averaged(nn.Module):
@@ -28,7 +28,7 @@ class Averaged(nn.Module):
         self.model, self.draws, self.rejects = model, draws, rejects(model)
 
     def forward(self, x: Images) -> Logits:
-        drawn = [logits_of(self.model(x)).log_softmax(1) for _ in range(self.draws)]
+        drawn = [answer_of(self.model, x).log_softmax(1) for _ in range(self.draws)]
         return torch.stack(drawn).logsumexp(0) - math.log(self.draws)
 
 
@@ -45,7 +45,7 @@ class Voting(nn.Module):
         self.model, self.draws, self.rejects = model, draws, rejects(model)
 
     def forward(self, x: Images) -> Logits:
-        drawn = (logits_of(self.model(x)).detach() for _ in range(self.draws))
+        drawn = (answer_of(self.model, x).detach() for _ in range(self.draws))
         votes = [torch.zeros_like(one).scatter(1, one.argmax(1, keepdim=True), 1) for one in drawn]
         return torch.stack(votes).sum(0)
 
@@ -66,7 +66,7 @@ class Detector(nn.Module):
         self.model, self.reject = model, reject
 
     def forward(self, x: Tensor) -> Logits:
-        logits = logits_of(self.model(x))
+        logits = answer_of(self.model, x)
         if not -logits.shape[1] <= self.reject < logits.shape[1]:
             raise BrittleError(f"the class {self.reject} that rejects is none of {logits.shape[1]}")
         place = self.reject % logits.shape[1]
@@ -86,7 +86,7 @@ class LabelOnly(nn.Module):
 
     def forward(self, x: Images) -> Logits:
         with torch.no_grad():
-            answers: Tensor = self.model(x)
+            answers: Tensor = output_of(self.model, x)
         return torch.nn.functional.one_hot(answers.long().clamp(max=self.classes - 1), self.classes).to(x.dtype)
 
 

@@ -18,6 +18,7 @@ from brittle.ground import (
     PerExample,
     eval_mode,
     fast_dtype,
+    first_line,
     full_float32,
     functional_model,
 )
@@ -116,10 +117,13 @@ class ModelObjective:
 
         def evaluate(x: Images, y: Aim) -> Evaluation:
             kind = x.device.type
-            if kind not in models:
+            first = kind not in models
+            if first:
                 fast = self.precision == "fast" and x.dtype == torch.float32
                 models[kind] = functional_model(self.model, fast_dtype(kind) if fast else torch.float32)
-            logits = logits_of(models[kind](x))
+            logits = answer_of(models[kind], x)
+            if first:  # once, since it reads from the device
+                check_classes(y, logits.shape[1])
             return self.evaluation(logits if logits.dtype == torch.float64 else logits.float(), y)
 
         with eval_mode(self.model), nullcontext() if self.precision == "fast" else full_float32():
@@ -218,6 +222,51 @@ def without_transfer(
     return WithoutTransfer(model, tuple(others), precision)
 
 
+def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
+    """What a model answers to images [B, *S], whatever it is.
+
+    Raises:
+        BrittleError: the model fails, or changes the images.
+    """
+    before = 0 if x.is_inference() else x._version
+    try:
+        output = model(x)
+    except BrittleError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the code of a model raises
+        raise BrittleError(
+            f"the model fails on images {list(x.shape)}: {first_line(error)}; check that it is made for images of this "
+            "shape and type"
+        ) from error
+    if not x.is_inference() and x._version != before:
+        raise BrittleError("the model writes into the images that it is given; let it work on a copy (x.clone())")
+    return output
+
+
+def answer_of(model: Callable[[Tensor], Any], x: Images) -> Logits:
+    """The logits [B, C] that a model answers to images [B, *S].
+
+    Raises:
+        BrittleError: the model fails, changes the images, or answers anything but a row of logits for each of them.
+    """
+    logits = logits_of(output_of(model, x))
+    if len(logits) != len(x):
+        raise BrittleError(
+            f"the model answers {len(logits)} rows of logits to {len(x)} images; it must answer one for each"
+        )
+    return logits
+
+
+def check_classes(y: Aim, classes: int) -> None:
+    """Raise `BrittleError` if a label or a target is none of so many classes."""
+    for labels in (y.true, y.target) if isinstance(y, Targets) else (y,):
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise BrittleError(
+                f"labels go from {int(labels.min())} to {int(labels.max())} but the model has {classes} classes; check "
+                "that model and data set belong together"
+            )
+
+
 def logits_of(output: Any) -> Logits:
     """The logits [B, C] in a model's answer: the tensor itself, `answer["logits"]` or `answer.logits`.
 
@@ -228,16 +277,24 @@ def logits_of(output: Any) -> Logits:
     logits = getattr(output, "logits", output)
     if isinstance(logits, Tensor) and logits.dim() == 2 and logits.shape[1] == 1:
         return torch.cat([torch.zeros_like(logits), logits], 1)
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] < 2:
-        got = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+    if not isinstance(logits, Tensor) or not logits.is_floating_point() or logits.dim() != 2 or logits.shape[1] < 2:
+        is_tensor = isinstance(logits, Tensor)
+        got = f"{logits.dtype} of shape {list(logits.shape)}" if is_tensor else type(logits).__name__
         raise BrittleError(
-            "the model must answer logits [batch, classes], a dict with 'logits' or an object with .logits; "
-            f"it answered {got}"
+            "the model must answer logits [batch, classes] as floats, a dict with 'logits' or an object with .logits, "
+            f"not {got}; wrap it so that it does"
         )
     return logits
 
 
 def classes_of(model: Callable[[Tensor], Any], x: Images, batch: int = 500) -> Labels:
-    """The class that the model answers to each image [B], in eval mode and float32. Cost: one forward pass."""
+    """The class that the model answers to each image [B], in eval mode and float32. Cost: one forward pass.
+
+    Raises:
+        BrittleError: the model fails, or answers NaN.
+    """
     with torch.no_grad(), eval_mode(model), full_float32():
-        return torch.cat([logits_of(model(part)).argmax(1) for part in torch.split(x, batch)])
+        found = [answer_of(model, part).max(1) for part in torch.split(x, batch)]
+    if broken := sum(int(part.values.isnan().sum()) for part in found):
+        raise BrittleError(f"the model answers NaN on {broken} of {len(x)} images; find the layer that overflows")
+    return torch.cat([part.indices for part in found])

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.ground import Flags, Images, Keys, PerExample, keys_of, uniform
+from brittle.ground import Flags, Images, Keys, PerExample, check_count, keys_of, uniform
 
-from .attack import Attack, check_count
+from .attack import Attack
 from .loop import AttackResult, Estimator, Iterate, PathPoint, Rule, best_of, evaluation_at, select, walk
 from .losses import Aim
 from .objectives import Evaluate, Evaluation, Objective, session

@@ -1,16 +1,17 @@
 """The one list of attacks: command line, training, audits, plans, docs and the tests' laws are made from it."""
 
+import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
-from brittle.ground import BrittleError, plugins
+from brittle.ground import BrittleError, check_count, check_number, check_seed, plugins
 
 from .losses import loss_named
-from .threats import Threat
+from .threats import Threat, require_threat
 
 LAWS = frozenset({"alone as in a batch", "eps 0 is clean", "larger eps never helps", "two classes", "NaN is an error"})
 Builder = TypeVar("Builder", bound=Callable[..., Any])
@@ -86,6 +87,20 @@ class AttackEntry:
         known = inspect.signature(self.build).parameters.values()
         return {one.name: one.default for one in known if one.kind is one.KEYWORD_ONLY and one.name != "seed"}
 
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Raise `BrittleError` unless these settings are numbers of their kind: counts of at least 1, others finite and
+        at least 0, and the seed."""
+        kinds = {one.name: one.annotation for one in inspect.signature(self.build).parameters.values()}
+        for name, value in given.items():
+            if name == "seed":
+                check_seed(value)
+            elif get_origin(kinds.get(name)) is Literal and value not in get_args(kinds[name]):
+                raise BrittleError(f"{name} is one of {', '.join(get_args(kinds[name]))}, not {value!r}")
+            elif kinds.get(name) is int:
+                check_count(name, value)
+            elif kinds.get(name) in (float, float | None):
+                check_number(name, value)
+
     def cost_of(self, given: dict[str, Any]) -> Cost:
         """What it costs per image with these settings, if no image is finished early."""
         settings = self.settings | given
@@ -111,17 +126,26 @@ def register(
     """Enter the attack that the decorated function builds, under `name`. The arguments are those of `AttackEntry`.
 
     Raises:
-        BrittleError: another attack has the name.
+        BrittleError: another attack has the name; from the attack itself, a threat that it does not work in
+            or a setting that is no such number.
     """
 
     def enter(build: Builder) -> Builder:
+        @functools.wraps(build)
+        def checked(objective: Any, threat: Any, **settings: Any) -> Any:
+            entry = _ENTRIES[name]
+            if not entry.supports(require_threat(threat)):
+                raise BrittleError(f"the attack {name!r} does not work in {threat}; brittle attacks tells which do")
+            entry.check(settings)
+            return build(objective, threat, **settings)
+
         before = _ENTRIES.get(name)
         if before is not None and before.build.__module__ != build.__module__:
             raise BrittleError(
                 f"two attacks are called {name!r}: in {before.build.__module__} and in {build.__module__}"
             )
-        _ENTRIES[name] = AttackEntry(name, build, what, source, needs, cost, loss, laws, precision, images)
-        return build
+        _ENTRIES[name] = AttackEntry(name, checked, what, source, needs, cost, loss, laws, precision, images)
+        return cast(Builder, checked)
 
     return enter
 

@@ -29,7 +29,7 @@ class AttackSpec:
         given: the settings that are not left at the attack's own default, sorted by name.
         loss: what is made large, where that is not the attack's usual loss.
     Raises:
-        BrittleError: an unknown name, or a setting that the attack does not have.
+        BrittleError: an unknown name, or a setting that the attack does not have, or that is no number of its kind.
     """
 
     name: str
@@ -42,6 +42,7 @@ class AttackSpec:
         if strange:
             known = ", ".join(entry.settings) or "none"
             raise BrittleError(f"the attack {self.name!r} has no {strange[0]!r}; its settings: {known}")
+        entry.check(dict(self.given))
         if "start" in dict(self.given):
             start_named(str(dict(self.given)["start"]))
         if self.loss is not None:
@@ -69,6 +70,8 @@ class AttackSpec:
                 f"an attack is written NAME or NAME:SETTING=VALUE,..., such as pgd:steps=40, not {text!r}"
             )
         given = {key.strip(): _value(value.strip()) for key, _, value in pairs}
+        if len(given) < len(pairs):
+            raise BrittleError(f"a setting stands twice in {text!r}; give each once")
         loss = given.pop("loss", None)
         return cls(name.strip(), tuple(sorted(given.items())), None if loss is None else str(loss))
 
@@ -130,8 +133,6 @@ class AttackSpec:
         Raises:
             BrittleError: a threat that the attack does not work in.
         """
-        if not self.entry.supports(threat):
-            raise BrittleError(f"the attack {self.name!r} does not work in {threat}; brittle attacks tells which do")
         found: Attack | MinimumNorm = self.entry.build(objective, threat, seed=seed, **dict(self.given) | more)
         return found
 

@@ -9,8 +9,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from brittle.attacks import AttackSpec, Threat, logits_of
-from brittle.ground import BrittleError, Images, Labels, eval_mode
+from brittle.attacks import AttackSpec, Threat, answer_of
+from brittle.ground import Images, Labels, check_count, check_number, check_seed, eval_mode
 
 from .doctor import Finding
 from .jobs import Job, jobs
@@ -50,8 +50,9 @@ class AuditSettings:
     certify: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise BrittleError(f"a batch holds at least 1 example, not {self.batch}")
+        check_count("a batch", self.batch)
+        check_seed(self.seed)
+        check_number("a budget", self.budget)
 
     @property
     def asked(self) -> Asked:
@@ -190,7 +191,7 @@ def _ties(state: AuditState, one: ThreatState) -> Check:
     if len(rows):
         with subject.draws(f"ties {one.threat}"), torch.no_grad(), eval_mode(subject.model):
             parts = torch.split(one.adversarial[rows], subject.batch)
-            counts = torch.cat([logits_of(subject.judge(part)) for part in parts])
+            counts = torch.cat([answer_of(subject.judge, part) for part in parts])
         votes = counts.gather(1, subject.y[rows][:, None]).squeeze(1)
     ties = sum(Proportion(int(vote), VOTES).interval[1] >= 0.5 for vote in votes.tolist())
     robust, most = one.robust, Proportion(one.robust.correct + ties, one.robust.n)

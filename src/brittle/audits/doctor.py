@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import Evaluate, against, evaluation_at, gradient_at, logits_of, margin, session
-from brittle.ground import BrittleError, Images, Labels, NoGradient, PerExample, eval_mode, seeded, unit
+from brittle.attacks import Evaluate, against, answer_of, evaluation_at, gradient_at, margin, session
+from brittle.ground import BrittleError, Images, Labels, NoGradient, PerExample, eval_mode, first_line, seeded, unit
 
 Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads single attacks, not the audit
 COMPARED, STEPS, AGREE = 50, (0.01, 0.001), 0.8  # images, lengths of a step, share of them that must agree
@@ -36,20 +36,9 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     findings = [_range(low, high)]
     try:
         with torch.no_grad(), eval_mode(model):
-            logits = logits_of(model(x)).float()
+            logits = answer_of(model, x).float()
     except BrittleError as error:
-        return [*findings, Finding("answer", "bad", str(error), "wrap the model so that it answers logits")]
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return [
-            *findings,
-            Finding(
-                "answer",
-                "bad",
-                f"the model fails on images {list(x.shape)}: {reason}",
-                "check channels and size of the data set",
-            ),
-        ]
+        return [*findings, Finding("answer", "bad", str(error))]
     findings.append(Finding("answer", "fine", f"logits {list(logits.shape)} for images {list(x.shape)}"))
     findings.append(_classes(logits, y))
     if logits.isnan().any() or not logits.isfinite().all():
@@ -66,8 +55,8 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     with torch.no_grad(), eval_mode(model):
         findings.append(_same(model, x, logits))
         try:
-            alone = logits_of(model(x[:1])).float()
-        except Exception:
+            alone = answer_of(model, x[:1]).float()
+        except BrittleError:
             hint = "export it with a dynamic batch dimension, or wrap it to pad batches"
             return [*findings, Finding("answer", "bad", f"the model takes batches of {len(x)} but not of 1", hint)]
         same = findings[-1].level == "fine"  # else nothing can be laid beside it
@@ -93,7 +82,7 @@ def checked(model: Callable[[Tensor], Any], x: Images, y: Labels, seed: int) -> 
         findings = doctor(model, x, y)
     for finding in findings:
         if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
-            raise BrittleError(f"the model cannot be attacked: {finding.text}; {finding.hint}")
+            raise BrittleError("; ".join(filter(None, (f"the model cannot be attacked: {finding.text}", finding.hint))))
     return findings
 
 
@@ -166,7 +155,7 @@ def _modes(model: object) -> Finding:
 def _same(model: Callable[[Tensor], Any], x: Images, logits: Tensor) -> Finding:
     """Classes alone seldom change, so that they are asked for more often than logits."""
     asked = ASKED if bool(((logits == 0) | (logits == 1)).all()) else 1
-    again = (logits_of(model(x)).float() for _ in range(asked))
+    again = (answer_of(model, x).float() for _ in range(asked))
     if all(torch.allclose(one, logits, rtol=1e-4, atol=1e-4) for one in again):
         return Finding("deterministic", "fine", "the same images get the same answers again")
     return Finding(
@@ -193,7 +182,7 @@ def _normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits:
     mean, std = x.mean(axes, keepdim=True), x.std(axes, keepdim=True).clamp(min=1e-3)
     readings = {"normalised": (x - mean) / std, "un-normalised": x * std + mean, "0 to 255": x * 255}
     here = _accuracy(logits, y)
-    others = {name: _accuracy(logits_of(model(images)).float(), y) for name, images in readings.items()}
+    others = {name: _accuracy(answer_of(model, images).float(), y) for name, images in readings.items()}
     name, best = max(others.items(), key=lambda item: item[1])
     if best > here + 0.1 and here < 0.9:
         cause = {
@@ -224,7 +213,7 @@ def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
         with session(against(model)) as evaluate:
             _, grad = gradient_at(evaluate, x, y)
     except (NoGradient, RuntimeError) as error:
-        why = "the model cuts it off" if isinstance(error, NoGradient) else str(error).splitlines()[0]
+        why = "the model cuts it off" if isinstance(error, NoGradient) else first_line(error)
         return Finding(
             "gradient",
             "bad",

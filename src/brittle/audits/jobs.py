@@ -141,9 +141,13 @@ def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: i
     """The work in its order: stage by stage, then threat by threat, so that a budget is spread evenly.
 
     Raises:
-        BrittleError: a threat in which none of the attacks works.
+        BrittleError: a threat in which none of the attacks works, or an extra attack that works in none of the threats.
     """
     extra, dims = tuple(extra), state.subject.x.dim()
+    for spec in extra:
+        if not any(spec.entry.supports(one.threat, dims) for one in state.threats):
+            told = ", ".join(str(one.threat) for one in state.threats)
+            raise BrittleError(f"the attack {spec.name!r} does not work in {told}; brittle attacks tells which do")
     work = [
         _in_one(state, one, [*effort.stages_of(one.threat, dims, state.blind), *_last(extra, one, dims)], seed)
         for one in state.threats

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.attacks import Threat, classes_of
+from brittle.attacks import Threat, check_examples, classes_of, require_threat
 from brittle.ground import BrittleError, Images, Labels
 
 from .statistics import Proportion
@@ -48,6 +48,8 @@ def judge(model: Any, threat: Threat, x: Images, x_adv: Images, y: Labels, batch
 
     Cost: four forward passes in float32.
     """
+    require_threat(threat)
+    check_examples(x, y)
     parts = [torch.split(one, batch) for one in (x, x_adv, y)]
     seen = [verify(model, threat, *part) for part in zip(*parts, strict=True)]
     broken, broken_8bit, allowed = (torch.cat([getattr(one, name) for one in seen]) for name in FLAGS)
@@ -88,22 +90,28 @@ def adversarial_of(arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Ten
     if found.dim() != x.dim() or found.shape[1:] != x.shape[1:]:
         hint = "; they must be [n, C, H, W]" if found.dim() == 4 else ""
         raise BrittleError(f"adversarial images of shape {list(found.shape)} for images {list(x.shape[1:])}{hint}")
-    if found.is_complex():
-        raise BrittleError("adversarial images are real numbers")
+    if not found.is_floating_point() and found.dtype != torch.uint8:
+        raise BrittleError(f"adversarial images are floats in [0, 1] or uint8, not {found.dtype}")
     moved = (found.float() / 255 if found.dtype == torch.uint8 else found.float()).to(x.device)
-    rows = next((known[name].long() for name in OTHERS["indices"] if name in known), torch.arange(len(moved))).to(
-        x.device
-    )
+    rows = _whole(known, "indices", torch.arange(len(moved))).to(x.device)
     fit = rows.dim() == 1 and len(rows) == len(moved) > 0 and len(set(rows.flatten().tolist())) == len(rows)
     if not fit or int(rows.min()) < 0 or int(rows.max()) >= len(x):
         raise BrittleError(f"{len(moved)} adversarial images for {len(x)} test images, at indices {_few(rows)}")
-    labels = next((known[name].long() for name in OTHERS["labels"] if name in known), y[rows]).to(y.device)
+    labels = _whole(known, "labels", y[rows]).to(y.device)
     if not torch.equal(labels, y[rows]):
         differ = int((labels != y[rows]).sum()) if labels.shape == rows.shape else len(rows)
         raise BrittleError(f"{differ} of {len(rows)} labels in the file are not those of the test images")
     if not bool(moved.isfinite().all()):
         raise BrittleError("there are numbers among the adversarial images that are not finite")
     return x[rows], moved, y[rows]
+
+
+def _whole(known: dict[str, Tensor], kind: str, usual: Tensor) -> Tensor:
+    """The whole numbers of this kind in a file, or the usual ones."""
+    found = next((known[name] for name in OTHERS[kind] if name in known), usual)
+    if not torch.equal(found, found.long()):
+        raise BrittleError(f"the {kind} in the file are no whole numbers")
+    return found.long()
 
 
 def _few(rows: Tensor) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from brittle.attacks import (
     Evaluation,
     Threat,
+    require_threat,
 )
 from brittle.ground import BrittleError, Flags, Images, Labels, PerExample
 
@@ -176,7 +177,7 @@ def first_state(subject: Subject, threats: Iterable[Threat]) -> AuditState:
     Raises:
         BrittleError: no threat, or examples or a model that are unfit to be attacked.
     """
-    distinct = list(dict.fromkeys(threats))
+    distinct = list(dict.fromkeys(map(require_threat, [threats] if isinstance(threats, str) else threats)))
     if not distinct:
         raise BrittleError("an audit needs at least one threat, such as Linf(0.3)")
     subject, checks = prepared(subject)

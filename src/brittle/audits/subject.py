@@ -17,12 +17,14 @@ from brittle.attacks import (
     Voting,
     accepted,
     against,
+    answer_of,
+    check_classes,
     check_examples,
     classes_of,
     gives_only_classes,
     gradient_at,
-    logits_of,
     margin,
+    output_of,
     rejects,
     session,
 )
@@ -31,6 +33,7 @@ from brittle.ground import BrittleError, Images, Labels, NoGradient, eval_mode, 
 from .doctor import checked
 from .records import Check
 
+MOST_CLASSES = 100_000  # a larger answer is a mistake, not a class
 DRAWS, VOTES = (4, 16), 25  # of a random model: for an average, at least and at most; for a majority
 OF_LOGITS = ("logits", "gradient", "finite differences")  # findings that mean nothing where there are none
 
@@ -86,9 +89,8 @@ class Subject:
             BrittleError: a label that is no class of the model.
         """
         with torch.no_grad(), eval_mode(self.model):
-            classes = logits_of(self.model(self.x[:1])).shape[1] - rejects(self.model)
-        if int(self.y.max()) >= classes:
-            raise BrittleError(f"labels go up to {int(self.y.max())} but the model has {classes} classes")
+            classes = answer_of(self.model, self.x[:1]).shape[1] - rejects(self.model)
+            check_classes(self.y, classes)
         with session(against(self.model)) as evaluate, torch.no_grad(), self.draws("clean"):
             parts = zip(torch.split(self.x, self.batch), torch.split(self.y, self.batch), strict=True)
             found = [evaluate(*part) for part in parts]
@@ -126,15 +128,25 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
 
 
 def _only_classes(subject: Subject) -> int:
-    """How many classes there are, of a model that answers with classes; 0: it answers something else, or fails."""
+    """How many classes there are, of a model that answers with classes; 0: it answers something else, or fails.
+
+    Raises:
+        BrittleError: answers that are no classes, or not one for each image.
+    """
     try:
         with torch.no_grad(), eval_mode(subject.model):
-            if not gives_only_classes(subject.model(subject.x[:2])):
+            if not gives_only_classes(output_of(subject.model, subject.x[:2])):
                 return 0
-            answers = torch.cat([subject.model(part) for part in torch.split(subject.x, subject.batch)])
-    except Exception:  # the doctor says what is wrong with it
+            answers = [output_of(subject.model, part) for part in torch.split(subject.x, subject.batch)]
+    except BrittleError:  # the doctor says what is wrong with it
         return 0
-    return int(torch.cat([answers, subject.y]).max()) + 1
+    said = torch.cat([*answers, subject.y])
+    if len(said) != 2 * len(subject.y) or not 0 <= int(said.min()) <= int(said.max()) < MOST_CLASSES:
+        raise BrittleError(
+            f"the model answers {len(said) - len(subject.y)} classes from {int(said.min())} to {int(said.max())} to "
+            f"{len(subject.y)} images; it must answer one of at least 0 for each, or logits"
+        )
+    return int(said.max()) + 1
 
 
 def _differentiable(subject: Subject) -> bool:
@@ -156,7 +168,7 @@ def _averaged(subject: Subject, some: slice) -> tuple[Subject, int]:
     x, y = subject.x[some], subject.y[some]
     majority = replace(subject, majority=Voting(subject.model, VOTES))
     with majority.draws("draws"), torch.no_grad(), eval_mode(subject.model):
-        shown = [logits_of(subject.model(x)).log_softmax(1) for _ in range(8)]
+        shown = [answer_of(subject.model, x).log_softmax(1) for _ in range(8)]
         drawn = torch.stack([margin(accepted(one, y) if rejects(subject.model) else one, y) for one in shown])
     needed = float((2 * drawn.std(0) / drawn.mean(0).abs().clamp(min=1e-6)).square().median())
     draws = min(max(math.ceil(needed), DRAWS[0]), DRAWS[1])

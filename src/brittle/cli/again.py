@@ -36,6 +36,8 @@ def repeated(
         then = decode_record(path.read_bytes())
     except OSError as error:
         raise BrittleError(f"{path}: cannot be read ({error.strerror})") from None
+    except BrittleError as error:
+        raise BrittleError(f"{path}: {error}") from None
     asked = then.asked
     if asked is None or not (model or then.model.source):
         raise BrittleError(f"{path} does not say how it was asked for, as reports do since 0.1.0")

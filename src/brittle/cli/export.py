@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .app import app
+from .options import one_of
 
 
 @app.command()
@@ -19,11 +20,11 @@ def export(
             "RobustBench's model information; md, a robustness card",
         ),
     ],
-    threat: Annotated[str | None, typer.Option("--threat", help="of images and model information")] = None,
+    threat: Annotated[list[str] | None, typer.Option("--threat", help="of images and model information")] = None,
 ) -> None:
     """Write an audit in other forms."""
     from brittle.report import export_audit
 
     from .terminal import out as terminal
 
-    terminal.print(f"Written: {export_audit(run, target, threat)}")
+    terminal.print(f"Written: {export_audit(run, target, one_of(threat))}")

@@ -9,7 +9,7 @@ from brittle.errors import BrittleError
 
 from .app import app
 from .files import computed, json_of, run_folder, subject
-from .options import Data, DataDir, Device, Fresh, Json, Model, Out, Seed, Weights, count_of, threats_of, usual_l2
+from .options import Data, DataDir, Device, Fresh, Json, Model, OneThreat, Out, Seed, Weights, count_of, l2_or
 
 if TYPE_CHECKING:
     from brittle.attacks import Threat
@@ -24,7 +24,7 @@ REACHED = 0.5  # of the images, on which the model must answer the label for a s
 def features(
     model: Model,
     data: Data = None,
-    threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS; default the data set's usual L2")] = None,
+    threat: OneThreat = None,
     kind: Annotated[str, typer.Option("--kind", help="units, logits, random or components")] = "units",
     layer: Annotated[
         str | None, typer.Option("--layer", help="of the units; default what the last linear layer reads")
@@ -51,8 +51,8 @@ def features(
     from .terminal import out as terminal
 
     file, source = subject(model, weights, data, data_dir)
-    asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
-    node = Score(file, source, asked, kind, layer, count_of(n), attacked, steps, count, seed)
+    asked = l2_or(threat, source.name)
+    node = Score(file, source, asked, kind, layer, count_of(n, len(source.load().test)), attacked, steps, count, seed)
     target = out or run_folder("features", node)
     record = json_of(computed(node, target, device, fresh) / "features.json")
     page = write_features(record, test_examples(source, node.n).images.numpy(), target)
@@ -69,7 +69,7 @@ def disentangle(
     data: Data = None,
     make: Annotated[str, typer.Option("--make", help="D_R, D_NR, D_rand, D_det, D_mis or D")] = "D_NR",
     threat: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--threat", help="bounds D_rand and D_det; in it the model is tested first; default the data's usual L2"
         ),
@@ -114,12 +114,12 @@ def disentangle(
 
     file, source = subject(model, weights, data, data_dir)
     others = tuple(File.of(name).tried_on(source) for name in other or ())
-    asked = threats_of([threat], source.name)[0] if threat else usual_l2(source.name)
+    asked = l2_or(threat, source.name)
     changes = {"steps": steps, "step": step, "start": start, "layer": layer, "copies": copies}
     construction = _making(
         make, asked, {name: value for name, value in changes.items() if value is not None}, bool(others)
     )
-    node = Make(make, file, source, construction, asked, count_of(n), seed, others=others)
+    node = Make(make, file, source, construction, asked, count_of(n, len(source.load().train)), seed, others=others)
     target = out or run_folder(make, node)
     record = json_of(computed(node, target, device, fresh) / "set.json")
     _shown(node, target, tensors, images)

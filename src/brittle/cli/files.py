@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from brittle.errors import BrittleError
 
+from .options import count_of
+
 if TYPE_CHECKING:
     from brittle.learning import Split
     from brittle.studies import Audit, DataSource, File, Make, Node, Score
@@ -31,14 +33,15 @@ def subject(model: str, weights: Path | None, data: str | None, data_dir: Path |
 
 
 def loaded_subject(
-    model: str, weights: Path | None, data: str | None, data_dir: Path | None, n: int, device: str
+    model: str, weights: Path | None, data: str | None, data_dir: Path | None, n: str, device: str
 ) -> tuple[Any, "Split", str]:
-    """The model and the first `n` test images (all: 0), both on the device, and the name of the data set."""
+    """The model and the first `n` test images, both on the device, and the name of the data set."""
     from brittle.ground import pick_device
     from brittle.studies import on_device, test_examples
 
     file, source = subject(model, weights, data, data_dir)
-    return on_device(file.load(), device), test_examples(source, n).to(pick_device(device)), source.name
+    part = test_examples(source, count_of(n, len(source.load().test)))
+    return on_device(file.load(), device), part.to(pick_device(device)), source.name
 
 
 def run_folder(what: str, node: "Audit | Score | Make") -> Path:
@@ -54,10 +57,12 @@ def run_folder(what: str, node: "Audit | Score | Make") -> Path:
 
 def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -> Path:
     """Run a node, its progress shown; its results stand in the folder given back, which is `out` if there is one."""
+    from brittle.ground import pick_device
     from brittle.studies import Store, run_node
 
     from .terminal import follow
 
+    pick_device(device)  # a result that is stored needs none, and yet it is asked for
     folder = follow(run_node(node, Store(), device=device, fresh=fresh))
     for name in node.results if out else ():
         copied(folder / name, out / name)  # type: ignore[operator]
@@ -72,7 +77,7 @@ def copied(source: Path, target: Path) -> None:
         shutil.copyfile(source, part)
         part.replace(target)
     except OSError as error:
-        raise BrittleError(f"{target} cannot be written ({error.strerror}); give another --out") from None
+        raise BrittleError(f"{target} cannot be written ({error.strerror}); choose another place") from None
 
 
 def json_of(path: Path) -> Any:

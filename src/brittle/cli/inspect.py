@@ -7,7 +7,7 @@ import typer
 
 from .app import app
 from .files import loaded_subject
-from .options import Data, DataDir, Device, Json, Model, Out, Seed, Weights, count_of, threats_of
+from .options import Data, DataDir, Device, Json, Model, OneThreat, Out, Seed, Weights, threat_of
 
 if TYPE_CHECKING:
     from brittle.learning import DataSpec
@@ -54,7 +54,7 @@ def doctor(
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
-    target, part, _ = loaded_subject(model, weights, data, data_dir, 100, device)
+    target, part, _ = loaded_subject(model, weights, data, data_dir, "100", device)
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
     if json:
         as_json(findings)
@@ -68,7 +68,7 @@ def doctor(
 def curvature(
     model: Model,
     data: Data = None,
-    threat: Annotated[str | None, typer.Option("--threat", help="NORM:EPS, such as L2:2")] = None,
+    threat: OneThreat = None,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "100",
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -82,8 +82,8 @@ def curvature(
     from .terminal import as_json, curvature_table
     from .terminal import out as terminal
 
-    target, part, name = loaded_subject(model, weights, data, data_dir, count_of(n), device)
-    asked = threats_of([threat] if threat else None, name)[0]
+    target, part, name = loaded_subject(model, weights, data, data_dir, n, device)
+    asked = threat_of(threat, name)
     figures = measure(target, (part.x(), part.labels), asked, seed=seed)
     if json:
         as_json({"threat": str(asked), "seed": seed, "points": [figure.record() for figure in figures]})

@@ -22,6 +22,7 @@ Threats = Annotated[
     list[str] | None,
     typer.Option("--threat", help="KIND:SIZE, such as Linf:8/255, L0:10, Spatial:30,3; may be repeated"),
 ]
+OneThreat = Annotated[list[str] | None, typer.Option("--threat", help="KIND:SIZE, such as Linf:8/255")]
 Bpda = Annotated[
     list[str] | None,
     typer.Option("--bpda", help="pass gradients straight through this module of the model; may be repeated"),
@@ -31,7 +32,7 @@ Reject = Annotated[
 ]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="images held at once; smaller for large models")]
 Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
-Seed = Annotated[int, typer.Option("--seed", help="the only source of randomness")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="the only source of randomness")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps")]
 Json = Annotated[bool, typer.Option("--json", help="machine-readable result on stdout")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="compute again what is stored")]
@@ -52,6 +53,28 @@ def threats_of(texts: list[str] | None, data: str) -> tuple["Threat", ...]:
     return tuple(parse_threat(text) for text in asked)
 
 
+def one_of(texts: list[str] | None) -> str | None:
+    """The one threat written, if there is one.
+
+    Raises:
+        BrittleError: several are written.
+    """
+    if len(texts or ()) > 1:
+        raise BrittleError(f"one --threat at a time, not {' and '.join(texts or ())}; run the command once for each")
+    return texts[0] if texts else None
+
+
+def threat_of(texts: list[str] | None, data: str) -> "Threat":
+    """The one threat written, or the first that is usual for the data set."""
+    one = one_of(texts)
+    return threats_of(None if one is None else [one], data)[0]
+
+
+def l2_or(texts: list[str] | None, data: str) -> "Threat":
+    """The one threat written, or the usual L2."""
+    return threat_of(texts, data) if texts else usual_l2(data)
+
+
 def usual_l2(data: str) -> "Threat":
     """The L2 threat that is usual for the data set; 0.5 where none is."""
     from brittle.attacks import L2, NormBall, parse_threat
@@ -66,15 +89,21 @@ def seconds_of(text: str | None) -> float | None:
     if text is None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if not found:
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+    if not seconds:
         raise BrittleError(f"a budget is written 90s, 2m or 1h, not {text!r}")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+    return seconds
 
 
-def count_of(text: str) -> int:
-    """A number of examples: a positive number, or `all` (0)."""
+def count_of(text: str, there: int) -> int:
+    """A number of examples, of those that are `there`: a positive number, or `all` (0). Where it is more than that, a
+    note says so, and all are taken."""
     if text.strip().lower() == "all":
         return 0
     if not text.strip().isdecimal() or int(text) < 1:
         raise BrittleError(f"-n is a number of examples of at least 1, or all, not {text!r}")
+    if int(text) > there:
+        from .terminal import console
+
+        console.print(f"note: {there:,} images are there, and all are taken", markup=False)
     return int(text)

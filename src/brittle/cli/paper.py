@@ -12,6 +12,8 @@ from .app import app
 from .options import DataDir, Device, Json, Out, Seed, seconds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from brittle.papers import Paper
     from brittle.studies import PlanRow, Store
 
@@ -49,28 +51,25 @@ def paper(
     import torch
 
     from brittle.ground import pick_device
-    from brittle.papers import PAPERS
     from brittle.studies import Store, run_graph
     from brittle.studies import plan as planned_for
 
     from .terminal import follow_graph
 
-    if name not in PAPERS:
-        raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
     changes = {key: value for key, value in (("data", data), ("net", net)) if value}
-    if changes and name != "ilyas2019":
-        raise BrittleError(f"{name} is about its own data and nets; --data and --net are for ilyas2019")
-    whole = PAPERS[name](scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds)), **changes)
-    store, seconds = Store(), seconds_of(limit) or math.inf
+    whole = _paper(name, changes)(scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds)))
+    if again is not None and plan:
+        raise BrittleError("--plan runs nothing and --again computes a node; drop one of the two")
+    place, store, seconds = pick_device(device), Store(), seconds_of(limit) or math.inf
     declared = whole.only(parts or ())
     rows = planned_for(declared.nodes, store, device)
     if plan:
         _show_plan(rows, json)
         return
-    if again:
+    if again is not None:
         _once_more(again, rows, store, device)
         return
-    usual = 4 if pick_device(device).type == "cuda" else min(2, torch.get_num_threads())
+    usual = 4 if place.type == "cuda" else min(2, torch.get_num_threads())
     if not follow_graph(run_graph(rows, store, device=device, jobs=jobs or usual, limit=seconds)):
         raise KeyboardInterrupt  # as if somebody had stopped it
     page = _write(declared, store, device, out or Path("runs") / f"{name}-{scale}", json)
@@ -101,9 +100,9 @@ def _write(declared: "Paper", store: "Store", device: str, folder: Path, json: b
     from .terminal import out as terminal
 
     record, images = measure_paper(declared, store, device, command())
-    save_tensors(folder / "images.safetensors", images, {"paper": declared.name})
     for file, text in table_files(record).items():
         write_out(folder / file, text)
+    save_tensors(folder / "images.safetensors", images, {"paper": declared.name})
     page = write_paper(record, {name: tensor.numpy() for name, tensor in images.items()}, folder)
     if json:
         as_json(record)
@@ -112,6 +111,20 @@ def _write(declared: "Paper", store: "Store", device: str, folder: Path, json: b
             terminal.print(table)
         terminal.print(f"The page: {page}")
     return page
+
+
+def _paper(name: str, changes: dict[str, str]) -> "Callable[..., Paper]":
+    """The function that declares this paper, with other data or another net where that is asked for."""
+    from functools import partial
+
+    from brittle.papers import PAPERS
+
+    if name not in PAPERS:
+        raise BrittleError(f"no paper is called {name!r}; known: {', '.join(PAPERS)}")
+    if changes and name != "ilyas2019":
+        raise BrittleError(f"{name} is about its own data and nets; --data and --net are for ilyas2019")
+    declared: Callable[..., Paper] = PAPERS[name]
+    return partial(declared, **changes)
 
 
 def _once_more(key: str, rows: list["PlanRow"], store: "Store", device: str) -> None:

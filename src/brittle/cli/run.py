@@ -20,6 +20,7 @@ from .options import (
     Fresh,
     Json,
     Model,
+    OneThreat,
     Out,
     Reject,
     Seed,
@@ -27,6 +28,7 @@ from .options import (
     Weights,
     count_of,
     seconds_of,
+    threat_of,
     threats_of,
 )
 
@@ -79,6 +81,8 @@ def train(
     lent = tuple(File.of(name).tried_on(source) for name in static or ())
     node = Train(source, net, aim, recipe, seed, lent)
     target = out or Path("runs") / f"{plain_name(node.title)}-{hash_of(node)[:8]}"
+    if target.name in ("", ".."):
+        raise BrittleError(f"--out {target} is a folder; give the name of a file, such as {target / 'net.safetensors'}")
     target = target.with_name(target.name.removesuffix(".safetensors") + ".safetensors")
     copied(computed(node, None, device, fresh) / "model.safetensors", target)
     history = load_net(target)[1]["history"]
@@ -148,8 +152,9 @@ def audit(
     if model is None:
         raise BrittleError("say which model: brittle audit MODEL")
     through = tuple(bpda or ())
-    count, limit, more = count_of(n), seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
+    limit, more = seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
     file, source = subject(model, weights, data, data_dir)
+    count = count_of(n, len(source.load().test))
     node = Audit(
         file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through, reject
     )
@@ -173,7 +178,7 @@ def audit(
 def attack(
     model: Model,
     data: Data = None,
-    threat: Annotated[str | None, typer.Option("--threat", help="KIND:SIZE, such as Linf:8/255")] = None,
+    threat: OneThreat = None,
     name: Annotated[
         str, typer.Option("--attack", help="see: brittle attacks; settings as in mm:targets=9,steps=20")
     ] = "pgd",
@@ -202,18 +207,9 @@ def attack(
 
     file, source = subject(model, weights, data, data_dir)
     asked = AttackSpec.parse(name).changed(steps=steps, step=step, start=start, loss=loss)
-    through = tuple(bpda or ())
-    node = RunAttack(
-        file,
-        source,
-        threats_of([threat] if threat else None, source.name)[0],
-        asked,
-        count_of(n),
-        seed,
-        batch,
-        through,
-        reject,
-    )
+    through, count = tuple(bpda or ()), count_of(n, len(source.load().test))
+    one = threat_of(threat, source.name)
+    node = RunAttack(file, source, one, asked, count, seed, batch, through, reject)
     record = json_of(computed(node, out, device, fresh) / "attack.json")
     if json:
         as_json(record)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -238,12 +239,12 @@ def findings_table(findings: list[dict[str, Any]]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         hint = (
-            f" [italic]-> {finding['hint']}[/]"
+            f" [italic]-> {escape(finding['hint'])}[/]"
             if finding["hint"] and finding["level"] in ("note", "warn", "bad")
             else ""
         )
         where = f" in {finding['threat']}" if finding.get("threat") else ""
-        table.add_row(SIGNS[finding["level"]], finding["name"] + where, finding["text"] + hint)
+        table.add_row(SIGNS[finding["level"]], finding["name"] + where, escape(finding["text"]) + hint)
     return table
 
 

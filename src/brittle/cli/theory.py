@@ -82,11 +82,11 @@ def _truth(mu: str | None, sigma: str | None, covariance: Path | None) -> "Gauss
 
     from brittle.science import Gaussians, example
 
-    if sigma and covariance:
+    if sigma is not None and covariance:
         raise BrittleError("--sigma and --covariance both give the covariance; leave out one")
-    mean = np.array(_numbers("--mu", mu)) if mu else example().mu
+    mean = np.array(_numbers("--mu", mu)) if mu is not None else example().mu
     matrix = example().sigma
-    if sigma or covariance:
+    if sigma is not None or covariance:
         matrix = np.array(_matrix(covariance)) if covariance else np.diag(_numbers("--sigma", sigma or ""))
     if len(mean) != len(matrix):
         raise BrittleError(
@@ -121,7 +121,7 @@ def _matrix(path: Path) -> list[list[float]]:
             rows = [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
     except OSError as error:
         raise BrittleError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BrittleError(
             f"{path}: no matrix of numbers, as JSON [[4, 1], [1, 2]] or as CSV without a head ({error})"
         ) from None

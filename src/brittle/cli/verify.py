@@ -29,7 +29,7 @@ def verify(
     from .terminal import as_json, judgements_table
     from .terminal import out as terminal
 
-    target, part, name = loaded_subject(model, weights, data, data_dir, 0, device)
+    target, part, name = loaded_subject(model, weights, data, data_dir, "all", device)
     x, moved, y = adversarial_of(read_arrays(file), key, part.x(), part.labels)
     found = [judge(target, one, x, moved, y) for one in threats_of(threat, name)]
     if json:

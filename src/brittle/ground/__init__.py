@@ -4,12 +4,13 @@ habits."""
 from brittle.errors import BrittleError
 
 from .devices import fast_dtype, full_float32, keep_freed_memory, pick_device
-from .files import write_bytes, write_out
-from .functional import functional_model
+from .files import cache_folder, write_bytes, write_out
+from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
 from .noise import Keys, keys_of, normal, uniform
+from .numbers import check_count, check_number, check_seed, check_share
 from .plugins import Plugins, broken_line, foreign_code, plugins
-from .text import plain_name
+from .text import first_line, plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
 
 __all__ = [
@@ -19,12 +20,19 @@ __all__ = [
     "Keys",
     "Labels",
     "Logits",
+    "Model",
     "NoGradient",
     "PerExample",
     "Plugins",
     "broken_line",
+    "cache_folder",
+    "check_count",
+    "check_number",
+    "check_seed",
+    "check_share",
     "eval_mode",
     "fast_dtype",
+    "first_line",
     "foreign_code",
     "full_float32",
     "functional_model",

@@ -11,6 +11,8 @@ import torch
 
 from brittle.errors import BrittleError
 
+from .text import first_line
+
 
 def pick_device(name: str = "auto") -> torch.device:
     """The device called `name`; `auto` is the first of CUDA, Apple's MPS and the CPU that works here.
@@ -21,10 +23,11 @@ def pick_device(name: str = "auto") -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        return torch.empty(0, device=name).device
+        place = torch.zeros(1, device=name)
+        place.item()  # of a device without memory (meta) nothing can be read
+        return place.device
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise BrittleError(f"device {name!r} cannot be used here ({reason}); try --device cpu") from None
+        raise BrittleError(f"device {name!r} cannot be used here ({first_line(error)}); try --device cpu") from None
 
 
 @functools.cache

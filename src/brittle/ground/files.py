@@ -7,6 +7,20 @@ from pathlib import Path
 from brittle.errors import BrittleError
 
 
+def cache_folder() -> Path:
+    """Where results and downloads go that nobody gave a place: `$XDG_CACHE_HOME`, or ~/.cache; in it, `brittle`.
+
+    Raises:
+        BrittleError: there is no home folder, as in some containers.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "brittle"
+    except RuntimeError:
+        raise BrittleError(
+            "there is no home folder to keep results and data in; set XDG_CACHE_HOME to a folder that can be written"
+        ) from None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file by way of a temporary one beside it, synced before it takes the name.
 
@@ -36,5 +50,5 @@ def write_out(path: Path, content: str | bytes) -> Path:
     try:
         write_bytes(path, content.encode("utf-8", "replace") if isinstance(content, str) else content)
     except OSError as error:
-        raise BrittleError(f"{path} cannot be written ({error.strerror or error}); give another --out") from None
+        raise BrittleError(f"{path} cannot be written ({error.strerror or error}); choose another place") from None
     return path

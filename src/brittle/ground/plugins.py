@@ -47,7 +47,7 @@ def foreign_code(made_by: type | Callable[..., Any]) -> str | None:
     if made_by.__module__.partition(".")[0] == __name__.partition(".")[0]:
         return None
     try:
-        file = inspect.getsourcefile(made_by)
+        file = inspect.getsourcefile(inspect.unwrap(made_by))
         return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else UNKNOWN
     except (OSError, TypeError):
         return UNKNOWN

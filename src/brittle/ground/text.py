@@ -1,4 +1,4 @@
-"""Words as names of files and addresses."""
+"""Words as names of files and addresses, and errors in one line."""
 
 import re
 
@@ -6,3 +6,8 @@ import re
 def plain_name(text: str) -> str:
     """`text` with a dash for whatever is neither letter, digit, dot nor underscore: a name for a file or an address."""
     return re.sub(r"[^\w.]+", "-", text).strip("-")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in its first line; its kind, where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

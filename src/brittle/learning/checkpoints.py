@@ -3,17 +3,36 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
+from msgspec import Meta, Struct
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError, write_bytes
+from brittle.ground import BrittleError, first_line, write_bytes
 
 from .nets import build_net
 
 FORMAT = "brittle-net/1"
+Length = Annotated[int, Meta(ge=1)]
+
+
+class NetHeader(Struct):
+    """What the header of a net says of it; more may stand there."""
+
+    net: str
+    shape: tuple[Length, Length, Length]
+    classes: Annotated[list[str], Meta(min_length=2)]
+    mean: list[float] | None
+    std: list[float] | None
+    name: str = ""
+    data: str | None = None
+    goal: str | None = None
+    threats: list[str] = []
+    epochs: float | None = None
+    history: list[dict[str, float | str | None]] | None = None
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -31,12 +50,14 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["brittle"])
+            if not isinstance(header, dict):
+                raise TypeError
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
     except FileNotFoundError:
         raise BrittleError(f"there is no file {path}") from None
     except (SafetensorError, OSError) as error:
-        raise BrittleError(f"{path} is not a whole safetensors file ({str(error).splitlines()[0]})") from None
-    except (KeyError, json.JSONDecodeError):
+        raise BrittleError(f"{path} is not a whole safetensors file ({first_line(error)})") from None
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise BrittleError(
             f"{path} was not written by brittle; give such weights as module:callable with weights=FILE"
         ) from None
@@ -57,8 +78,9 @@ def load_net(path: Path) -> tuple[nn.Sequential, dict[str, Any]]:
     if header.get("format") != FORMAT:
         raise BrittleError(f"{path} holds {header.get('format', 'something')!r}, not a net ({FORMAT})")
     try:
-        net = build_net(header["net"], tuple(header["shape"]), len(header["classes"]), header["mean"], header["std"])
+        said = msgspec.convert(header, NetHeader)
+        net = build_net(said.net, said.shape, len(said.classes), said.mean, said.std)
         net.load_state_dict(tensors)
-    except (KeyError, RuntimeError) as error:
-        raise BrittleError(f"{path} does not fit its own description ({str(error).splitlines()[0]})") from None
+    except (msgspec.ValidationError, RuntimeError) as error:
+        raise BrittleError(f"{path} does not fit its own description ({first_line(error)})") from None
     return net.eval(), header

@@ -14,14 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from brittle.attacks import logits_of
-from brittle.ground import BrittleError, eval_mode, seeded
+from brittle.attacks import answer_of
+from brittle.ground import BrittleError, eval_mode, first_line, seeded
 
 from .checkpoints import load_net
 from .zoo import PREFIX as ZOO
 from .zoo import zoo_file
 
+PROGRAMS = (".pt", ".ts", ".pth", ".pt2", ".torchscript")
 TRUSTED = "trusted:"  # before a file whose loader may run code
 
 
@@ -55,15 +57,18 @@ def load_model(spec: str, weights: Path | None = None) -> Loaded:
         return Loaded(net, header["name"], spec, _sha256_of(net), header)
     trusted, bare = spec.startswith(TRUSTED), spec.removeprefix(TRUSTED)
     path = Path(bare).expanduser()
+    if weights and (path.suffix in (".safetensors", *PROGRAMS) or path.is_file()):
+        raise BrittleError(f"{spec} has weights of its own; drop --weights {weights}, which is for module:callable")
     if path.suffix == ".safetensors":
         net, header = load_net(path)
         return Loaded(net, header.get("name", path.stem), spec, _sha256_of(net), header)
-    if path.suffix in (".pt", ".ts", ".pth", ".pt2", ".torchscript") or path.is_file():
+    if path.suffix in PROGRAMS or path.is_file():
         return Loaded(_load_program(path, trusted), path.stem, spec, _sha256(path))
     if ":" in spec:
         model = _import(spec)
         if weights:
             _load_weights(model, weights, spec)
+        _check_values(model, spec)
         # what a plain function depends on cannot be known: it is never taken for the same model twice
         digest = f"{_sources()}{_sha256_of(model)}" if isinstance(model, nn.Module) else uuid.uuid4().hex
         return Loaded(model, spec, spec, digest, imported=True)
@@ -77,7 +82,7 @@ def behaviour_of(model: Callable[[Tensor], Any], x: Tensor) -> str:
     that fails."""
     try:
         with seeded(0, x.device), torch.no_grad(), eval_mode(model):
-            answers = logits_of(model(x)).float().cpu().contiguous()
+            answers = answer_of(model, x).float().cpu().contiguous()
     except Exception:  # whoever uses the model says what is wrong with it
         return uuid.uuid4().hex
     return hashlib.sha256(answers.numpy().tobytes()).hexdigest()
@@ -124,7 +129,7 @@ def _load_program(path: Path, trusted: bool) -> Callable[[Tensor], Any]:
             module: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
         return module.eval()
     except Exception as error:
-        raise BrittleError(f"{path} cannot be loaded as a program ({str(error).splitlines()[0]})") from None
+        raise BrittleError(f"{path} cannot be loaded as a program ({first_line(error)})") from None
 
 
 def _import(spec: str) -> Callable[[Tensor], Any]:
@@ -138,16 +143,23 @@ def _import(spec: str) -> Callable[[Tensor], Any]:
         raise BrittleError(f"{spec}: there is no module {error.name!r} here or installed") from None
     except AttributeError:
         raise BrittleError(f"{spec}: module {module_name!r} has no {attribute!r}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrittleError(f"{spec}: importing it failed ({type(error).__name__}: {error})") from None
     if isinstance(model, type) or (callable(model) and not isinstance(model, nn.Module) and _takes_nothing(model)):
         try:
             model = model()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BrittleError(f"{spec}: calling it failed ({type(error).__name__}: {error})") from None
     if not callable(model):
         raise BrittleError(f"{spec} gives {type(model).__name__}, which is no model: it cannot be called on images")
     return model  # type: ignore[no-any-return]
+
+
+def _check_values(model: Any, spec: str) -> None:
+    """Raise `BrittleError` if a module has parameters or buffers that are declared but hold no numbers."""
+    for name, value in model.state_dict().items() if isinstance(model, nn.Module) else ():
+        if is_lazy(value) or value.is_meta:
+            raise BrittleError(f"{spec}: its {name} holds no numbers yet; load weights before it is handed over")
 
 
 def _is_plain(value: Any) -> bool:
@@ -180,7 +192,7 @@ def _load_weights(model: Any, path: Path, spec: str) -> None:
         raise BrittleError(f"there is no file {path}") from None
     except Exception as error:
         raise BrittleError(
-            f"{path} cannot be read as plain weights ({str(error).splitlines()[0]}); nothing pickled is run"
+            f"{path} cannot be read as plain weights ({first_line(error)}); nothing pickled is run"
         ) from None
     state = next(
         (state[key] for key in ("state_dict", "model") if isinstance(state, dict) and isinstance(state.get(key), dict)),

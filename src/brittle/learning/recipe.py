@@ -10,6 +10,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from brittle.ground import BrittleError
 
+LARGEST = 1e9  # a larger number is a mistake
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -43,11 +45,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "epochs", float(self.epochs))  # 20 and 20.0 are one declaration
-        if self.epochs <= 0 or self.batch < 1 or not self.lr > 0:
+        if not (0 < self.epochs < LARGEST and self.batch >= 1 and 0 < self.lr < LARGEST):
             raise BrittleError(
                 f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}"
             )
-        if self.weight_decay < 0 or not 0 <= self.averaging < 1:
+        if not (0 <= self.weight_decay < LARGEST and 0 <= self.averaging < 1):
             raise BrittleError(
                 f"training needs weight_decay >= 0 and 0 <= averaging < 1, not {self.weight_decay}, {self.averaging}"
             )

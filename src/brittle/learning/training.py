@@ -4,7 +4,7 @@ CPU with as many threads."""
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from brittle.attacks import AttackSpec, Ball, Threat, against, logits_of, session
-from brittle.ground import BrittleError, eval_mode, fast_dtype, keep_freed_memory, pick_device, seeded
+from brittle.attacks import AttackSpec, Ball, Threat, against, answer_of, session
+from brittle.ground import (
+    BrittleError,
+    check_seed,
+    eval_mode,
+    fast_dtype,
+    first_line,
+    keep_freed_memory,
+    pick_device,
+    seeded,
+)
 
 from .data import Augment, DataSet, Split, batches, default_augment
 from .goals import Goal, Learner, Moment
@@ -74,6 +83,7 @@ def train(
     """
     if not len(data.train):
         raise BrittleError(f"{data.name} has test images alone; there is nothing in it to learn from")
+    check_seed(seed)
     keep_freed_memory()
     run = _set_up(net, data, goal, recipe, seed, static, state_file, pick_device(device))
     state = load_state(state_file, run.modules, run.optimizer, run.identity) or State()
@@ -158,6 +168,8 @@ def _set_up(
     for other in lent:
         _check_static(other, data, place)
     learner = Learner(net, wrapped, lent)
+    if min(recipe.batch, len(data.train) % recipe.batch or recipe.batch) == 1:
+        _check_alone(net, data.train, recipe.batch, place)
     return _Run(
         goal,
         recipe,
@@ -212,15 +224,24 @@ def _gradients(run: _Run, state: State, rows: Tensor) -> Tensor:
     return loss.detach()
 
 
+def _check_alone(net: nn.Module, split: Split, batch: int, place: torch.device) -> None:
+    """Raise `BrittleError` if the net cannot be trained on one image alone."""
+    try:
+        copy.deepcopy(net).train()(split.take(1).to(place).x())
+    except ValueError as error:
+        raise BrittleError(
+            f"batches of {batch} leave one of {len(split)} images alone, and this net cannot be trained on one "
+            f"({first_line(error)}); take another --batch"
+        ) from None
+
+
 def _check_static(net: nn.Module, data: DataSet, place: torch.device) -> None:
     """Raise `BrittleError` unless a static net takes these images and knows these classes."""
     try:
         with torch.no_grad(), eval_mode(net):
-            classes = logits_of(net(data.validation.take(1).to(place).x())).shape[1]
-    except RuntimeError as error:
-        raise BrittleError(
-            f"a static net does not take images {list(data.shape)} ({str(error).splitlines()[0]})"
-        ) from None
+            classes = answer_of(net, data.validation.take(1).to(place).x()).shape[1]
+    except BrittleError as error:
+        raise BrittleError(f"a static net does not fit these data: {error}") from None
     if classes != len(data.classes):
         raise BrittleError(f"a static net has {classes} classes, but {data.name} has {len(data.classes)}")
 
@@ -230,7 +251,9 @@ def _divergence(what: str, step: int, state_file: Path | None) -> BrittleError:
     return BrittleError(f"{what} at step {step}{kept}; try a smaller --lr")
 
 
-def accuracy(net: nn.Module, split: Split, threat: Threat | None = None, steps: int = 10, batch: int = 500) -> float:
+def accuracy(
+    net: Callable[[Tensor], Any], split: Split, threat: Threat | None = None, steps: int = 10, batch: int = 500
+) -> float:
     """Share of right answers in eval mode; with a threat, of answers still right under PGD (where gradients lead
     nowhere, under as many random draws)."""
     right = 0

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from brittle.ground import BrittleError, write_bytes
+from brittle.ground import BrittleError, write_out
 
 from .reading import Record, read_run
 
@@ -30,12 +30,11 @@ def export_audit(run: Path, target: Path, threat: str | None = None) -> Path:
         run: the folder of an audit.
         threat: of images and model information; the only one, if there is one.
     Raises:
-        BrittleError: no finished audit, another ending, a threat that was not audited.
+        BrittleError: no finished audit, another ending, a threat that was not audited, a place that cannot be written.
     """
     if target.suffix not in FORMS:
         raise BrittleError(f"{target}: an audit is exported to {', '.join(FORMS)}")
-    write_bytes(target, FORMS[target.suffix](run, threat))
-    return target
+    return write_out(target, FORMS[target.suffix](run, threat))
 
 
 def image_rows(record: Record) -> Rows:

@@ -1,11 +1,12 @@
 """How a made data set comes to be: the constructions of Ilyas et al. 2019, section 3, as frozen data."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from brittle.attacks import (
     L2,
@@ -29,7 +30,7 @@ from brittle.attacks import (
     walk,
     without_transfer,
 )
-from brittle.ground import BrittleError, Images, Labels, keys_of, normal
+from brittle.ground import BrittleError, Images, Labels, Model, keys_of, normal
 from brittle.learning import Augment
 
 from .representation import Representation, distance, representation_of
@@ -77,7 +78,7 @@ class Construction(Protocol):
     @property
     def cost(self) -> float: ...
     def targets(self, y: Labels, classes: int, seed: int) -> Labels: ...
-    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages: ...
+    def construct(self, model: Model, task: Task, others: Sequence[Model], seed: int) -> MadeImages: ...
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Matched:
     def targets(self, y: Labels, classes: int, seed: int) -> Labels:
         return y
 
-    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
+    def construct(self, model: Model, task: Task, others: Sequence[Model], seed: int) -> MadeImages:
         g = representation_of(model, task.x, self.layer)
         start = task.start if self.start == "image" else noise_like(task.x, seed)
         moved, goal = self.matched(g, task.x, start), g(task.x)
@@ -188,7 +189,7 @@ class Targeted:
             return (y + 1) % classes
         return torch.randint(classes, y.shape, generator=torch.Generator().manual_seed(seed))
 
-    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
+    def construct(self, model: Model, task: Task, others: Sequence[Model], seed: int) -> MadeImages:
         ball = require_ball(self.threat, "a set of targeted images")
         rule, none = chain(direction(ball), scale(self.step)), torch.full(task.y.shape, torch.nan)
         if self.transfers:
@@ -228,7 +229,7 @@ class Mislabelled:
     def targets(self, y: Labels, classes: int, seed: int) -> Labels:
         return y
 
-    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
+    def construct(self, model: Model, task: Task, others: Sequence[Model], seed: int) -> MadeImages:
         answer = classes_of(model, task.x)
         (rows,) = (answer != task.y).nonzero(as_tuple=True)
         none = torch.full((len(rows),), torch.nan)
@@ -253,7 +254,7 @@ class Unchanged:
     def targets(self, y: Labels, classes: int, seed: int) -> Labels:
         return y
 
-    def construct(self, model: nn.Module, task: Task, others: Sequence[nn.Module], seed: int) -> MadeImages:
+    def construct(self, model: Model, task: Task, others: Sequence[Model], seed: int) -> MadeImages:
         none = torch.full(task.y.shape, torch.nan)
         return MadeImages(task.x, task.y, torch.arange(len(none)), task.x, False, none, none)
 
@@ -264,8 +265,8 @@ def noise_like(x: Images, seed: int) -> Images:
 
 
 def _check(steps: int, step: float) -> None:
-    if steps < 1 or not step > 0:
-        raise BrittleError(f"making a set needs steps >= 1 and a step > 0, not {steps} and {step}")
+    if steps < 1 or not 0 < step < math.inf:
+        raise BrittleError(f"making a set needs steps >= 1 and a finite step > 0, not {steps} and {step}")
 
 
 CONSTRUCTIONS: dict[str, Construction] = {

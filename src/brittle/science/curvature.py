@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from brittle.attacks import (
     Evaluation,
     Threat,
     against,
+    check_examples,
     evaluation_at,
     gradient_at,
     pgd,
@@ -75,8 +77,7 @@ def curvature(
     images.
     """
     x, y = data
-    if len(x) == 0:
-        raise BrittleError("there are no examples to look at")
+    check_examples(x, y)
     ball = require_norm(threat, "the curvature along attack paths")
     paths = {
         "end of a PGD path": pgd(against(model), ball, steps=steps, start="clean"),
@@ -106,6 +107,10 @@ def _figures(
 
 def _mean_of(name: str, parts: Iterable[tuple[Tensor, Tensor, Tensor]], seed: int) -> Curvature:
     gradient, eigenvalue, linearity = (torch.cat(figure).double().cpu().numpy() for figure in zip(*parts, strict=True))
+    if broken := int(sum(np.isnan(figure) for figure in (gradient, eigenvalue, linearity)).astype(bool).sum()):
+        raise BrittleError(
+            f"the loss or its derivatives are NaN on {broken} of {len(gradient)} images; ask brittle doctor"
+        )
     return Curvature(
         name,
         mean_interval(gradient, seed),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import Threat, classes_of
 from brittle.audits import Proportion, mean_interval
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, Model
 from brittle.learning import Split, accuracy, default_augment
 
 from .construction import CONSTRUCTIONS, EPS, Construction, Matched, Task
@@ -52,13 +52,13 @@ def part_slices(count: int, device: torch.device | str = "cpu") -> list[slice]:
 
 
 def make_part(
-    model: nn.Module,
+    model: Model,
     split: Split,
     construction: Construction,
     which: slice,
     *,
     seed: int = 0,
-    others: Sequence[nn.Module] = (),
+    others: Sequence[Model] = (),
     device: torch.device | str = "cpu",
 ) -> Part:
     """The examples `which` of the set that `making` makes of `split`.
@@ -96,7 +96,13 @@ def make_part(
 
 
 def cycle(count: int, seed: int) -> Tensor:
-    """For each of `count` examples another one [count]: a random cycle through all of them."""
+    """For each of `count` examples another one [count]: a random cycle through all of them.
+
+    Raises:
+        BrittleError: there is no other one.
+    """
+    if count < 2:
+        raise BrittleError(f"a set is made of at least 2 images, not {count}")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     after = torch.empty_like(order)
     after[order] = order.roll(-1)
@@ -142,7 +148,7 @@ def check_set(whole: Part, construction: Construction, classes: Sequence[str], s
     }
 
 
-def check_source(name: str, model: nn.Module, split: Split, threat: Threat) -> dict[str, Any]:
+def check_source(name: str, model: Model, split: Split, threat: Threat) -> dict[str, Any]:
     """Clean and robust accuracy (PGD-10) of a source model on a few images, and a warning where it is not what the set
     needs.
 
@@ -201,7 +207,7 @@ def disentangle(
     }
 
 
-def _whole(name: str, model: nn.Module, split: Split, construction: Construction, threat: Threat, seed: int) -> MadeSet:
+def _whole(name: str, model: Model, split: Split, construction: Construction, threat: Threat, seed: int) -> MadeSet:
     source, place = check_source(name, model, split, threat), split.images.device
     if source["warning"]:
         warnings.warn(f"{name}: {source['warning']}", stacklevel=3)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brittle.attacks import Threat, logits_of, pgd, require_ball, require_norm
+from brittle.attacks import Threat, answer_of, pgd, require_ball, require_norm
 from brittle.audits import Interval, mean_interval
 from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, full_float32, functional_model
 from brittle.learning import Split
@@ -37,9 +37,16 @@ class Features:
     weights: Tensor | None = None
 
     def __call__(self, x: Images, batch: int = 250) -> Values:
-        """The values [B, F] on the CPU, without gradient."""
+        """The values [B, F] on the CPU, without gradient.
+
+        Raises:
+            BrittleError: NaN among them.
+        """
         with self.session() as f, torch.no_grad():
-            return torch.cat([f(part).cpu() for part in torch.split(x, batch)])
+            values = torch.cat([f(part).cpu() for part in torch.split(x, batch)])
+        if broken := int(values.isnan().any(1).sum()):
+            raise BrittleError(f"features are NaN on {broken} of {len(x)} images; find the layer that overflows")
+        return values
 
 
 def units(model: Any, x: Images, layer: str | None = None) -> Features:
@@ -57,7 +64,7 @@ def logits(model: Any, classes: Sequence[str]) -> Features:
     def session() -> Iterator[Callable[[Images], Values]]:
         with eval_mode(model), full_float32():
             held = functional_model(model)
-            yield lambda x: logits_of(held(x)).float()
+            yield lambda x: answer_of(held, x).float()
 
     return Features(tuple(f"logit of {name}" for name in classes), session)
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from brittle.attacks import answer_of
 from brittle.ground import BrittleError, Images, eval_mode, fast_dtype, full_float32, functional_model
 
 Vectors = Float[Tensor, "B D"]
@@ -87,7 +88,7 @@ def representation_of(model: Any, x: Images, layer: str | None = None) -> Repres
     ]
     try:
         with torch.no_grad(), eval_mode(model):
-            model(x[:1])
+            answer_of(model, x[:1])
     finally:
         for handle in handles:
             handle.remove()

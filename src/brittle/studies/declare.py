@@ -38,5 +38,10 @@ def _unused(node: Any, one: Field[Any]) -> bool:
 
 def hash_of(node: Any) -> str:
     """SHA-256 (hex) of the declaration."""
-    text = json.dumps({"version": VERSION, "node": declaration_of(node)}, sort_keys=True)
+    return key_of(declaration_of(node))
+
+
+def key_of(declaration: Any) -> str:
+    """The same of a declaration that is plain JSON already."""
+    text = json.dumps({"version": VERSION, "node": declaration}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

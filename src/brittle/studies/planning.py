@@ -38,7 +38,7 @@ def plan(nodes: Iterable[Node], store: Store, device: str = "auto") -> list[Plan
     rows = []
     for node in all_nodes(nodes):
         key = hash_of(node)
-        folder, warning = store.read(key)
+        folder, warning = store.read(key, node.results)
         seconds = node.gradients * _pace(*_net_of(node), device) if node.gradients and not folder else 0.0
         rows.append(PlanRow(node, key, folder is not None, node.gradients, seconds, warning))
     return rows

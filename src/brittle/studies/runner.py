@@ -45,7 +45,7 @@ def recompute(node: Node, store: Store, folder: Path, device: str = "auto") -> I
     """Compute a node once more into `folder`, from the stored results of what it needs, whatever is stored of it."""
     results: dict[Node, Path] = {}
     for need in node.needs:
-        found, _ = store.read(hash_of(need))
+        found, _ = store.read(hash_of(need), need.results)
         if found is None:
             raise BrittleError(f"{node.title} needs {need.title}, which is not stored; run the whole first")
         results[need] = found
@@ -61,7 +61,7 @@ def _run(
     with store.lock(key):
         if fresh:
             store.forget(key)
-        folder, warning = store.read(key)
+        folder, warning = store.read(key, node.results)
         if folder is not None:
             yield NodeEvent(node.title, 1, 1, "stored", folder, stored=True)
             return folder

@@ -4,12 +4,16 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from brittle.ground import write_bytes
+from brittle.ground import BrittleError, cache_folder, write_bytes
+
+from .declare import key_of
 
 
 class Store:
@@ -17,32 +21,35 @@ class Store:
 
     Args:
         root: default `$BRITTLE_STORE`, or `brittle/store` in the user's cache.
+    Raises:
+        BrittleError: there is neither; and from every method, the folder cannot be used.
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self.root = Path(root or os.environ.get("BRITTLE_STORE") or cache / "brittle" / "store")
+        self.root = Path(root or os.environ.get("BRITTLE_STORE") or cache_folder() / "store")
 
-    def read(self, key: str) -> tuple[Path | None, str | None]:
+    def read(self, key: str, results: tuple[str, ...] = ()) -> tuple[Path | None, str | None]:
         """The folder of a finished result, or none; and, where an entry was damaged, a line that says so (it is
-        removed)."""
+        removed).
+
+        Args:
+            results: files that must be among those of the entry.
+        """
         folder = self.root / key
-        if not folder.is_dir():
-            return None, None
-        try:
-            digests = json.loads((folder / "entry.json").read_text())["files"]
-            wrong = [name for name, digest in digests.items() if _digest(folder / name) != digest]
-        except (OSError, ValueError, KeyError, TypeError):
-            wrong = ["entry.json"]
-        if not wrong:
-            return folder, None
-        shutil.rmtree(folder)
+        with self._usable():
+            if not folder.is_dir():
+                return None, None
+            wrong = _wrong(folder, key, results)
+            if not wrong:
+                return folder, None
+            shutil.rmtree(folder)
         return None, f"the stored result {key[:12]} was damaged ({', '.join(wrong)}) and is computed again"
 
     def work(self, key: str) -> Path:
         """The folder in which the result is made; what an interrupted run left there is still in it."""
         folder = self.root / f"{key}.work"
-        folder.mkdir(parents=True, exist_ok=True)
+        with self._usable():
+            folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def finish(self, key: str, declaration: Any, results: tuple[str, ...]) -> Path:
@@ -64,10 +71,39 @@ class Store:
         for folder in (self.root / key, self.root / f"{key}.work"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def lock(self, key: str) -> FileLock:
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
         """Held while the result is made, so that two processes do not make it at once."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.root / f"{key}.lock")
+        lock = FileLock(self.root / f"{key}.lock")
+        with self._usable():
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or error
+            raise BrittleError(
+                f"results cannot be kept in {self.root} ({why}); set BRITTLE_STORE to a folder that can be written"
+            ) from None
+
+
+def _wrong(folder: Path, key: str, results: tuple[str, ...]) -> list[str]:
+    """The files of an entry that are not what it says; `entry.json` where that is not the entry of `key`."""
+    try:
+        entry = json.loads((folder / "entry.json").read_text())
+        digests = dict.fromkeys(results) | entry["files"]
+        if key_of(entry["declaration"]) != key:
+            return ["entry.json"]
+        return [name for name, digest in digests.items() if _digest(folder / name) != digest]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ["entry.json"]
 
 
 def _digest(path: Path) -> str:

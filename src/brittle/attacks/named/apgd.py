@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brittle.ground import Images, PerExample, keys_of, normal
 
-from ..attack import Attack, check_count, path_attack
+from ..attack import Attack, path_attack
 from ..loop import PLAIN, Estimator, Iterate, PathPoint, Rule, per_example, projected, select, walk
 from ..losses import Aim
 from ..objectives import Evaluate, Evaluation, Objective, session, to_the_end
@@ -53,7 +53,6 @@ def apgd_walk(
     estimator: Estimator = PLAIN,
 ) -> Attack:
     """APGD's steps along the gradient of any estimator."""
-    check_count("steps", steps)
 
     def path(x: Images, y: Aim, seed: int) -> Iterator[PathPoint]:
         with session(objective) as evaluate:

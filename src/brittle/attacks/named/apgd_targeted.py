@@ -8,7 +8,7 @@ from torch import Tensor
 
 from brittle.ground import Images, Labels
 
-from ..attack import Attack, check_count
+from ..attack import Attack
 from ..combine import in_turn
 from ..loop import AttackResult, evaluation_at
 from ..losses import Loss, Targets, targeted_dlr, targeted_margin
@@ -64,7 +64,6 @@ def toward_each(
     name: str, objective: ModelObjective, loss: Loss, threat: Ball, *, steps: int, targets: int, seed: int
 ) -> Attack:
     """APGD on a targeted loss, one wrong class after another, the most probable first; survivors only."""
-    check_count("targets", targets)
     aimed = replace(objective, loss=loss)
     inner = apgd(aimed, threat, steps=steps)
 

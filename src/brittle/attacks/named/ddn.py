@@ -7,7 +7,6 @@ from torch import Tensor
 
 from brittle.ground import Images, PerExample, keys_of, normal, unit
 
-from ..attack import check_count
 from ..loop import Iterate, PathPoint, Rule, per_example, projected, select, walk
 from ..losses import Aim, cross_entropy
 from ..minimum import MinimumNormWalk, with_loss
@@ -46,7 +45,6 @@ def ddn(
     Cost: `steps` gradients, one forward pass, two more inside a threat. Random: directions where there is no gradient.
     Source: Rony et al. 2019, algorithm 1. Differs: images are not rounded to 256 levels.
     """
-    check_count("steps", steps)
 
     def init(x0: Images) -> PerExample:
         return x0.new_full(x0.shape[:1], first)

@@ -4,7 +4,7 @@ import torch
 
 from brittle.ground import Images
 
-from ..attack import Attack, check_count
+from ..attack import Attack
 from ..combine import in_turn, merged, survivors
 from ..loop import AttackResult, evaluation_at
 from ..losses import Aim
@@ -60,7 +60,6 @@ def random(objective: Objective, threat: Threat, *, draws: int = 10, seed: int =
     Cost: at most `draws` + 1 forward passes. Random: the draws, functions of the image and `seed`.
     Source: Engstrom et al. 2019 (worst of k).
     """
-    check_count("draws", draws)
 
     def search(x: Images, y: Aim, seed: int) -> AttackResult:
         with session(objective) as evaluate:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from brittle.ground import Images, Labels, PerExample
 
-from ..attack import Attack, check_count
+from ..attack import Attack
 from ..combine import in_turn
 from ..loop import (
     AttackResult,
@@ -58,8 +58,6 @@ def fab_targeted(
     Cost: at most `targets` * `steps` * (1 gradient + 1 forward pass). Random: nothing.
     Source: Croce and Hein 2020 (Minimally distorted adversarial examples), algorithm 1; targets as in AutoAttack.
     """
-    check_count("steps", steps)
-    check_count("targets", targets)
 
     def path(evaluate: Evaluate, x: Images, y: Aim, seed: int) -> Iterator[PathPoint]:
         rule, pixels = boundary_step(threat), projected(lambda x0, moved: moved.clamp(0, 1))

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from brittle.ground import Images, PerExample, unit
 
-from ..attack import check_count
 from ..loop import Iterate, PathPoint, Rule, per_example, projected, walk
 from ..losses import Aim, margin
 from ..minimum import MinimumNormWalk, with_loss
@@ -53,7 +52,6 @@ def fmn(
     what lies inside the ball is stretched to its surface (as Adversarial Library does in L2): 8 points more in L2 on an
     MNIST net, nowhere less.
     """
-    check_count("steps", steps)
 
     def path(evaluate: Evaluate, x: Images, y: Aim, seed: int) -> Iterator[PathPoint]:
         first = start_named(start)(evaluate, threat, x, y, seed)

@@ -1,6 +1,6 @@
 """PGD along what the quadratic model of the loss expects further away, by exact products with the Hessian."""
 
-from ..attack import Attack, check_count, check_step, gradient_attack
+from ..attack import Attack, check_step, gradient_attack
 from ..estimators import hessian_gradient
 from ..objectives import Objective
 from ..registry import Cost, register
@@ -43,7 +43,6 @@ def hessian(
     """
     step = threat.usual_step(steps) if step is None else step
     check_step(step, threat)
-    check_count("iterations", iterations)
     rule, estimator = chain(direction(threat), scale(step)), hessian_gradient(reach, iterations, seed)
     name = f"Hessian-{steps}x{iterations}"
     return gradient_attack(name, objective, threat, rule, steps=steps, start=start, seed=seed, estimator=estimator)

@@ -7,7 +7,6 @@ import torch
 
 from brittle.ground import Images, Keys, PerExample, keys_of, normal, uniform, unit
 
-from ..attack import check_count
 from ..loop import Estimator, Iterate, PathPoint, Rule, evaluation_at, per_example, select, walk
 from ..losses import Aim, margin
 from ..minimum import MinimumNormWalk, with_loss
@@ -58,8 +57,6 @@ def hop_skip_jump(
     Source: Chen, Jordan and Wainwright 2020 (HopSkipJumpAttack), algorithm 2. Differs: at most 8 halvings of a step,
     12 bisections whatever the number of pixels, directions never shorter than float32 can tell.
     """
-    check_count("steps", steps)
-    check_count("draws", draws)
 
     def move(grad: Images, evaluation: Evaluation, at: Iterate, memory: None) -> tuple[Images, None]:
         length = threat.size(at.x0, at.x) / math.sqrt(at.t + 1)

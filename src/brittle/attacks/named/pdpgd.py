@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from brittle.ground import Images, PerExample
+from brittle.ground import Images, PerExample, check_share
 
-from ..attack import check_count
 from ..loop import Iterate, PathPoint, Rule, per_example, projected, walk
 from ..losses import Aim, margin
 from ..minimum import MinimumNormWalk, with_loss
@@ -55,7 +54,7 @@ def pdpgd(
     Cost: `steps` gradients, one forward pass, two more inside a threat. Random: only the start.
     Source: Matyasko and Chau 2021 (PDPGD), algorithm 2, with the constants that Adversarial Library gives it.
     """
-    check_count("steps", steps)
+    check_share("ratio", ratio)
 
     def path(evaluate: Evaluate, x: Images, y: Aim, seed: int) -> Iterator[PathPoint]:
         first = start_named(start)(evaluate, threat, x, y, seed)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from brittle.ground import Labels, PerExample
 
-from ..attack import Attack, check_count, gradient_attack
+from ..attack import Attack, gradient_attack
 from ..combine import stages
 from ..estimators import gradient_of
 from ..losses import Loss, probability_margin
@@ -34,7 +34,6 @@ def pma(objective: Objective, threat: Ball, *, steps: int = 50, start: Start = "
     Cost: at most 2 * (`steps` gradients + 1 forward pass). Random: the start.
     Source: Xie et al. 2024 (towards million-scale evaluation), PMA. Differs: any norm, steepest directions for signs.
     """
-    check_count("steps", steps)
     half, aimed = max(steps // 2, 1), with_loss(objective, probability_margin)
 
     def step(t: int) -> float:

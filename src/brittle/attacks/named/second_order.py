@@ -7,7 +7,7 @@ from typing import Literal
 
 from brittle.ground import Images
 
-from ..attack import Attack, check_count, check_step, gradient_attack, path_attack
+from ..attack import Attack, check_step, gradient_attack, path_attack
 from ..estimators import smoothed_gradient
 from ..loop import PathPoint, evaluation_at, projected, walk
 from ..losses import Aim
@@ -55,8 +55,6 @@ def second_order(
     """
     step = threat.usual_step(steps) if step is None else step
     check_step(step, threat)
-    check_count("steps", steps)
-    check_count("draws", draws)
     rule, begin, late = chain(direction(threat), scale(step)), start_named(start), clamp == "end"
 
     def path(x: Images, y: Aim, seed: int) -> Iterator[PathPoint]:
@@ -102,7 +100,6 @@ def second_order_apgd(
     Cost: `steps` * (`draws` gradients + 1 forward pass). Random: start and noise.
     Source: ours, from Li et al. 2019 (the averaged gradient) and Croce and Hein 2020, 2021 (the steps).
     """
-    check_count("draws", draws)
     name, estimator = f"S-O-APGD-{steps}x{draws}", smoothed_gradient(sigma, draws, seed)
     return apgd_walk(name, objective, threat, steps=steps, start=start, seed=seed, estimator=estimator)
 
@@ -135,8 +132,6 @@ def second_order_mim(
     Cost: `steps` * (`draws` gradients + 1 forward pass). Random: start and noise.
     Source: ours, from Li et al. 2019 (noise) and Dong et al. 2018 (momentum); figures: docs/second-order.md.
     """
-    check_count("steps", steps)
-    check_count("draws", draws)
     largest = 2 * threat.step_unit
     rule = chain(momentum(decay), direction(threat), scheduled(lambda t: cosine(largest, largest / 100, t, steps)))
     estimator = smoothed_gradient(sigma, draws, seed)

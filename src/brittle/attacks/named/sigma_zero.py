@@ -8,7 +8,6 @@ from torch import Tensor
 
 from brittle.ground import Images, PerExample
 
-from ..attack import check_count
 from ..loop import Iterate, PathPoint, Rule, per_example, walk
 from ..losses import Aim, margin
 from ..minimum import MinimumNormWalk, with_loss
@@ -49,7 +48,6 @@ def sigma_zero(
     Cost: `steps` gradients, one forward pass, two more inside a threat. Random: nothing.
     Source: Cina et al. 2025 (sigma-zero), algorithm 1. Differs: the channels of a pixel count, and go back, together.
     """
-    check_count("steps", steps)
 
     def path(evaluate: Evaluate, x: Images, y: Aim, seed: int) -> Iterator[PathPoint]:
         rule = sparse_adam(steps, lr, sigma, threshold, change)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from brittle.ground import Images
+from brittle.ground import Images, check_share
 
 from ..attack import Attack
 from ..objectives import Objective
@@ -33,6 +33,8 @@ def sparse_search(
     Cost: `queries` + 1 forward passes. Random: pixels and colours, functions of the image and `seed`.
     Source: Croce et al. 2022 (Sparse-RS), L0, algorithm 1, and the authors' schedule, stretched to the queries at hand.
     """
+
+    check_share("share", share)
 
     def start(x: Images, draw: Draw) -> tuple[Images, Tensor]:
         order = draw(1, _pixels(x))

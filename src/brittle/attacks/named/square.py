@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Flags, Images
+from brittle.ground import BrittleError, Flags, Images, check_share
 
 from ..attack import Attack
 from ..loop import per_example
@@ -40,13 +40,14 @@ def square(objective: Objective, threat: NormBall, *, queries: int = 1000, share
         queries: images shown to the model, the first ones included.
         share: the share of pixels changed by the first squares.
     Raises:
-        BrittleError: examples that are not images [B, C, H, W].
+        BrittleError: examples that are not images [B, C, H, W], or a share that is none.
     Cost: `queries` + 1 forward passes. Random: signs, places, directions of the bumps.
     Source: Andriushchenko et al. 2020, algorithms 1-3; L1 as Croce and Hein 2021, appendix.
     Differs: places and signs are hashes of the image, so that a batch is not one draw; in L2 and L1 the channels share
     a square's size, peaks are of several sharpnesses (theirs: 2, in L1 4), and changes are projected, not clipped.
     """
 
+    check_share("share", share)
     first, another = (_stripes, _square) if math.isinf(threat.order) else (_grid, _refilled)
 
     def start(x: Images, draw: Draw) -> tuple[Images, Tensor]:

@@ -4,7 +4,7 @@ import torch
 
 from brittle.ground import Images, keys_of, uniform
 
-from ..attack import Attack, check_count, check_step, gradient_attack
+from ..attack import Attack, check_step, gradient_attack
 from ..loop import Estimator, Iterate, gradient_at
 from ..objectives import Evaluate, Evaluation, Objective
 from ..registry import Cost, register
@@ -42,7 +42,6 @@ def vmi_fgsm(
     """
     step = threat.usual_step(steps) if step is None else step
     check_step(step, threat)
-    check_count("draws", draws)
 
     def update(evaluate: Evaluate, at: Iterate, variation: Images) -> tuple[Evaluation, Images, Images]:
         evaluation, grad = gradient_at(evaluate, at.x, at.y)

@@ -1,6 +1,8 @@
 """Threats: the sets of images that an adversary may hand in instead of `x`. One file for each kind, and how they are
 written."""
 
+from typing import Any
+
 from brittle.ground import BrittleError, Plugins, broken_line, plugins
 
 from .l0 import L0
@@ -43,12 +45,24 @@ def parse_threat(text: str) -> Threat:
     return threat
 
 
+def require_threat(threat: Any) -> Threat:
+    """The threat, if it is one.
+
+    Raises:
+        BrittleError: it is something else, such as the text of one.
+    """
+    if not isinstance(threat, Threat):
+        raise BrittleError(f'a threat is an object such as Linf("8/255") or parse_threat("Linf:8/255"), not {threat!r}')
+    return threat
+
+
 def require_ball(threat: Threat, who: str) -> Ball:
     """The threat, if gradients can be climbed in it.
 
     Raises:
         BrittleError: they cannot; the line says what needs it.
     """
+    require_threat(threat)
     if not isinstance(threat, Ball):
         raise BrittleError(f"{who} follows gradients, such as in L2:0.5; it does not work in {threat}")
     return threat
@@ -60,6 +74,7 @@ def require_norm(threat: Threat, who: str) -> NormBall:
     Raises:
         BrittleError: it is not; the line says what needs it.
     """
+    require_threat(threat)
     if not isinstance(threat, NormBall):
         raise BrittleError(f"{who} needs a norm, such as L2:0.5; it does not work in {threat}")
     return threat
@@ -84,4 +99,5 @@ __all__ = [
     "parse_threat",
     "require_ball",
     "require_norm",
+    "require_threat",
 ]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from brittle.ground import BrittleError, Flags, Images, PerExample, keys_of, uniform
 
-from .lp import in_box
+from .lp import LARGEST, in_box
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,16 @@ class L0:
     count: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or int(self.count) != self.count or self.count < 0:
-            raise BrittleError(f"L0 counts pixels: a whole number of at least 0, not {self.count!r}")
+        whole = isinstance(self.count, int | float) and not isinstance(self.count, bool)
+        if not whole or not 0 <= self.count <= LARGEST or int(self.count) != self.count:
+            raise BrittleError(f"L0 counts pixels: a whole number from 0 to {LARGEST:g}, not {self.count!r}")
         object.__setattr__(self, "count", int(self.count))
 
     @classmethod
     def parse(cls, text: str) -> "L0":
         """`10` in `L0:10`."""
         if not text.strip().isdecimal():
-            raise BrittleError(f"L0 counts pixels: a whole number of at least 0, not {text!r}")
+            raise BrittleError(f"L0 counts pixels: a whole number from 0 to {LARGEST:g}, not {text!r}")
         return L0(int(text))
 
     def __str__(self) -> str:

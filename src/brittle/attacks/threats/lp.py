@@ -1,7 +1,5 @@
 """Lp balls: all images within `eps` of x in one norm."""
 
-import math
-import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,6 +13,7 @@ from .norms import Norm, norm_named
 FAR = 1e6  # times the size of an image: how far "far away" is
 TOLERANCE = 1e-5  # relative, on eps
 ROUNDING = 2.0**-24  # of a float32 pixel in [0, 1], per coordinate
+LARGEST = 1e9  # no two images are as far apart
 L1_SHARE = 0.01  # of the pixels moved in one L1 step
 
 
@@ -33,8 +32,8 @@ class LpBall:
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", norm_named(self.norm).name)
         object.__setattr__(self, "eps", str(self.eps).strip())
-        if not (math.isfinite(self.radius) and self.radius >= 0):
-            raise BrittleError(f"eps must be a finite number >= 0, not {self.eps!r}")
+        if not 0 <= self.radius <= LARGEST:
+            raise BrittleError(f"eps must be a number from 0 to {LARGEST:g}, not {self.eps!r}")
 
     def __str__(self) -> str:
         return f"{self.norm}:{self.eps}"
@@ -154,8 +153,9 @@ class LpBall:
 def number_of(text: str) -> float:
     """A number, or a fraction such as 8/255: parsed, never evaluated."""
     try:
-        above, _, below = text.partition("/")
-        return float(Fraction(above) / Fraction(below or 1))
+        above, *below = map(Fraction, text.split("/", 2))
+        (divisor,) = below or (1,)
+        return float(above / divisor)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise BrittleError(f"eps must be a number or a fraction such as 8/255, not {text!r}") from None
 
@@ -167,10 +167,16 @@ def in_box(x: Images) -> Flags:
 
 
 def Linf(eps: float | str) -> LpBall:
-    """Every pixel may move by `eps` (MNIST 0.3, CIFAR-10 "8/255", ImageNet "4/255")."""
+    """Every pixel may move by `eps` (MNIST 0.3, CIFAR-10 "8/255", ImageNet "4/255").
+
+    Raises:
+        BrittleError: more than 1, the whole range of a pixel.
+    """
     threat = LpBall("Linf", str(eps))
     if threat.radius > 1:
-        warnings.warn(f"Linf {eps} is more than the whole range of pixels; is {eps}/255 meant?", stacklevel=2)
+        raise BrittleError(
+            f"Linf:{eps} is more than the whole range of a pixel, which is 1; write Linf:{eps}/255 if that is meant"
+        )
     return threat
 
 

@@ -16,6 +16,7 @@ from .lp import in_box
 from .protocol import Threat
 
 SAME = 1e-5  # the largest difference of a pixel between an image and what this module makes of the same transformation
+MOST = 10**8  # transformations
 CHUNK = 256  # transformations of one image held at once
 
 
@@ -50,17 +51,21 @@ class Spatial:
     def __post_init__(self) -> None:
         if not (0 <= self.degrees < math.inf and 0 <= self.pixels < math.inf):
             raise BrittleError(f"rotation and translation are at least 0, not {self.degrees!r} and {self.pixels!r}")
+        many = (2 * int(self.degrees) + 1) * (2 * int(self.pixels) + 1) ** 2
+        if many > MOST:
+            raise BrittleError(f"{self} allows {many:.3g} images, more than can be tried; such as Spatial:30,3 can be")
 
     @classmethod
     def parse(cls, text: str) -> "Spatial":
         """`30,3` in `Spatial:30,3`."""
         degrees, comma, pixels = text.partition(",")
         try:
-            return Spatial(float(degrees), float(pixels if comma else ""))
+            sizes = float(degrees), float(pixels if comma else "")
         except ValueError:
             raise BrittleError(
                 f"Spatial is written Spatial:DEGREES,PIXELS, such as Spatial:30,3, not {text!r}"
             ) from None
+        return Spatial(*sizes)
 
     def __str__(self) -> str:
         return f"Spatial:{self.degrees:g},{self.pixels:g}"

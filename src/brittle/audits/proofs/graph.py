@@ -16,7 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils.parametrize import is_parametrized
 
 from brittle.attacks import logits_of
-from brittle.ground import BrittleError, Images
+from brittle.ground import BrittleError, Images, first_line
 
 WEIGHTED = nn.Linear, _ConvNd
 PLAIN = nn.Identity, nn.Flatten, nn.Unflatten, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d, _DropoutNd
@@ -74,7 +74,7 @@ def graph_of(model: Any, x: Images) -> list[Layer]:
     except BrittleError:
         raise
     except Exception as error:  # whatever a foreign model raises must be one line
-        raise BrittleError(f"the model cannot be traced ({str(error).splitlines()[0]})") from None
+        raise BrittleError(f"the model cannot be traced ({first_line(error)})") from None
     if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-9, atol=1e-9):
         raise BrittleError("what was traced of the model answers otherwise than the model")
     return layers

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, cache_folder
 
 from .fetch import DownloadProgress, fetch
 from .spec import DataSpec, Files
@@ -44,7 +44,7 @@ def read_files(
 def _find(name: str, files: Files, data_dir: Path | None, download: bool, progress: DownloadProgress | None) -> Path:
     """The folder that holds all files: where they lie, or else where they were downloaded to."""
     listed = [Path(root).expanduser() for root in os.environ.get("BRITTLE_DATA", "").split(os.pathsep) if root]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brittle" / "data"
+    cache = cache_folder() / "data"
     roots = [*([data_dir] if data_dir else []), *listed, cache]
     places = list(dict.fromkeys(root / folder for root in roots for folder in files.folders))
     if where := next((place for place in places if _holds(place, files)), None):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import torch
+from msgspec import Struct
 from torch import Tensor
 
 from brittle.ground import BrittleError
@@ -18,6 +20,15 @@ from .well_known import CIFAR10
 
 FORMAT = "brittle-set/1"
 FILE = "set.safetensors"
+TENSORS = ("images", "labels", "test_images", "test_labels")
+
+
+class MadeHeader(Struct):
+    """What the header of a made set says of it, beside its provenance."""
+
+    set: str
+    data: str
+    classes: list[str]
 
 
 def write_made(folder: Path, tensors: dict[str, Tensor], test: Split, header: dict[str, object]) -> None:
@@ -47,10 +58,15 @@ def read_made(name: str, path: Path) -> DataSet:
     tensors, header = load_tensors(path / FILE if path.is_dir() else path)
     if header.get("format") != FORMAT:
         raise BrittleError(f"{path} holds {header.get('format', 'something')!r}, not a made set ({FORMAT})")
-    base, _, remark = str(header["data"]).partition(" (")
-    title = f"{base} ({header['set']}{', ' + remark.rstrip(')') if remark else ''})"
-    whole = Split(tensors["images"], tensors["labels"], tuple(header["classes"]), f"{title}/train")
-    test = Split(tensors["test_images"], tensors["test_labels"], whole.classes, f"{header['data']}/test")
+    try:
+        said = msgspec.convert(header, MadeHeader)
+        images, labels, test_images, test_labels = (tensors[name] for name in TENSORS)
+    except (msgspec.ValidationError, KeyError) as error:
+        raise BrittleError(f"{path} is no whole made set ({error}); make it again") from None
+    base, _, remark = said.data.partition(" (")
+    title = f"{base} ({said.set}{', ' + remark.rstrip(')') if remark else ''})"
+    whole = Split(images, labels, tuple(said.classes), f"{title}/train")
+    test = Split(test_images, test_labels, whole.classes, f"{said.data}/test")
     if len(whole) < 2:
         raise BrittleError(f"{path}: a set of {len(whole)} images cannot be learned from; make more")
     # by chance and not by class: what a model mistakes for what need not hold two of each

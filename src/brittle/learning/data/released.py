@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, write_bytes
+from brittle.ground import BrittleError, first_line, write_bytes
 
 from .own import _to_bytes
 from .splits import Pair
@@ -50,7 +50,7 @@ def read_released(name: str, path: Path) -> Pair:
         )
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or labels.ndim != 1:
         raise BrittleError(f"{beside}: labels must be whole numbers [N], not {labels.dtype} {list(labels.shape)}")
-    if len(images) != len(labels):
+    if len(images) != len(labels) or not len(labels):
         raise BrittleError(
             f"{path}: {len(images)} images but {len(labels)} labels; the two do not belong together, get both again"
         )
@@ -89,7 +89,7 @@ def _read(file: Path) -> Tensor:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise BrittleError(f"{file}: holds something else than tensors ({reason}); nothing pickled is run") from None
     parts = [content] if isinstance(content, Tensor) else content
     if not isinstance(parts, list | tuple) or not parts or not all(isinstance(part, Tensor) for part in parts):
@@ -97,4 +97,4 @@ def _read(file: Path) -> Tensor:
     try:
         return torch.cat(list(parts)).detach()
     except RuntimeError as error:
-        raise BrittleError(f"{file}: its tensors do not fit together ({str(error).splitlines()[0]})") from None
+        raise BrittleError(f"{file}: its tensors do not fit together ({first_line(error)})") from None

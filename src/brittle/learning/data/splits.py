@@ -41,6 +41,8 @@ class Split:
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise BrittleError(f"{self.name}: images must be uint8 [N, C, H, W], not {_describe(self.images)}")
+        if 0 in self.images.shape[1:]:
+            raise BrittleError(f"{self.name}: images of {_describe(self.images)} have no pixels; give some that have")
         if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
             raise BrittleError(f"{self.name}: labels must be int64 [N], not {_describe(self.labels)}")
         if len(self.images) != len(self.labels):

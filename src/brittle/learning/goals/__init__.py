@@ -11,7 +11,7 @@ from .goal import FORWARD_PASS, PARAMETER_GRADIENT, Goal, GoalEntry, Law, Learne
 from .inner import InnerAttack
 from .max import Maximum
 from .msd import Msd
-from .registry import broken_goals, goal_entries, goal_entry, goal_name, goal_named, inner_attack_of
+from .registry import broken_goals, check_static, goal_entries, goal_entry, goal_name, goal_named, inner_attack_of
 from .standard import Standard
 from .trades import Trades
 
@@ -39,6 +39,7 @@ __all__ = [
     "attack_batch_in",
     "broken_goals",
     "check_attack",
+    "check_static",
     "eval_logits",
     "goal_entries",
     "goal_entry",

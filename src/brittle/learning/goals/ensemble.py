@@ -57,4 +57,5 @@ GOAL = GoalEntry(
     "Tramer et al. 2018",
     weight="clean",
     laws=("mix", "standard at eps 0"),
+    static=True,
 )

@@ -63,6 +63,7 @@ class GoalEntry:
         laws: what holds beside the laws of all goals; the tests hold it to them. `mix`: batches take the threats in
             turn; `adversarial in one threat`: with one threat it is `Adversarial`; `standard at eps 0`, `standard at
             weight 0`: there it is `Standard`.
+        static: whether it attacks through nets trained before (`--static`).
     Raises:
         BrittleError: the class is no goal, or has no such field.
     """
@@ -73,6 +74,7 @@ class GoalEntry:
     source: str = ""
     weight: str | None = None
     laws: tuple[Law, ...] = ()
+    static: bool = False
 
     def __post_init__(self) -> None:
         parts = is_dataclass(self.goal) and hasattr(self.goal, "cost") and hasattr(self.goal, "losses")

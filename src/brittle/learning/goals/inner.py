@@ -1,5 +1,6 @@
 """The attack inside a training step: any attack of the registry that walks."""
 
+import math
 from dataclasses import dataclass
 
 from torch import nn
@@ -15,7 +16,7 @@ from brittle.attacks import (
     last_of,
     within,
 )
-from brittle.ground import BrittleError, Images, Labels
+from brittle.ground import BrittleError, Images, Labels, check_count
 
 from .goal import FORWARD_PASS
 
@@ -41,11 +42,10 @@ class InnerAttack:
 
     def __post_init__(self) -> None:
         require_settings(self.attack, [] if self.step is None else ["step"])
-        self._spec(None)
-        if self.steps < 1:
-            raise BrittleError(f"an inner attack takes at least 1 step, not {self.steps}")
-        if self.step is not None and not self.step > 0:
+        check_count("the steps of an inner attack", self.steps)
+        if self.step is not None and not 0 < self.step < math.inf:
             raise BrittleError(f"a step of an inner attack is a share of eps above 0, not {self.step}")
+        self._spec(None)
 
     @property
     def cost(self) -> float:

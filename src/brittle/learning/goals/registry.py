@@ -94,6 +94,15 @@ def goal_name(goal: Goal) -> str:
     )
 
 
+def check_static(goal: Goal, count: int) -> None:
+    """Raise `BrittleError` if a goal that attacks through static nets is given none, or another one is given some."""
+    entry = next((entry for entry in goal_entries().values() if entry.goal is type(goal)), None)
+    if entry and entry.static and not count:
+        raise BrittleError(f"the goal {entry.name!r} attacks through nets trained before; name some: --static NET")
+    if entry and count and not entry.static:
+        raise BrittleError(f"the goal {entry.name!r} attacks through no other net; drop --static")
+
+
 def inner_attack_of(
     name: str,
     attack: str | None = None,

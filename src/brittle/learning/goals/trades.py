@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch.nn import functional as F
 
 from brittle.attacks import Threat, cross_entropy
-from brittle.ground import Images, Labels, Logits, PerExample
+from brittle.ground import Images, Labels, Logits, PerExample, check_number
 
 from .batch import attack_batch, check_attack, eval_logits
 from .goal import FORWARD_PASS, PARAMETER_GRADIENT, GoalEntry, Learner, Memory, Moment
@@ -31,6 +31,7 @@ class Trades:
 
     def __post_init__(self) -> None:
         check_attack(self)
+        check_number("the weight of TRADES", self.beta)
 
     @property
     def cost(self) -> float:

@@ -15,7 +15,9 @@ __all__ = ["NETS", "NetEntry", "Normalize", "build_net"]
 NETS = {
     "linear": NetEntry("one linear layer", plain.linear, "1.0"),
     "mlp": NetEntry("two hidden layers of 256", plain.mlp, "1.4"),
-    "small": NetEntry("four 3x3 convolutions, batch norm: quick on a CPU, 8x8 to 32x32", plain.small, "1.2"),
+    "small": NetEntry(
+        "four 3x3 convolutions, batch norm: quick on a CPU, 8x8 to 32x32", plain.small, "1.2", smallest=4
+    ),
     "quick": NetEntry(
         "a strided and three 3x3 convolutions, batch norm: about half of small's cost", plain.quick, "1.0", smallest=4
     ),

@@ -53,4 +53,4 @@ def with_head(body: nn.Sequential, width: int, classes: int) -> nn.Sequential:
 
 def too_small(shape: Shape) -> BrittleError:
     """What to say of images that a net's strides leave nothing of."""
-    return BrittleError(f"images of {shape[1]} x {shape[2]} pixels are too small for this net; try --net mlp or small")
+    return BrittleError(f"images of {shape[1]} x {shape[2]} pixels are too small for this net; try --net mlp")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import Detector, straight_through
 from brittle.audits import DataRecord, ModelRecord, TrainingRecord, provenance
-from brittle.ground import fast_dtype, pick_device, write_bytes
+from brittle.ground import BrittleError, fast_dtype, first_line, pick_device, write_bytes
 from brittle.learning import DataSet, Loaded, Split, behaviour_of, load, load_model, load_tensors, save_tensors
 
 
@@ -173,8 +173,20 @@ def subject_record(loaded: Loaded, split: Split, source: DataSource) -> dict[str
 
 
 def on_device(loaded: Loaded, device: str) -> Any:
-    """The model on its device."""
-    return loaded.model.to(pick_device(device)) if isinstance(loaded.model, nn.Module) else loaded.model
+    """The model on its device.
+
+    Raises:
+        BrittleError: it cannot be brought there: it has no weights, or is too large.
+    """
+    if not isinstance(loaded.model, nn.Module):
+        return loaded.model
+    place = pick_device(device)
+    try:
+        return loaded.model.to(place)
+    except RuntimeError as error:
+        raise BrittleError(
+            f"{loaded.name} cannot be brought to {place} ({first_line(error)}); try --device cpu"
+        ) from None
 
 
 def defended(model: Any, bpda: tuple[str, ...], reject: int | None) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from brittle.attacks import Threat
+from brittle.audits import checked
 from brittle.ground import BrittleError, pick_device
 from brittle.learning import Split
 from brittle.science import (
@@ -44,6 +45,7 @@ from .common import (
 from .made_sets import Make, examples_from
 
 KINDS = ("units", "logits", "random", "components")
+LOOKED_AT = 100  # images on which a model is looked at first
 SHOWN, IMAGES = 12, 6  # of each verdict, features whose most telling images are named; and how many images
 
 
@@ -93,7 +95,11 @@ class Score:
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         started, loaded, split = time.monotonic(), model_of(self.model, results), test_examples(self.data, self.n)
         part = split.to(pick_device(device))
-        features = self.features(on_device(loaded, device), part)
+        model = on_device(loaded, device)
+        if self.kind in ("units", "logits"):
+            few = part.take(min(len(part), LOOKED_AT))
+            checked(model, few.x(), few.labels, self.seed)
+        features = self.features(model, part)
         yield NodeProgress(0, 1, f"{len(features.names)} features")
         found = usefulness(features, part, self.threat, attacked=self.attacked, steps=self.steps, seed=self.seed)
         record = {

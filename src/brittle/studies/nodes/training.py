@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from brittle.ground import BrittleError, pick_device
+from brittle.ground import BrittleError, check_seed, pick_device
 from brittle.learning import (
     Goal,
     Recipe,
     TrainingProgress,
     build_net,
+    check_static,
     goal_name,
     history_of,
     load,
@@ -40,6 +41,10 @@ class Train:
     recipe: Recipe
     seed: int = 0
     static: tuple[ModelRef, ...] = ()  # nets through which the goal may attack
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_static(self.goal, len(self.static))
 
     @property
     def results(self) -> tuple[str, ...]:
