@@ -85,7 +85,7 @@ def test_the_batch_changes_no_figure(digits_net: nn.Module) -> None:
         assert one.curve.n == other.curve.n == 30
         assert one.curve.accuracy == other.curve.accuracy
     assert [check.level for check in whole.record.checks] == [check.level for check in parts.record.checks]
-    with pytest.raises(BrittleError, match="at least 1 example"):
+    with pytest.raises(BrittleError, match="a batch must be at least 1"):
         audit(digits_net, some(30), [Linf(0.1)], batch=0)
 
 

@@ -477,7 +477,7 @@ def test_a_compiled_program_makes_no_matched_set(run: Run, tmp_path: Path, digit
     batch = ({0: torch.export.Dim("batch")},)
     torch.export.save(torch.export.export(digits_net, (torch.zeros(2, 1, 8, 8),), dynamic_shapes=batch), "net.pt2")
     status, _, error = run(
-        "disentangle", "net.pt2", "--data", "digits", "--make", "D_NR", "-n", "20", "--device", "cpu"
+        "disentangle", "trusted:net.pt2", "--data", "digits", "--make", "D_NR", "-n", "20", "--device", "cpu"
     )
     assert status == 2
     assert "no linear layer" in error

@@ -186,7 +186,9 @@ def test_the_four_trainings_differ_in_data_and_goal_alone() -> None:
     assert isinstance(control.data, Make)
     assert (control.data.construction, control.data.n) == (Unchanged(), 0)
     small = Ilyas2019Lab(SCALES["smoke"], None, 0)
-    assert replace(small.control_net, data=small.matched_set("D_R")) == small.net_trained_on(small.matched_set("D_R"))
+    made = small.matched_set("D_R")
+    assert tuple(replace(net, data=made) for net in small.control_nets) == small.nets_trained_on(made)
+    assert len({net.seed for net in small.control_nets}) == len(small.control_nets) == 2
 
 
 def test_a_browser_shows_the_papers_page(home: Path, browser: webdriver.Chrome) -> None:

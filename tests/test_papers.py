@@ -139,6 +139,7 @@ def test_a_part_runs_its_own_nodes_alone(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert whole.parts == (
         "table-1",
         "reduced-size",
+        "training",
         "what-is-left",
         "several-norms-at-once",
         "cifar-10",
@@ -148,7 +149,7 @@ def test_a_part_runs_its_own_nodes_alone(monkeypatch: pytest.MonkeyPatch, tmp_pa
     )
     part = whole.only(["figure-1"])
     assert not part.figures
-    assert [one.name for one in part.claims] == ["flat near the data", "Figure 1 comes back"]
+    assert [one.name for one in part.claims] == ["flat along PGD's path", "longer along S-O's path"]
     assert len(part.nodes) < 10 < len(whole.nodes)
     assert whole.only([]) is whole
     with pytest.raises(BrittleError, match="no part 'figure-9'"):

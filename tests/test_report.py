@@ -82,6 +82,7 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             "digest": "ab" * 32,
             "weights": None,
             "bpda": [],
+            "reject": None,
             "parameters": 3274634,
             "training": {
                 "goal": "adversarial",

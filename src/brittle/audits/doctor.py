@@ -38,7 +38,7 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
         with torch.no_grad(), eval_mode(model):
             logits = answer_of(model, x).float()
     except BrittleError as error:
-        return [*findings, Finding("answer", "bad", str(error))]
+        return [*findings, Finding("answer", "bad", str(error), "mend this first: nothing else can be looked at")]
     findings.append(Finding("answer", "fine", f"logits {list(logits.shape)} for images {list(x.shape)}"))
     findings.append(_classes(logits, y))
     if logits.isnan().any() or not logits.isfinite().all():
