@@ -98,7 +98,15 @@ def test_attacks_agree_within_five_points(where: str, ends: tuple[float, float],
     assert verdict(evidence.NothingHidden(differences | {where: interval(*ends)}, ())) == said
 
 
-@pytest.mark.parametrize(("ends", "said"), above(0.2, 0.4))
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((0.4 + E, 0.5), "agrees"),
+        ((0.4, 0.5), "open"),
+        ((0.0, 0.1), "open"),
+        ((0.0, 0.1 - E), "differs"),
+    ],
+)
 def test_helping_in_part_is_above_the_better_of_the_others(ends: tuple[float, float], said: str) -> None:
     found = evidence.PartlyFixed({"one": between(0.8, 0.9)}, between(0.2, 0.4), ())
     assert verdict(found) == "agrees"
@@ -347,6 +355,7 @@ def test_rules_in_words_tell_the_thresholds() -> None:
     assert "more than 50 % of what S-O breaks" in words["curvature explains it"]
     assert "below 5 points" in words["one draw suffices"]
     assert "below 10 points" in words["not on CIFAR-10"]
+    assert "lies below 10 %" in words["Ensemble and ATDA help in part"]
     assert all("it fails where" in rule for rule in words.values())
 
 
