@@ -1,5 +1,6 @@
 """From figures to a paper's record and its files, on small made-up papers; records of before are still shown."""
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -429,7 +430,7 @@ def test_records_of_before_are_still_shown(paper: str, run: Run, tmp_path: Path)
     status, _, err = run("report", str(RESULTS / paper), "--out", str(tmp_path / "page"))
     assert (status, err) == (0, "")
     held, _ = read_paper(RESULTS / paper)
-    page = (tmp_path / "page" / "paper.html").read_text()
+    page = html.unescape((tmp_path / "page" / "paper.html").read_text())
     assert held["claims"]
     assert page.count("Agrees if: ") == len(held["claims"])
     assert all(one["name"] in page for one in held["claims"])
