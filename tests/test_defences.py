@@ -16,6 +16,7 @@ from brittle.attacks import (
     Voting,
     accepted,
     against,
+    hessian,
     logits_of,
     pgd,
     session,
@@ -23,7 +24,7 @@ from brittle.attacks import (
 )
 from brittle.audits import AuditSettings, Journal, Proportion, audit, audit_events, doctor
 from brittle.audits.proofs import graph_of, margins
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, NoGradient
 from conftest import Run
 
 
@@ -307,6 +308,39 @@ def test_a_detector_is_broken_only_by_what_it_does_not_reject(
     some = audit(Detector(Guarded(digits_net, 0.32), 0), (x, y), [Linf(0.15)], effort="quick")
     assert some.clean.correct > 10
     assert some.robust["Linf:0.15"].correct >= plain.robust["Linf:0.15"].correct
+
+
+def test_a_model_rejects_only_where_it_is_said_to(digits_net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
+    x, y = digits[0][:20], digits[1][:20]
+
+    class Stranger(nn.Module):
+        rejects = last_class_rejects = "a name for something else"
+
+        def forward(self, x: Tensor) -> Tensor:
+            return digits_net(x)  # type: ignore[no-any-return]
+
+    with session(against(Stranger())) as evaluate:
+        assert evaluate(x, y).logits.shape == (20, 10)
+    with session(against(Averaged(Detector(digits_net), 2))) as evaluate:
+        assert evaluate(x, y.clamp(max=8)).logits.shape == (20, 9)
+
+
+@pytest.mark.parametrize("cut", ["no_grad", "detach", "inside"])
+def test_a_cut_gradient_is_an_error_and_not_a_zero(
+    cut: str, digits_net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    x, y = digits[0][:20], digits[1][:20]
+
+    def model(x: Tensor) -> Tensor:
+        with torch.set_grad_enabled(cut != "no_grad"):
+            logits: Tensor = digits_net(x.detach() if cut == "inside" else x)
+        return logits.detach() if cut == "detach" else logits
+
+    for attack in (pgd, hessian):
+        with pytest.raises(NoGradient, match="no gradient reaches the image"):
+            attack(against(model), Linf(0.1), steps=2)(x, y)
+    report = audit(model, (x, y), [Linf(0.3)], effort="smoke")
+    assert all(row.name.startswith(("Square", "HSJ")) for row in report.record.threats[0].attacks)
 
 
 def test_a_rejected_image_is_as_good_as_a_right_one() -> None:

@@ -25,7 +25,7 @@ class Averaged(nn.Module):
 
     def __init__(self, model: Callable[[Tensor], Any], draws: int) -> None:
         super().__init__()
-        self.model, self.draws, self.rejects = model, draws, rejects(model)
+        self.model, self.draws, self.last_class_rejects = model, draws, rejects(model)
 
     def forward(self, x: Images) -> Logits:
         drawn = [answer_of(self.model, x).log_softmax(1) for _ in range(self.draws)]
@@ -42,7 +42,7 @@ class Voting(nn.Module):
 
     def __init__(self, model: Callable[[Tensor], Any], draws: int) -> None:
         super().__init__()
-        self.model, self.draws, self.rejects = model, draws, rejects(model)
+        self.model, self.draws, self.last_class_rejects = model, draws, rejects(model)
 
     def forward(self, x: Images) -> Logits:
         drawn = (answer_of(self.model, x).detach() for _ in range(self.draws))
@@ -59,7 +59,7 @@ class Detector(nn.Module):
     Source: the usual reading of adaptive attacks on detectors (Tramer et al. 2020).
     """
 
-    rejects = True
+    last_class_rejects = True
 
     def __init__(self, model: Callable[[Tensor], Any], reject: int = -1) -> None:
         super().__init__()

@@ -143,7 +143,7 @@ class ModelObjective:
 
 def rejects(model: Any) -> bool:
     """Whether the last class of a model says that it rejects the image (`Detector`)."""
-    return bool(getattr(model, "rejects", False))
+    return getattr(model, "last_class_rejects", False) is True
 
 
 def accepted(logits: Logits, y: Labels) -> Tensor:

@@ -36,7 +36,7 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     findings = [_range(low, high)]
     try:
         with torch.no_grad(), eval_mode(model):
-            logits = answer_of(model, x).float()
+            logits = answer_of(model, x).detach().float()
     except BrittleError as error:
         return [*findings, Finding("answer", "bad", str(error), "mend this first: nothing else can be looked at")]
     findings.append(Finding("answer", "fine", f"logits {list(logits.shape)} for images {list(x.shape)}"))
@@ -55,7 +55,7 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     with torch.no_grad(), eval_mode(model):
         findings.append(_same(model, x, logits))
         try:
-            alone = answer_of(model, x[:1]).float()
+            alone = answer_of(model, x[:1]).detach().float()
         except BrittleError:
             hint = "export it with a dynamic batch dimension, or wrap it to pad batches"
             return [*findings, Finding("answer", "bad", f"the model takes batches of {len(x)} but not of 1", hint)]
@@ -155,7 +155,7 @@ def _modes(model: object) -> Finding:
 def _same(model: Callable[[Tensor], Any], x: Images, logits: Tensor) -> Finding:
     """Classes alone seldom change, so that they are asked for more often than logits."""
     asked = ASKED if bool(((logits == 0) | (logits == 1)).all()) else 1
-    again = (answer_of(model, x).float() for _ in range(asked))
+    again = (answer_of(model, x).detach().float() for _ in range(asked))
     if all(torch.allclose(one, logits, rtol=1e-4, atol=1e-4) for one in again):
         return Finding("deterministic", "fine", "the same images get the same answers again")
     return Finding(
