@@ -80,18 +80,10 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 def model(tmp_path: Path, digits_net: torch.nn.Module) -> str:
     """A checkpoint of `digits_net`."""
     from brittle.learning import save_net
+    from odd_files import HEADER
 
     path = tmp_path / "net.safetensors"
-    header = {
-        "net": "mlp",
-        "shape": [1, 8, 8],
-        "classes": list("0123456789"),
-        "mean": [0.0],
-        "std": [1.0],
-        "data": "digits",
-    }
-    rest = {"threats": [], "goal": "standard", "epochs": 4, "history": [], "name": "a <net>"}
-    save_net(path, digits_net, {**header, **rest})
+    save_net(path, digits_net, HEADER | {"name": "a <net>"})
     return str(path)
 
 

@@ -12,6 +12,7 @@ from brittle.ground import BrittleError
 from brittle.learning import Split, build_net, load
 from brittle.science import (
     containment,
+    correlations,
     custom,
     ensemble,
     linear,
@@ -43,6 +44,19 @@ def made_up(n: int = 400, classes: int = 2) -> Split:
         tuple("ab"[:classes] if classes == 2 else map(str, range(classes))),
         "made up",
     )
+
+
+def test_a_feature_is_worth_on_other_labels_what_the_sums_say() -> None:
+    known, split = made_up(200), made_up(600)
+    features = linear(torch.eye(9).view(9, 1, 3, 3))
+    turned = Split(split.images, 1 - split.labels, split.classes, "turned")
+    found = correlations(features, known, {"D": split, "turned": turned})
+    x, at = split.x().flatten(1).double().numpy(), known.x().flatten(1).double().numpy()
+    f, y = (x - at.mean(0)) / at.std(0), 2.0 * split.labels.numpy() - 1
+    for pixel in (0, 1):  # both rise with the second class
+        assert float(found["D"][pixel]) == pytest.approx((f[:, pixel] * y).mean(), rel=1e-4)
+    assert found["D"][:2].min() > 0.9
+    assert torch.allclose(found["turned"], -found["D"])
 
 
 def lowest_by_solver(threat: LpBall, x: Tensor, w: Tensor) -> float:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from brittle.attacks import AttackSpec, Linf, classes_of
+from brittle.attacks import L2, AttackSpec, Linf, classes_of
 from brittle.ground import BrittleError
 from brittle.learning import Ensemble, Recipe, Standard, load_net, load_tensors
-from brittle.science import Targeted, leak
+from brittle.science import Targeted, leak, units
 from brittle.studies import (
     Answer,
     DataSource,
@@ -24,6 +24,7 @@ from brittle.studies import (
     Store,
     Train,
     Transfer,
+    Walk,
     all_nodes,
     examples_from,
     hash_of,
@@ -210,13 +211,49 @@ def test_an_answer_is_that_of_its_model_on_its_data(tmp_path: Path) -> None:
     found = record(last(Leak(other, made(one)), store), "leak.json")
     split = examples_from(made(one), {made(one): last(made(one), store)}, 0)
     model, _ = load_net(last(other, store) / "model.safetensors")
-    assert found["clean"]["correct"] == leak(model, split, net(0).data.load().test, device=torch.device("cpu")).correct
+    test = net(0).data.load().test
+    assert found["clean"]["correct"] == leak(model, split, test, device=torch.device("cpu")).correct
+    through = record(last(Leak(other, made(one), units=True), store), "leak.json")["clean"]
+    assert through["correct"] == leak(units(model, test.take(1).x()), split, test).correct != found["clean"]["correct"]
 
 
 def test_an_attack_on_a_made_set_attacks_its_model_there(tmp_path: Path) -> None:
     store, one, other = Store(tmp_path), net(0), net(1)
     found = record(last(RunAttack(other, made(one), Linf(0), AttackSpec.of("fgsm")), store), "attack.json")
     assert found["clean"]["correct"] == found["robust"]["correct"] == share_right(other, made(one), store)
+
+
+def test_restarts_are_runs_with_other_seeds_on_what_is_left(tmp_path: Path) -> None:
+    store, one = Store(tmp_path), net(1)
+    attack = RunAttack(one, DataSource.of("digits"), Linf(0.12), AttackSpec.of("pgd", steps=2), n=100, seed=4)
+    once, thrice = (
+        load_tensors(last(node, store) / "attack.safetensors")[0]["broken"]
+        for node in (attack, replace(attack, restarts=3))
+    )
+    model, _ = load_net(last(one, store) / "model.safetensors")
+    test = one.data.load().test.take(100)
+    each = [attack.attack.build(model, attack.threat, 4 + k).run(test.x(), test.labels).success for k in range(3)]
+    assert torch.equal(once, each[0])
+    assert torch.equal(thrice, torch.stack(each).any(0))
+    assert int(thrice.sum()) > int(once.sum())
+
+
+def test_a_walk_tells_both_gradients_of_each_image(tmp_path: Path) -> None:
+    one, source = net(1), DataSource.of("digits")
+    node = Walk(one, source, L2(1), AttackSpec.of("pgd", steps=3, start="clean"), n=20, draws=4, sigma=0.1)
+    store = Store(tmp_path)
+    found = json.loads((last(node, store) / "walk.json").read_text())
+    model, _ = load_net(last(one, store) / "model.safetensors")
+    test = source.load().test.take(20)
+    x = test.x().requires_grad_()
+    (grad,) = torch.autograd.grad(torch.nn.functional.cross_entropy(model(x), test.labels, reduction="sum"), x)
+    assert len(found["plain"]) == len(found["averaged"]) == 3
+    assert found["plain"][0]["mean"] == pytest.approx(float(grad.flatten(1).norm(dim=1).mean()), rel=1e-4)
+    for kind in ("plain", "averaged"):
+        steps = [point["mean"] for point in found[kind]]
+        assert sum(found[f"{kind}_of_images"]) / 20 == pytest.approx(sum(steps) / 3)
+    quiet = json.loads((last(replace(node, sigma=0.0), store) / "walk.json").read_text())
+    assert quiet["averaged_of_images"] == pytest.approx(quiet["plain_of_images"], rel=1e-4)
 
 
 def test_transfer_goes_from_the_attacked_model_to_the_other(tmp_path: Path) -> None:

@@ -162,6 +162,20 @@ def test_the_running_mean_is_the_written_out_one_and_is_what_is_kept_and_tried()
     assert all(torch.equal(a, b) for a, b in zip(values(raw), now, strict=True)), "averaging does not move the training"
 
 
+def test_training_that_stops_short_is_the_beginning_of_the_whole() -> None:
+    whole, part = fresh(), fresh()
+    steps = len(batches(len(data().train), BATCH, seed=5, epoch=0))
+    for event in events(whole, recipe()):
+        if event.step == steps:
+            there = values(whole)
+    told = list(events(part, recipe(until=1)))
+    assert len(told) == told[-1].steps == steps
+    assert all(torch.equal(a, b) for a, b in zip(values(part), there, strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(values(part), values(whole), strict=True))
+    with pytest.raises(BrittleError, match="cannot stop after 9"):
+        recipe(until=9)
+
+
 def test_statistics_of_batch_norms_are_averaged_like_parameters() -> None:
     torch.manual_seed(0)
     net, mean = build_net("small", (1, 8, 8), 10), {}
