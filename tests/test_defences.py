@@ -343,6 +343,14 @@ def test_a_cut_gradient_is_an_error_and_not_a_zero(
     assert all(row.name.startswith(("Square", "HSJ")) for row in report.record.threats[0].attacks)
 
 
+def test_a_model_too_large_for_the_device_says_what_to_do(digits: tuple[Tensor, Tensor]) -> None:
+    def model(x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(BrittleError, match="take a smaller --batch"):
+        pgd(against(model), Linf(0.1), steps=1)(digits[0][:5], digits[1][:5])
+
+
 def test_a_rejected_image_is_as_good_as_a_right_one() -> None:
     logits = torch.tensor([[1.0, 2.0, 0.0, 5.0], [1.0, 2.0, 0.0, -5.0]])
     assert accepted(logits, torch.tensor([0, 0])).tolist() == [[5.0, 2.0, 0.0], [1.0, 2.0, 0.0]]

@@ -226,13 +226,17 @@ def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
     """What a model answers to images [B, *S], whatever it is.
 
     Raises:
-        BrittleError: the model fails, or changes the images.
+        BrittleError: the model fails, runs out of the device's memory, or changes the images.
     """
     before = 0 if x.is_inference() else x._version
     try:
         output = model(x)
     except BrittleError:
         raise
+    except torch.OutOfMemoryError:
+        raise BrittleError(
+            f"{len(x)} images at once do not fit into the device's memory; take a smaller --batch"
+        ) from None
     except (Exception, SystemExit) as error:  # whatever the code of a model raises
         raise BrittleError(
             f"the model fails on images {list(x.shape)}: {first_line(error)}; check that it is made for images of this "

@@ -11,7 +11,7 @@ from brittle.errors import BrittleError
 if TYPE_CHECKING:
     from brittle.attacks import Threat
 
-MODEL_HELP = "checkpoint of ours, TorchScript file, trusted:FILE.pt2 (torch.export), or module:callable"
+MODEL_HELP = "checkpoint of ours, zoo:NAME, TorchScript file, trusted:FILE.pt2 (torch.export), or module:callable"
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Weights = Annotated[Path | None, typer.Option("--weights", help="state dict for module:callable (plain tensors only)")]
 Data = Annotated[

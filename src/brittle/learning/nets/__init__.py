@@ -23,7 +23,7 @@ NETS = {
     ),
     "fast": NetEntry("Wong et al. 2020, MNIST: conv 16-32 4x4 stride 2, dense 100", plain.fast, "1.2", smallest=4),
     "airbench": NetEntry(
-        "airbench94 (Jordan 2024) at half of its widths, CIFAR: 90 % in minutes on a CPU",
+        "airbench94 (Jordan 2024) at half of its widths, CIFAR: a good small one",
         plain.airbench,
         "1.0",
         smallest=9,
