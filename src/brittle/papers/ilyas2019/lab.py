@@ -110,7 +110,7 @@ class Ilyas2019Lab:
 
     def matched_set_from_noise(self, label: Literal["D_R", "D_NR"]) -> Make:
         """The same from noise."""
-        return self.matched_set(label, "noise", n=self.scale.matching.from_noise)
+        return self.matched_set(label, "noise", n=self.scale.matching.aside)
 
     def random_set(self, eps: str | None = None) -> Make:
         """D_rand: images moved towards a class drawn at random, which is their label; in L2 of another size if one is

@@ -56,13 +56,13 @@ class Matching:
     """How D_R and D_NR are made: of `count` images (0: all), in `steps` steps of length `step`.
 
     Attributes:
-        from_noise: images of their versions that start from noise.
+        aside: images of their other versions: from noise, of test images.
     """
 
     count: int
     steps: int
     step: float
-    from_noise: int
+    aside: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ SMOKE = Ilyas2019Scale(
     testing=Testing(
         eps="0.3", larger_eps="0.6", n=60, long_n=40, longest_n=10, steps=5, long_steps=20, longest_steps=30
     ),
-    matching=Matching(count=200, steps=15, step=0.1, from_noise=100),
+    matching=Matching(count=200, steps=15, step=0.1, aside=100),
     perturbing=Perturbing(eps="1", count=300, steps=8, step=0.25),
     budgets=("0.5",),
     budget_count=100,
@@ -180,9 +180,9 @@ LAPTOP = Ilyas2019Scale(
     net="airbench",
     architectures=("airbench", "quick", "small", "trades", "fast"),
     recipes=Recipes(
-        natural=Recipe(epochs=15, lr=4e-3),
+        natural=Recipe(epochs=12, lr=4e-3),
         robust=Recipe(epochs=10, lr=4e-3),
-        made_sets=Recipe(epochs=20, lr=4e-3),
+        made_sets=Recipe(epochs=14, lr=4e-3),
         helpers=Recipe(epochs=6, lr=4e-3),
         linear=Recipe(epochs=4, lr=1e-3),
     ),
@@ -197,7 +197,7 @@ LAPTOP = Ilyas2019Scale(
         long_steps=100,
         longest_steps=2500,
     ),
-    matching=Matching(count=10_000, steps=150, step=0.1, from_noise=2500),
+    matching=Matching(count=10_000, steps=150, step=0.1, aside=2500),
     perturbing=Perturbing(eps="0.5", count=0, steps=20, step=0.1),
     budgets=("0.25", "1", "2"),
     budget_count=10_000,
@@ -213,7 +213,7 @@ LAPTOP = Ilyas2019Scale(
 NIGHT = replace(
     LAPTOP,
     name="night",
-    matching=Matching(count=0, steps=300, step=0.1, from_noise=10_000),
+    matching=Matching(count=0, steps=300, step=0.1, aside=10_000),
     perturbing=Perturbing(eps="0.5", count=0, steps=100, step=0.1),
     budget_count=0,
 )
@@ -241,7 +241,7 @@ FULL = Ilyas2019Scale(
         long_steps=1000,
         longest_steps=2500,
     ),
-    matching=Matching(count=0, steps=1000, step=0.1, from_noise=0),
+    matching=Matching(count=0, steps=1000, step=0.1, aside=0),
     perturbing=Perturbing(eps="0.5", count=0, steps=100, step=0.1),
     budgets=("0.25", "1", "2"),
     budget_count=0,

@@ -173,7 +173,7 @@ def appendix_d2(lab: Ilyas2019Lab) -> Iterator[Figure]:
 def appendix_d3(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """Robust accuracy on images that hold robust features only."""
     train = lab.matched_set("D_R")
-    model, test = lab.net_trained_on(train), lab.matched_set("D_R", part="test", n=lab.scale.testing.n)
+    model, test = lab.net_trained_on(train), lab.matched_set("D_R", part="test", n=lab.scale.matching.aside)
     on: dict[str, Make | None] = {"test set": None, "robust test set": test, "robust training set": train}
     for name, data in on.items():
         nodes, value = (lab.attack_on(model, data=data),), printed.ROBUST_TEST_SETS[name]
