@@ -40,8 +40,8 @@ def _of_sets(scale: Ilyas2019Scale, train: int) -> tuple[str, ...]:
         f"{perturbing.step:g} (paper: all, L2 0.5, 100 of 0.1; on Restricted ImageNet L2 3); the best point is kept, "
         f"not the last. Other sizes: {_count(scale.budget_count)} images.",
         f"From noise, and of test images: {_count(matching.aside)} images. Perturbations that do not transfer, and "
-        f"plain ones beside them: {_count(bugs.count)} images, made not to transfer to {scale.bug_helpers} other nets (Nakkiran: "
-        f"ten), in L2 {bugs.eps} (2.5).",
+        f"plain ones beside them: {_count(bugs.count)} images, made not to transfer to {scale.bug_helpers} other nets "
+        f"(Nakkiran: ten), in L2 {bugs.eps} (2.5).",
     )
 
 
