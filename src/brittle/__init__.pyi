@@ -73,6 +73,7 @@ from .learning import (
     Standard as Standard,
     Trades as Trades,
     build_net as build_net,
+    classifier as classifier,
     load as load,
     load_net as load_net,
     save_net as save_net,

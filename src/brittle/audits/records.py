@@ -138,20 +138,22 @@ class TrainingRecord(Struct, frozen=True):
 
 class ModelRecord(Struct, frozen=True, kw_only=True):
     """The model: its name, where it is from (and its weights, if they are apart), through which modules gradients are
-    passed straight, which class rejects, and a digest of its content."""
+    passed straight, which class rejects, what was said of its inputs, and a digest of its content."""
 
     name: str
     source: str = ""
     weights: str | None = None
     bpda: list[str] = []
     reject: int | None = None
+    inputs: dict[str, str] = {}
     digest: str
     parameters: int | None
     training: TrainingRecord | None
 
 
 class DataRecord(Struct, frozen=True):
-    """The examples: `n` of the `of` test images of a data set, called `given` on the command line."""
+    """The examples: `n` of the `of` test images of a data set, called `given` on the command line, and the names of
+    their files, where they have any."""
 
     name: str
     n: int
@@ -159,6 +161,7 @@ class DataRecord(Struct, frozen=True):
     classes: list[str]
     digest: str
     given: str = ""
+    files: list[str] = []
 
 
 class Provenance(Struct, frozen=True, kw_only=True):

@@ -101,6 +101,7 @@ def _asked(model: ModelRecord, data: DataRecord, record: AuditRecord) -> str:
     """The command that asks the same of the same model: data and threats are part of the question."""
     words = ["brittle", "audit", model.source or "MODEL"]
     words += ["--weights", model.weights] if model.weights else []
+    words += [word for option, value in model.inputs.items() for word in (f"--{option}", value)]
     words += ["--data", data.given] if data.given else []
     words += [word for threat in record.threats for word in ("--threat", threat.threat)]
     words += [word for module in model.bpda for word in ("--bpda", module)]

@@ -1,28 +1,21 @@
 """An audit done anew from its report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from brittle.errors import BrittleError
 
-from .files import computed, subject
+from .asked import Asked
+from .files import computed
 
 
-def repeated(
-    report: Path,
-    model: str | None,
-    weights: Path | None,
-    data: str | None,
-    data_dir: Path | None,
-    device: str,
-    batch: int,
-    json: bool,
-) -> None:
+def repeated(report: Path, where: Asked, device: str, batch: int, json: bool) -> None:
     """Do the audit that `report` (a folder, or its audit.json) tells of, and say what came out otherwise.
 
     Args:
-        model, weights, data: where they lie now, if not where they lay.
+        where: model, weights and data lie now, if not where they lay.
     """
     from brittle.attacks import AttackSpec, parse_threat
     from brittle.audits import decode_record, differences
@@ -39,10 +32,18 @@ def repeated(
     except BrittleError as error:
         raise BrittleError(f"{path}: {error}") from None
     asked = then.asked
-    if asked is None or not (model or then.model.source):
+    if asked is None or not (where.model or then.model.source):
         raise BrittleError(f"{path} does not say how it was asked for, as reports do since 0.1.0")
-    apart = weights or (Path(then.model.weights) if then.model.weights else None)
-    file, source = subject(model or then.model.source, apart, data or then.data.given, data_dir)
+    inputs = then.model.inputs
+    file, source = replace(
+        where,
+        model=where.model or then.model.source,
+        weights=where.weights or (Path(then.model.weights) if then.model.weights else None),
+        preprocess=where.preprocess or inputs.get("preprocess", where.preprocess),
+        input_range=inputs.get("input-range", where.input_range),
+        layout=inputs.get("layout", where.layout),
+        data=where.data or then.data.given,
+    ).subject()
     threats = tuple(parse_threat(one.threat) for one in then.threats)
     count = 0 if then.data.n == then.data.of else then.data.n
     node = Audit(

@@ -8,8 +8,9 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .files import computed, json_of, run_folder, subject
-from .options import Data, DataDir, Device, Fresh, Json, Model, OneThreat, Out, Seed, Weights, count_of, l2_or
+from .asked import Asked, about_a_model, count_asked
+from .files import computed, json_of, run_folder
+from .options import Device, Fresh, Json, OneThreat, Out, Seed, count_of, l2_or
 
 if TYPE_CHECKING:
     from brittle.attacks import Threat
@@ -21,22 +22,22 @@ REACHED = 0.5  # of the images, on which the model must answer the label for a s
 
 
 @app.command()
+@about_a_model
 def features(
-    model: Model,
-    data: Data = None,
+    asked: Asked,
     threat: OneThreat = None,
     kind: Annotated[str, typer.Option("--kind", help="units, logits, random or components")] = "units",
     layer: Annotated[
         str | None, typer.Option("--layer", help="of the units; default what the last linear layer reads")
     ] = None,
-    n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "1000",
+    n: Annotated[
+        str | None, typer.Option("-n", help="number of test images, or all; default 1000, of your own data all")
+    ] = None,
     attacked: Annotated[
         int, typer.Option("--attacked", min=0, help="of the useful units, how many to attack; 0: all")
     ] = 32,
     steps: Annotated[int, typer.Option("--steps", min=1, help="steps of that attack")] = 20,
     count: Annotated[int, typer.Option("--count", min=1, help="how many random or principal features")] = 50,
-    weights: Weights = None,
-    data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -50,9 +51,9 @@ def features(
     from .terminal import as_json, features_table
     from .terminal import out as terminal
 
-    file, source = subject(model, weights, data, data_dir)
-    asked = l2_or(threat, source.name)
-    node = Score(file, source, asked, kind, layer, count_of(n, len(source.load().test)), attacked, steps, count, seed)
+    file, source = asked.subject()
+    within, examples = l2_or(threat, source.name), count_asked(n, source, 1000)
+    node = Score(file, source, within, kind, layer, examples, attacked, steps, count, seed)
     target = out or run_folder("features", node)
     record = json_of(computed(node, target, device, fresh) / "features.json")
     page = write_features(record, test_examples(source, node.n).images.numpy(), target)
@@ -64,9 +65,9 @@ def features(
 
 
 @app.command()
+@about_a_model
 def disentangle(
-    model: Model,
-    data: Data = None,
+    asked: Asked,
     make: Annotated[str, typer.Option("--make", help="D_R, D_NR, D_rand, D_det, D_mis or D")] = "D_NR",
     threat: Annotated[
         list[str] | None,
@@ -98,8 +99,6 @@ def disentangle(
     images: Annotated[
         bool, typer.Option("--images", help="write a folder of PNG images too (read as folder:PATH)")
     ] = False,
-    weights: Weights = None,
-    data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -112,14 +111,14 @@ def disentangle(
     from .terminal import as_json
     from .terminal import out as terminal
 
-    file, source = subject(model, weights, data, data_dir)
+    file, source = asked.subject()
     others = tuple(File.of(name).tried_on(source) for name in other or ())
-    asked = l2_or(threat, source.name)
+    within = l2_or(threat, source.name)
     changes = {"steps": steps, "step": step, "start": start, "layer": layer, "copies": copies}
     construction = _making(
-        make, asked, {name: value for name, value in changes.items() if value is not None}, bool(others)
+        make, within, {name: value for name, value in changes.items() if value is not None}, bool(others)
     )
-    node = Make(make, file, source, construction, asked, count_of(n, len(source.load().train)), seed, others=others)
+    node = Make(make, file, source, construction, within, count_of(n, len(source.load().train)), seed, others=others)
     target = out or run_folder(make, node)
     record = json_of(computed(node, target, device, fresh) / "set.json")
     _shown(node, target, tensors, images)

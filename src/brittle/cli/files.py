@@ -7,41 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from brittle.errors import BrittleError
 
-from .options import count_of
-
 if TYPE_CHECKING:
-    from brittle.learning import Split
-    from brittle.studies import Audit, DataSource, File, Make, Node, Score
-
-
-def data_of(asked: str | None, header: dict[str, Any] | None) -> str:
-    """The data set asked for, or the one that the checkpoint was trained on."""
-    if asked:
-        return asked
-    if header and header.get("data"):
-        return str(header["data"]).partition(" (")[0]
-    raise BrittleError("say on which data set: --data mnist (see: brittle data)")
-
-
-def subject(model: str, weights: Path | None, data: str | None, data_dir: Path | None) -> tuple["File", "DataSource"]:
-    """The model asked for, and the data set asked for or the one that it was trained on, as declarations."""
-    from brittle.studies import DataSource, File
-
-    file = File.of(model, weights)
-    source = DataSource.of(data_of(data, file.load().header), data_dir)
-    return file.tried_on(source), source
-
-
-def loaded_subject(
-    model: str, weights: Path | None, data: str | None, data_dir: Path | None, n: str, device: str
-) -> tuple[Any, "Split", str]:
-    """The model and the first `n` test images, both on the device, and the name of the data set."""
-    from brittle.ground import pick_device
-    from brittle.studies import on_device, test_examples
-
-    file, source = subject(model, weights, data, data_dir)
-    part = test_examples(source, count_of(n, len(source.load().test)))
-    return on_device(file.load(), device), part.to(pick_device(device)), source.name
+    from brittle.studies import Audit, Make, Node, Score
 
 
 def run_folder(what: str, node: "Audit | Score | Make") -> Path:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .app import app
-from .files import loaded_subject
-from .options import Data, DataDir, Device, Json, Model, OneThreat, Out, Seed, Weights, threat_of
+from .asked import Asked, about_a_model
+from .options import DataDir, Device, Json, OneThreat, Out, Seed, threat_of
 
 if TYPE_CHECKING:
     from brittle.learning import DataSpec
@@ -40,11 +40,9 @@ def quickstart(
 
 
 @app.command()
+@about_a_model
 def doctor(
-    model: Model,
-    data: Data = None,
-    weights: Weights = None,
-    data_dir: DataDir = None,
+    asked: Asked,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -54,7 +52,7 @@ def doctor(
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
-    target, part, _ = loaded_subject(model, weights, data, data_dir, "100", device)
+    target, part, _ = asked.loaded("100", device)
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
     if json:
         as_json(findings)
@@ -65,13 +63,11 @@ def doctor(
 
 
 @app.command()
+@about_a_model
 def curvature(
-    model: Model,
-    data: Data = None,
+    asked: Asked,
     threat: OneThreat = None,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "100",
-    weights: Weights = None,
-    data_dir: DataDir = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -82,13 +78,13 @@ def curvature(
     from .terminal import as_json, curvature_table
     from .terminal import out as terminal
 
-    target, part, name = loaded_subject(model, weights, data, data_dir, n, device)
-    asked = threat_of(threat, name)
-    figures = measure(target, (part.x(), part.labels), asked, seed=seed)
+    target, part, name = asked.loaded(n, device)
+    within = threat_of(threat, name)
+    figures = measure(target, (part.x(), part.labels), within, seed=seed)
     if json:
-        as_json({"threat": str(asked), "seed": seed, "points": [figure.record() for figure in figures]})
+        as_json({"threat": str(within), "seed": seed, "points": [figure.record() for figure in figures]})
     else:
-        terminal.print(curvature_table(figures, str(asked)))
+        terminal.print(curvature_table(figures, str(within)))
 
 
 @app.command()

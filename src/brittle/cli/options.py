@@ -11,12 +11,7 @@ from brittle.errors import BrittleError
 if TYPE_CHECKING:
     from brittle.attacks import Threat
 
-MODEL_HELP = "checkpoint of ours, zoo:NAME, TorchScript file, trusted:FILE.pt2 (torch.export), or module:callable"
-Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
-Weights = Annotated[Path | None, typer.Option("--weights", help="state dict for module:callable (plain tensors only)")]
-Data = Annotated[
-    str | None, typer.Option("--data", help="data set: digits, mnist, cifar10, svhn, folder:PATH, tensors:PATH, ...")
-]
+Data = Annotated[str, typer.Option("--data", help="data set (see: brittle data)")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")]
 Threats = Annotated[
     list[str] | None,

@@ -9,9 +9,9 @@ from brittle.errors import BrittleError
 
 from .again import repeated
 from .app import app
-from .files import computed, copied, json_of, run_folder, subject
+from .asked import Asked, about_a_model, count_asked
+from .files import computed, copied, json_of, run_folder
 from .options import (
-    MODEL_HELP,
     Batch,
     Bpda,
     Data,
@@ -19,14 +19,11 @@ from .options import (
     Device,
     Fresh,
     Json,
-    Model,
     OneThreat,
     Out,
     Reject,
     Seed,
     Threats,
-    Weights,
-    count_of,
     seconds_of,
     threat_of,
     threats_of,
@@ -35,7 +32,7 @@ from .options import (
 
 @app.command()
 def train(
-    data: Annotated[str, typer.Option("--data", help="data set to learn")],
+    data: Data,
     net: Annotated[str, typer.Option("--net", help="see: brittle nets")] = "small",
     goal: Annotated[str, typer.Option("--goal", help="see: brittle goals")] = "standard",
     threat: Threats = None,
@@ -97,12 +94,14 @@ def train(
 
 
 @app.command()
+@about_a_model
 def audit(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = None,
-    data: Data = None,
+    asked: Asked,
     threat: Threats = None,
     effort: Annotated[str, typer.Option("--effort", help="quick, standard or thorough")] = "standard",
-    n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "500",
+    n: Annotated[
+        str | None, typer.Option("-n", help="number of test images, or all; default 500, of your own data all")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="time after which no new work begins: 90s, 2m, 1h")
     ] = None,
@@ -119,8 +118,6 @@ def audit(
     bpda: Bpda = None,
     reject: Reject = None,
     batch: Batch = 250,
-    weights: Weights = None,
-    data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -144,17 +141,15 @@ def audit(
             or reject is not None
             or budget
             or out
-            or (effort, n, seed) != ("standard", "500", 0)
+            or (effort, n, seed) != ("standard", None, 0)
         ):
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
-        repeated(again, model, weights, data, data_dir, device, batch, json)
+        repeated(again, asked, device, batch, json)
         return
-    if model is None:
-        raise BrittleError("say which model: brittle audit MODEL")
     through = tuple(bpda or ())
     limit, more = seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
-    file, source = subject(model, weights, data, data_dir)
-    count = count_of(n, len(source.load().test))
+    file, source = asked.subject()
+    count = count_asked(n, source)
     node = Audit(
         file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through, reject
     )
@@ -175,9 +170,9 @@ def audit(
 
 
 @app.command()
+@about_a_model
 def attack(
-    model: Model,
-    data: Data = None,
+    asked: Asked,
     threat: OneThreat = None,
     name: Annotated[
         str, typer.Option("--attack", help="see: brittle attacks; settings as in mm:targets=9,steps=20")
@@ -190,8 +185,6 @@ def attack(
     bpda: Bpda = None,
     reject: Reject = None,
     batch: Batch = 250,
-    weights: Weights = None,
-    data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -205,11 +198,10 @@ def attack(
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
-    file, source = subject(model, weights, data, data_dir)
-    asked = AttackSpec.parse(name).changed(steps=steps, step=step, start=start, loss=loss)
-    through, count = tuple(bpda or ()), count_of(n, len(source.load().test))
-    one = threat_of(threat, source.name)
-    node = RunAttack(file, source, one, asked, count, seed, batch, through, reject)
+    file, source = asked.subject()
+    spec = AttackSpec.parse(name).changed(steps=steps, step=step, start=start, loss=loss)
+    one, count = threat_of(threat, source.name), count_asked(n, source)
+    node = RunAttack(file, source, one, spec, count, seed, batch, tuple(bpda or ()), reject)
     record = json_of(computed(node, out, device, fresh) / "attack.json")
     if json:
         as_json(record)

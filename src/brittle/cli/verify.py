@@ -6,19 +6,17 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .files import loaded_subject
-from .options import Data, DataDir, Device, Json, Model, Threats, Weights, threats_of
+from .asked import Asked, about_a_model
+from .options import Device, Json, Threats, threats_of
 
 
 @app.command()
+@about_a_model
 def verify(
     file: Annotated[Path, typer.Argument(help="adversarial images: npz, npy, safetensors or pt")],
-    model: Model,
-    data: Data = None,
+    asked: Asked,
     threat: Threats = None,
     key: Annotated[str | None, typer.Option("--key", help="the array's name in the file")] = None,
-    weights: Weights = None,
-    data_dir: DataDir = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -29,7 +27,7 @@ def verify(
     from .terminal import as_json, judgements_table
     from .terminal import out as terminal
 
-    target, part, name = loaded_subject(model, weights, data, data_dir, "all", device)
+    target, part, name = asked.loaded("all", device)
     x, moved, y = adversarial_of(read_arrays(file), key, part.x(), part.labels)
     found = [judge(target, one, x, moved, y) for one in threats_of(threat, name)]
     if json:

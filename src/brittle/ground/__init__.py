@@ -9,6 +9,7 @@ from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
 from .noise import Keys, keys_of, normal, uniform
 from .numbers import check_count, check_number, check_seed, check_share
+from .packages import package
 from .plugins import Plugins, broken_line, foreign_code, plugins
 from .text import first_line, plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
@@ -40,6 +41,7 @@ __all__ = [
     "keep_freed_memory",
     "keys_of",
     "normal",
+    "package",
     "pick_device",
     "plain_name",
     "plugins",

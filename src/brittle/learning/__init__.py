@@ -25,6 +25,7 @@ from .data import (
     write_made,
     write_released,
 )
+from .doors import USUAL, Classifier, Inputs, Loaded, behaviour_of, classifier, load_model
 from .goals import (
     FORWARD_PASS,
     PARAMETER_GRADIENT,
@@ -55,7 +56,6 @@ from .goals import (
     goal_named,
     inner_attack_of,
 )
-from .models import Loaded, behaviour_of, load_model
 from .nets import NETS, Normalize, build_net
 from .recipe import Recipe
 from .training import TrainingProgress, accuracy, train
@@ -66,10 +66,12 @@ __all__ = [
     "FORWARD_PASS",
     "NETS",
     "PARAMETER_GRADIENT",
+    "USUAL",
     "Adversarial",
     "Atda",
     "Augment",
     "Average",
+    "Classifier",
     "DataSet",
     "DataSpec",
     "Eat",
@@ -78,6 +80,7 @@ __all__ = [
     "Goal",
     "GoalEntry",
     "InnerAttack",
+    "Inputs",
     "Learner",
     "Loaded",
     "Maximum",
@@ -101,6 +104,7 @@ __all__ = [
     "build_net",
     "check_attack",
     "check_static",
+    "classifier",
     "default_augment",
     "eval_logits",
     "goal_entries",

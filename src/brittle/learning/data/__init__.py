@@ -11,9 +11,9 @@ from .catalogue import (
     usual_threats,
 )
 from .fetch import DownloadProgress
+from .folders import write_folder
 from .loading import load
 from .made import write_made
-from .own import write_folder
 from .parsers import parse_cifar, parse_idx, parse_npy, parse_svhn
 from .released import read_released, write_released
 from .spec import DataSpec, Files

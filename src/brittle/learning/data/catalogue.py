@@ -7,16 +7,24 @@ from functools import cache
 from brittle.ground import BrittleError, broken_line, plugins
 
 from .augment import Augment
+from .folders import read_folder
+from .hugging_face import read_hugging_face
 from .imagenet import RANGES, read_restricted
 from .made import read_made
-from .own import read_folder, read_tensors
+from .own import read_npz, read_tensors
 from .spec import DataSpec
 from .well_known import WELL_KNOWN
 
 GROUP = "brittle.data_sets"  # of entry points
 
 AT_A_PATH = (
-    DataSpec("folder", "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS", read_folder),
+    DataSpec(
+        "folder",
+        "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS, or listed in PATH.csv; PATH@224: resized and "
+        "cut to 224 pixels",
+        read_folder,
+    ),
+    DataSpec("hf", "a data set that Hugging Face's datasets saved to disk, or knows by its name", read_hugging_face),
     DataSpec("made", "a set that brittle disentangle made, or the tensors that Ilyas et al. released", read_made),
     DataSpec(
         "restricted",
@@ -25,6 +33,11 @@ AT_A_PATH = (
         classes=tuple(RANGES),
         mean=(0.4717, 0.4499, 0.3837),  # those of its authors' library
         std=(0.2600, 0.2516, 0.2575),
+    ),
+    DataSpec(
+        "npz",
+        "arrays of numpy: images and labels, or x_test and y_test; PATH.npy@5: severity 5 of CIFAR-10-C",
+        read_npz,
     ),
     DataSpec("tensors", "a safetensors file with images and labels", read_tensors),
 )

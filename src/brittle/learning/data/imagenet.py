@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from brittle.ground import BrittleError
 
-from .own import COLOUR, GREY, Pixels
+from .pictures import CUT, check_memory, read_picture, sided
 from .splits import DataSet, Split, assemble
 
 # ImageNet's class indices, first and last, in the order of the labels that the authors' models give
@@ -30,9 +27,7 @@ RANGES = {
     "insect": (300, 319),
 }
 COUNT = 1000
-SIDE, RESIZED = 224, 256  # the usual test transform; other sides keep its proportion
 LIST = "classes.txt"
-MODES = (*GREY, *COLOUR, "CMYK", "YCbCr")  # ImageNet has all kinds of JPEG
 
 Listed = list[tuple[Path, int]]
 
@@ -49,7 +44,8 @@ def read_restricted(name: str, path: Path) -> DataSet:
         BrittleError: no such folders, no such list, an unreadable picture, or more pixels than memory.
     Source: Ilyas et al. 2019, appendix C.1; ranges and order of the classes as in their library.
     """
-    root, side = _parsed(path)
+    root, side = sided(path)
+    side = side or CUT
     for part in (root / "train", root / "val"):
         if not part.is_dir():
             raise BrittleError(
@@ -57,22 +53,10 @@ def read_restricted(name: str, path: Path) -> DataSet:
             )
     ids = _ids(root)
     listed = [_list(root / part, ids) for part in ("train", "val")]
-    _check_memory(root, sum(map(len, listed)), side)
+    check_memory(f"restricted:{root}", sum(map(len, listed)), side)
     order = assemble(name, tuple(RANGES), *(_numbered(part) for part in listed), shuffle=True)
     train, validation = (_filled(part, listed[0], side) for part in (order.train, order.validation))
     return DataSet(name, train, validation, _filled(order.test, listed[1], side))
-
-
-def _parsed(path: Path) -> tuple[Path, int]:
-    """The folder and the side of PATH or PATH@SIDE."""
-    before, _, side = path.name.rpartition("@")
-    if not before or not side.isdecimal():
-        return path, SIDE
-    if int(side) < 1:
-        raise BrittleError(
-            f"{path}: pictures of {side} pixels cannot be; give a side such as {path.with_name(before)}@64"
-        )
-    return path.with_name(before), int(side)
 
 
 def _ids(root: Path) -> list[str]:
@@ -119,29 +103,6 @@ def _list(part: Path, ids: list[str]) -> Listed:
     return pictures
 
 
-def _check_memory(root: Path, count: int, side: int) -> None:
-    needed, free = count * 3 * side**2, _free_memory()
-    if needed > free:
-        fits = math.isqrt(int(0.8 * free) // (3 * count)) // 8 * 8  # what is left is for the rest of the work
-        smaller = f"ask for smaller ones, restricted:{root}@{fits}, or " if fits else ""
-        what = f"{count:,} pictures of {side} x {side} pixels need {_gib(needed)} of memory, {_gib(free)} are available"
-        raise BrittleError(f"{root}: {what}; {smaller}use fewer pictures, or a machine with more memory")
-
-
-def _free_memory() -> int:
-    """Bytes that may be taken. The pages that sysconf calls available leave out the file cache, which gives way at
-    once."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.2g} GiB" if size < 100 * 2**30 else f"{size / 2**30:.0f} GiB"
-
-
 def _numbered(listed: Listed) -> tuple[Tensor, Tensor]:
     """The pictures' numbers in place of their pixels: the parts are drawn before any pixel takes memory."""
     numbers = torch.arange(len(listed)).view(torch.uint8).reshape(-1, 1, 1, 8)
@@ -155,27 +116,9 @@ def _filled(part: Split, listed: Listed, side: int) -> Split:
     images = torch.empty(len(numbers), 3, side, side, dtype=torch.uint8)
 
     def fill(place: int) -> None:
-        images[place] = torch.from_numpy(_read(listed[numbers[place]][0], side)).permute(2, 0, 1)
+        images[place] = torch.from_numpy(read_picture(listed[numbers[place]][0], side, "RGB")).permute(2, 0, 1)
 
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(fill, range(len(numbers))):
             pass
     return replace(part, images=images)
-
-
-def _read(file: Path, side: int) -> Pixels:
-    """uint8 [side, side, 3]: the middle of the resized picture."""
-    from PIL import Image  # here, because only folders need it
-
-    try:
-        with Image.open(file) as picture:
-            if picture.mode in MODES:
-                short, shorter = round(side * RESIZED / SIDE), min(picture.size)
-                width, height = (length * short // shorter for length in picture.size)
-                resized = picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-                left, top = round((width - side) / 2), round((height - side) / 2)
-                return np.array(resized.crop((left, top, left + side, top + side)))
-            problem = f"pictures of mode {picture.mode} are not read"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        problem = f"not a picture that can be read ({error})"
-    raise BrittleError(f"{file}: {problem}; save it as an 8-bit JPEG or PNG, or remove it")

@@ -1,83 +1,22 @@
-"""A user's own data: a folder of pictures by class, or a safetensors file."""
+"""A user's own tensors: a safetensors file, or arrays of numpy."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from brittle.ground import BrittleError
 
-from .splits import DataSet, Pair, assemble
+from .arrays import read_arrays
+from .folders import MOST_CLASSES
+from .pictures import sided
+from .splits import DataSet, Pair, assemble, only_tested
 
-GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA")  # Pillow's names for pictures of 8 bits or less
-
-MOST_CLASSES = 100_000  # a larger label is a mistake, not a class
-Pixels = npt.NDArray[np.uint8]
-
-
-def read_folder(name: str, path: Path) -> DataSet:
-    """The pictures of PATH/train/CLASS/* and PATH/test/CLASS/*, or of PATH/CLASS/* with 20 % held out as the test part.
-
-    Classes are the sorted folder names. Pictures are grey if all are grey, otherwise RGB; transparency is dropped.
-
-    Raises:
-        BrittleError: no such folder, fewer than two classes, pictures of different sizes, an unreadable picture.
-    """
-    if not path.is_dir():
-        raise BrittleError(f"{name}: there is no folder {path}; give the folder that holds one folder for each class")
-    parts = [path / "train", path / "test"]
-    present = [part.is_dir() for part in parts]
-    if any(present) and not all(present):
-        raise BrittleError(f"{path}: of train/ and test/ only one is there; give both, or class folders alone")
-    roots = parts if all(present) else [path]
-    classes = _classes(roots[0])
-    listed = [_list(root, classes) for root in roots]
-    images = _read_pictures([picture for part in listed for picture, _ in part])
-    labels = torch.tensor([label for part in listed for _, label in part])
-    cut = len(listed[0])
-    test = (images[cut:], labels[cut:]) if all(present) else None
-    return assemble(name, classes, (images[:cut], labels[:cut]), test, shuffle=True)
-
-
-def write_folder(path: Path, data: DataSet) -> None:
-    """Write a data set as PATH/train/CLASS/*.png and PATH/test/CLASS/*.png, which `read_folder` reads back to the same
-    pixels.
-
-    What is learned from and what is chosen by (train and validation) stand together under train/. The folder gets its
-    name when it is whole; one that is there already is replaced.
-
-    Raises:
-        BrittleError: images that are neither grey nor RGB, or a place that cannot be written.
-    """
-    from PIL import Image  # here, because only folders need it
-
-    if data.shape[0] not in (1, 3):
-        raise BrittleError(
-            f"{path}: images of {data.shape[0]} channels are no pictures; only grey and RGB ones are written"
-        )
-    part = path.with_name(f".{path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        for folder, splits in (("train", (data.train, data.validation)), ("test", (data.test,))):
-            for k, name in enumerate(data.classes):
-                place = part / folder / f"{k:03}-{name.replace('/', '-')}"
-                place.mkdir(parents=True)
-                chosen = torch.cat([split.images[split.labels == k] for split in splits]).numpy()
-                for row, image in enumerate(chosen):
-                    Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(
-                        place / f"{row:06}.png"
-                    )
-        shutil.rmtree(path, ignore_errors=True)
-        part.replace(path)
-    except OSError as error:
-        raise BrittleError(f"{path}: cannot be written ({error.strerror or error})") from error
+IMAGES, LABELS = ("images", "image", "x", "data"), ("labels", "label", "y", "targets")  # names of arrays
 
 
 def read_tensors(name: str, path: Path) -> DataSet:
@@ -101,59 +40,6 @@ def read_tensors(name: str, path: Path) -> DataSet:
     train = _pair(path, tensors, "")
     test = _pair(path, tensors, "test_") if tensors.keys() & {"test_images", "test_labels"} else None
     return assemble(name, _named_classes(path, metadata, train, test), train, test, shuffle=True)
-
-
-def _classes(root: Path) -> tuple[str, ...]:
-    found = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
-    if len(found) < 2:
-        count = f"only one class folder ({found[0]})" if found else "no class folders"
-        raise BrittleError(f"{root}: {count} in it; make one folder of pictures for each of at least two classes")
-    return found
-
-
-def _list(root: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
-    """(picture, label) of every file in the class folders, in a fixed order."""
-    if strange := sorted(set(_classes(root)) - set(classes)):
-        raise BrittleError(
-            f"{root}: class {strange[0]!r} has no folder in {root.parent / 'train'}; add it, or remove it"
-        )
-    pictures = []
-    for label, name in enumerate(classes):
-        inside = sorted((root / name).iterdir()) if (root / name).is_dir() else []
-        files = [p for p in inside if p.is_file() and not p.name.startswith(".")]
-        if not files:
-            raise BrittleError(f"{root / name}: no pictures in it; add some, or remove the class")
-        pictures += [(file, label) for file in files]
-    return pictures
-
-
-def _read_pictures(files: list[Path]) -> Tensor:
-    """uint8 [N, C, H, W]."""
-    arrays: list[Pixels] = []
-    for file in files:
-        arrays.append(_read_picture(file))
-        height, width = arrays[-1].shape[:2]
-        if (height, width) != arrays[0].shape[:2]:
-            first = f"{arrays[0].shape[1]} x {arrays[0].shape[0]}"
-            raise BrittleError(f"{file}: {width} x {height} pixels, but {files[0]} has {first}; resize all to one size")
-    if all(array.ndim == 2 for array in arrays):
-        return torch.from_numpy(np.stack(arrays)[:, None])
-    coloured = [array if array.ndim == 3 else np.stack([array] * 3, axis=-1) for array in arrays]
-    return torch.from_numpy(np.stack(coloured).transpose(0, 3, 1, 2).copy())
-
-
-def _read_picture(file: Path) -> Pixels:
-    """uint8 [H, W] of a grey picture, [H, W, 3] of another one."""
-    from PIL import Image  # here, because only folders need it
-
-    try:
-        with Image.open(file) as picture:
-            if picture.mode in GREY + COLOUR:
-                return np.asarray(picture.convert("L" if picture.mode in GREY else "RGB"))
-            problem = f"pictures of mode {picture.mode} are not read"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        problem = f"not a picture that can be read ({error})"
-    raise BrittleError(f"{file}: {problem}; save it as an 8-bit grey or RGB PNG, or remove it")
 
 
 def _pair(path: Path, tensors: dict[str, Tensor], prefix: str) -> Pair:
@@ -188,3 +74,80 @@ def _named_classes(path: Path, metadata: dict[str, str], train: Pair, test: Pair
     if not isinstance(classes, list):
         raise BrittleError(f"{path}: the metadata 'classes' must be a JSON list of names, not {metadata['classes']!r}")
     return tuple(map(str, classes))
+
+
+def read_npz(name: str, path: Path) -> DataSet:
+    """Arrays of numpy: PATH.npz, or a folder of npy files, or IMAGES.npy with labels.npy beside it.
+
+    Images are [N, H, W], [N, H, W, C] or [N, C, H, W], uint8 or float in [0, 1]; labels [N] are numbers of classes, or
+    [N, C] with a 1 at the class. They are called images and labels, or x and y, alone or with train or test before or
+    behind (`x_test`, `train_labels`). A part called test, or the only one there is, can be tested on; without a train
+    part nothing can be learned. PATH.npy@K takes the k-th fifth: severity K of CIFAR-10-C.
+
+    Raises:
+        BrittleError: no such file, no images or labels in it, or arrays that are neither.
+    """
+    place, severity = sided(path)
+    arrays = _arrays_at(name, place)
+    train, test = _found(place, arrays, "train"), _found(place, arrays, "test") or _found(place, arrays, "")
+    there = [part for part in (train, test) if part]
+    if not there:
+        raise BrittleError(f"{place}: no images and labels in it, only {', '.join(sorted(arrays))}; call them x and y")
+    if severity and test:
+        rows = len(test[0]) // 5
+        chosen = slice((severity - 1) * rows, severity * rows)
+        test = test[0][chosen], test[1][chosen]
+    classes = tuple(map(str, range(min(max(int(labels.max()) for _, labels in there) + 1, MOST_CLASSES))))
+    if train is None and test is not None:
+        return only_tested(name, classes, test)
+    return assemble(name, classes, train or there[0], test, shuffle=True)
+
+
+def _arrays_at(name: str, place: Path) -> dict[str, Tensor]:
+    """Names to arrays; those of a folder are called as their files."""
+    if place.is_dir():
+        return {file.stem: read_arrays(file)[""] for file in sorted(place.glob("*.npy"))}
+    found = read_arrays(place)
+    if set(found) == {""}:
+        beside = place.with_name("labels.npy")
+        if not beside.is_file():
+            raise BrittleError(f"{name}: {place} holds images alone; put labels.npy beside it")
+        return {"images": found[""], "labels": read_arrays(beside)[""]}
+    return found
+
+
+def _found(place: Path, arrays: dict[str, Tensor], part: str) -> Pair | None:
+    """Images and labels of a part, if they are there."""
+    by_name = {name.lower(): array for name, array in arrays.items()}
+
+    def one(names: tuple[str, ...]) -> tuple[str, Tensor] | None:
+        said = (text for name in names for text in ((f"{name}_{part}", f"{part}_{name}") if part else (name,)))
+        return next(((text, by_name[text]) for text in said if text in by_name), None)
+
+    images, labels = one(IMAGES), one(LABELS)
+    if images is None or labels is None:
+        return None
+    return _to_bytes(place, images[0], _channels_first(place, *images)), _numbers(place, *labels)
+
+
+def _channels_first(place: Path, name: str, images: Tensor) -> Tensor:
+    """[N, C, H, W]."""
+    if images.dim() == 3:
+        return images[:, None]
+    if images.dim() == 4 and images.shape[-1] in (1, 3) and images.shape[1] not in (1, 3):
+        return images.permute(0, 3, 1, 2).contiguous()
+    if images.dim() != 4:
+        raise BrittleError(
+            f"{place}: {name} {list(images.shape)} are no images [N, H, W], [N, H, W, C] or [N, C, H, W]"
+        )
+    return images
+
+
+def _numbers(place: Path, name: str, labels: Tensor) -> Tensor:
+    """int64 [N]."""
+    if labels.dim() == 2 and labels.shape[1] > 1 and bool((labels.sum(1) == 1).all()):
+        return labels.argmax(1)
+    labels = labels.flatten() if labels.dim() == 2 and labels.shape[1] == 1 else labels
+    if labels.dim() != 1 or not len(labels) or labels.is_complex() or bool((labels != labels.long()).any()):
+        raise BrittleError(f"{place}: {name} must be numbers of classes [N], not {labels.dtype} {list(labels.shape)}")
+    return labels.long()

@@ -16,6 +16,7 @@ from torch import Tensor
 from brittle.ground import BrittleError
 
 Pair = tuple[Tensor, Tensor]  # images uint8 [N, C, H, W] and labels int64 [N]
+Named = tuple[Tensor, Tensor, tuple[str, ...]]  # the same with the name of each image's file
 
 SPLIT_SEED = 0  # one fixed seed for every split, so that a data set is the same on every machine
 
@@ -29,6 +30,7 @@ class Split:
         labels: int64 [N], each an index into `classes`.
         classes: the name of every class.
         name: such as "mnist/test".
+        files: the name of each image's file; () where there are none.
     Raises:
         BrittleError: a wrong type or shape, counts that differ, a label that is no class.
     """
@@ -37,6 +39,7 @@ class Split:
     labels: Tensor
     classes: tuple[str, ...]
     name: str
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -70,7 +73,15 @@ class Split:
             if not 0 <= which <= len(self):
                 raise BrittleError(f"{self.name}: cannot take {which} images, there are {len(self)}")
             which = slice(which)
-        return replace(self, images=self.images[which], labels=self.labels[which])
+        rows = (
+            torch.arange(len(self))[which.cpu() if isinstance(which, Tensor) else which].tolist() if self.files else ()
+        )
+        return replace(
+            self,
+            images=self.images[which],
+            labels=self.labels[which],
+            files=tuple(self.files[row] for row in rows),
+        )
 
     def x(self, indices: Tensor | slice = slice(None)) -> Tensor:
         """The images as float32 [B, C, H, W] = images / 255, on the part's device."""
@@ -110,7 +121,28 @@ class DataSet:
         return self.train.classes
 
 
-def assemble(name: str, classes: tuple[str, ...], train: Pair, test: Pair | None, *, shuffle: bool = False) -> DataSet:
+def only_tested(name: str, classes: tuple[str, ...], test: Pair | Named) -> DataSet:
+    """A data set that can be tested on, not learned from, in one fixed random order.
+
+    Raises:
+        BrittleError: as for `Split`; no images.
+    """
+    tested = Split(test[0], test[1], classes, f"{name}/test", *test[2:])
+    if not len(tested):
+        raise BrittleError(f"{tested.name}: there are no images in it; add some")
+    nothing = tested.take(0)
+    train, validation = (replace(nothing, name=f"{name}/{part}") for part in ("train", "validation"))
+    return DataSet(name, train, validation, _shuffled(tested))
+
+
+def assemble(
+    name: str,
+    classes: tuple[str, ...],
+    train: Pair | Named,
+    test: Pair | Named | None,
+    *,
+    shuffle: bool = False,
+) -> DataSet:
     """The data set made of these images: validation (10 %, at most 5,000) comes out of train, never out of test.
 
     Without a test part, 20 % of the images become one. Both splits are stratified, and the same on every machine.
@@ -120,7 +152,7 @@ def assemble(name: str, classes: tuple[str, ...], train: Pair, test: Pair | None
     Raises:
         BrittleError: as for `Split`; no images; too few images of some class to split.
     """
-    known = Split(*train, classes, f"{name}/train")
+    known = Split(train[0], train[1], classes, f"{name}/train", *train[2:])
     if len(classes) < 2 or not len(known):
         what = f"{len(known)} images of {len(classes)} classes"
         raise BrittleError(f"{known.name}: {what} cannot be learned from; give images of at least two classes")
@@ -128,7 +160,7 @@ def assemble(name: str, classes: tuple[str, ...], train: Pair, test: Pair | None
         rest, held_out = _stratified(known, len(known) // 5)
         known, tested = known.take(rest), replace(known.take(held_out), name=f"{name}/test")
     else:
-        tested = Split(*test, classes, f"{name}/test")
+        tested = Split(test[0], test[1], classes, f"{name}/test", *test[2:])
     if not len(tested):
         raise BrittleError(f"{tested.name}: there are no images in it; add some, or give no test part")
     rest, held_out = _stratified(known, min(5000, len(known) // 10))

@@ -17,7 +17,6 @@ from ..declare import hash_of
 from .common import (
     Computation,
     DataSource,
-    File,
     ModelRef,
     Node,
     NodeProgress,
@@ -83,10 +82,7 @@ class Audit:
         report = event.report
         assert report is not None, "the last event carries the report"
         record, examples = subject_of(loaded, split, self.data)
-        weights = self.model.weights if isinstance(self.model, File) else None
-        report.save(
-            folder, msgspec.structs.replace(record, weights=weights, bpda=list(self.bpda), reject=self.reject), examples
-        )
+        report.save(folder, msgspec.structs.replace(record, bpda=list(self.bpda), reject=self.reject), examples)
         return not report.record.skipped
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from brittle.attacks import Detector, straight_through
 from brittle.audits import DataRecord, ModelRecord, TrainingRecord, provenance
 from brittle.ground import BrittleError, fast_dtype, first_line, pick_device, write_bytes
-from brittle.learning import DataSet, Loaded, Split, behaviour_of, load, load_model, load_tensors, save_tensors
+from brittle.learning import DataSet, Inputs, Loaded, Split, behaviour_of, load, load_model, load_tensors, save_tensors
 
 
 class NodeProgress(NamedTuple):
@@ -98,13 +98,16 @@ class File:
     spec: str = field(compare=False)
     digest: str
     weights: str | None = field(default=None, compare=False)
+    inputs: Inputs = field(default=Inputs(), compare=False)
     loaded: Loaded | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, spec: str, weights: Path | None = None) -> "File":
+    def of(
+        cls, spec: str, weights: Path | None = None, inputs: Inputs | None = None, data: DataSource | None = None
+    ) -> "File":
         """The model that `spec` names (see `load_model`)."""
-        loaded = load_model(spec, weights)
-        return cls(spec, loaded.digest, str(weights) if weights else None, loaded)
+        loaded = load_model(spec, weights, inputs, data.load() if data else None)
+        return cls(spec, loaded.digest, loaded.weights, inputs or Inputs(), loaded)
 
     def tried_on(self, data: DataSource) -> "File":
         """The same model, known by its answers on some images too where it is imported code, which may depend on more
@@ -121,7 +124,7 @@ class File:
 
     def load(self) -> Loaded:
         """The model itself."""
-        return self.loaded or load_model(self.spec, Path(self.weights) if self.weights else None)
+        return self.loaded or load_model(self.spec, Path(self.weights) if self.weights else None, self.inputs)
 
 
 ModelRef = Node | File
@@ -157,12 +160,20 @@ def subject_of(loaded: Loaded, split: Split, source: DataSource) -> tuple[ModelR
     model = ModelRecord(
         name=loaded.name,
         source=loaded.source,
+        weights=loaded.weights,
+        inputs=loaded.inputs,
         digest=loaded.digest,
         parameters=sum(value.numel() for value in net.parameters()) if isinstance(net, nn.Module) else None,
         training=training if header else None,
     )
     return model, DataRecord(
-        split.name, len(split), len(source.load().test), list(split.classes), split.digest, source.typed
+        split.name,
+        len(split),
+        len(source.load().test),
+        list(split.classes),
+        split.digest,
+        source.typed,
+        list(split.files),
     )
 
 

@@ -1,0 +1,137 @@
+"""What a verb is asked about: a model and data, by options that all such verbs share."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from brittle.errors import BrittleError
+
+from .options import count_of
+
+if TYPE_CHECKING:
+    from brittle.learning import Split
+    from brittle.studies import DataSource, File
+
+MODEL_HELP = (
+    "zoo:NAME, FILE.safetensors of ours, timm:NAME, torchvision:NAME, hf:DIR_OR_ID, robustbench:ID, a TorchScript or "
+    "ONNX file, trusted:FILE.pt2 (torch.export), or module:callable"
+)
+FIRST = ("model", "data")  # the other options are listed last
+USUAL_COUNT = 500  # of the images of a known data set; of a user's own data all are asked about
+OWN = ("folder", "npz", "hf", "tensors")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The model and the data of a verb, as they are typed."""
+
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = None
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", help="data set: digits, mnist, cifar10, folder:PATH, npz:PATH, hf:PATH (see: brittle data)"
+        ),
+    ] = None
+    size: Annotated[
+        int | None,
+        typer.Option("--size", min=1, help="of a folder of pictures: resize and crop all to this many pixels"),
+    ] = None
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="state dict for an architecture (plain tensors only); random: untrained"),
+    ] = None
+    preprocess: Annotated[
+        str,
+        typer.Option(
+            "--preprocess", help="what the model expects: means, then deviations (0.5,0.25), imagenet, cifar10 or mnist"
+        ),
+    ] = ""
+    input_range: Annotated[
+        str, typer.Option("--input-range", help="what black and white are to the model, such as 0,255")
+    ] = "0,1"
+    layout: Annotated[str, typer.Option("--layout", help="of the model's images: NCHW or NHWC")] = "NCHW"
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")] = None
+
+    def subject(self) -> tuple["File", "DataSource"]:
+        """The model, and the data or else those that it was trained on, as declarations.
+
+        Raises:
+            BrittleError: no model is named, or no data; either cannot be had.
+        """
+        from brittle.learning import Inputs
+        from brittle.studies import DataSource, File
+
+        if self.model is None:
+            raise BrittleError("say which model: give MODEL, such as zoo:mnist-linf")
+        asked = DataSource.of(sized(self.data, self.size), self.data_dir) if self.data else None
+        inputs = Inputs(self.preprocess, self.input_range, self.layout)
+        file = File.of(self.model, self.weights, inputs, asked)
+        source = asked or DataSource.of(_trained_on(file.load().header), self.data_dir)
+        return file.tried_on(source), source
+
+    def loaded(self, n: str | None, device: str) -> tuple[Any, "Split", str]:
+        """The model and the first `n` test images, both on the device, and the name of the data set."""
+        from brittle.ground import pick_device
+        from brittle.studies import on_device, test_examples
+
+        file, source = self.subject()
+        part = test_examples(source, count_asked(n, source))
+        return on_device(file.load(), device), part.to(pick_device(device)), source.name
+
+
+def about_a_model(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb whose parameter `asked: Asked` becomes the argument and the options of `Asked`."""
+    hints = get_type_hints(Asked, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(Asked)
+    ]
+    own = inspect.signature(verb, eval_str=True).parameters.values()
+    ahead = [one for one in own if one.default is inspect.Parameter.empty and one.name != "asked"]
+    after = [one for one in own if one.default is not inspect.Parameter.empty]
+    listed = [
+        *ahead,
+        *(one for one in options if one.name in FIRST),
+        *after,
+        *(one for one in options if one.name not in FIRST),
+    ]
+
+    @wraps(verb)
+    def asking(**given: Any) -> None:
+        verb(asked=Asked(**{field.name: given.pop(field.name) for field in fields(Asked)}), **given)
+
+    asking.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in listed]
+    )
+    asking.__annotations__ = {one.name: one.annotation for one in listed}
+    return asking
+
+
+def sized(data: str, size: int | None) -> str:
+    """A data set's name with the size that its pictures are brought to."""
+    return data if size is None else f"{data}@{size}"
+
+
+def count_asked(n: str | None, source: "DataSource", usual: int = USUAL_COUNT) -> int:
+    """How many test images: as many as are asked for, else `usual`, and of a user's own data all (0)."""
+    there = len(source.load().test)
+    if n is not None:
+        return count_of(n, there)
+    return 0 if source.typed.partition(":")[0] in OWN else min(usual, there)
+
+
+def _trained_on(header: dict[str, Any] | None) -> str:
+    """The data set that a checkpoint was trained on."""
+    if header and header.get("data"):
+        return str(header["data"]).partition(" (")[0]
+    raise BrittleError("say on which data set: --data mnist (see: brittle data)")

@@ -1,0 +1,137 @@
+"""A user's own pictures: folders by class, or a list of files with their labels."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import torch
+
+from brittle.ground import BrittleError
+
+from .pictures import check_memory, read_pictures, sided
+from .splits import DataSet, Named, assemble, only_tested
+
+TRAIN, TEST = ("train",), ("test", "val", "valid", "validation")
+FILE, LABEL = ("file", "filename", "path", "image", "name"), ("label", "class", "target", "y")  # columns of a list
+MOST_CLASSES = 100_000  # a larger label is a mistake, not a class
+
+Listed = list[tuple[Path, int]]
+
+
+def read_folder(name: str, path: Path) -> DataSet:
+    """Pictures of PATH, or, brought to one size, of PATH@SIDE.
+
+    - PATH/train/CLASS/* and PATH/test/CLASS/* (or val); PATH/test alone can be tested on, not learned from;
+    - PATH/CLASS/*, with 20 % held out as the test part;
+    - PATH.csv, which lists a file (from its own folder) and a label in each row, to be tested on: labels are numbers of
+      classes, or names, whose sorted order counts.
+
+    Classes are the sorted folder names; pictures may lie in folders below. They are grey if all are grey, otherwise
+    RGB; transparency is dropped.
+
+    Raises:
+        BrittleError: no such place, fewer than two classes, an unreadable picture, or different sizes and no side.
+    """
+    root, side = sided(path)
+    if root.suffix == ".csv":
+        classes, listed = _listed_in(name, root)
+        return only_tested(name, classes, _read(root.parent, listed, side))
+    if not root.is_dir():
+        raise BrittleError(f"{name}: there is no folder {root}; give the folder that holds one folder for each class")
+    train, test = (next((root / one for one in names if (root / one).is_dir()), None) for names in (TRAIN, TEST))
+    classes = _classes(train or test or root)
+    found = {place: _list(place, classes) for place in (train, test, root if not (train or test) else None) if place}
+    if side:
+        check_memory(f"folder:{root}", sum(map(len, found.values())), side)
+    read = {place: _read(root, listed, side) for place, listed in found.items()}
+    if train is None and test is not None:
+        return only_tested(name, classes, read[test])
+    return assemble(name, classes, read[train or root], read[test] if test else None, shuffle=True)
+
+
+def _read(root: Path, listed: Listed, side: int | None) -> Named:
+    images = read_pictures([file for file, _ in listed], side)
+    names = tuple(str(file.relative_to(root)) for file, _ in listed)
+    return images, torch.tensor([label for _, label in listed]), names
+
+
+def _classes(root: Path) -> tuple[str, ...]:
+    found = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
+    if len(found) < 2:
+        count = f"only one class folder ({found[0]})" if found else "no class folders"
+        raise BrittleError(f"{root}: {count} in it; make one folder of pictures for each of at least two classes")
+    return found
+
+
+def _list(root: Path, classes: tuple[str, ...]) -> Listed:
+    """(picture, label) of every file in the class folders, in a fixed order."""
+    if strange := sorted(set(_classes(root)) - set(classes)):
+        raise BrittleError(
+            f"{root}: class {strange[0]!r} has no folder in {root.parent / 'train'}; add it, or remove it"
+        )
+    pictures: Listed = []
+    for label, name in enumerate(classes):
+        inside = sorted((root / name).rglob("*")) if (root / name).is_dir() else []
+        files = [p for p in inside if p.is_file() and not any(q.startswith(".") for q in p.relative_to(root).parts)]
+        if not files:
+            raise BrittleError(f"{root / name}: no pictures in it; add some, or remove the class")
+        pictures += [(file, label) for file in files]
+    return pictures
+
+
+def _listed_in(name: str, path: Path) -> tuple[tuple[str, ...], Listed]:
+    """Classes, and (picture, label) of every row of a list."""
+    if not path.is_file():
+        raise BrittleError(f"{name}: there is no file {path}")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            columns = {text.strip().lower(): text for text in rows.fieldnames or ()}
+            wanted = [next((columns[one] for one in names if one in columns), None) for names in (FILE, LABEL)]
+            if None in wanted:
+                raise BrittleError(f"{path}: its first line must name the columns file and label, not {list(columns)}")
+            said = [(path.parent / str(row[wanted[0]]), str(row[wanted[1]]).strip()) for row in rows]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BrittleError(f"{path}: not a list of files and labels ({error})") from None
+    texts = sorted({label for _, label in said})
+    if all(text.isdecimal() for text in texts):
+        classes = tuple(map(str, range(min(max(map(int, texts), default=0) + 1, MOST_CLASSES))))
+        return classes, [(file, int(label)) for file, label in said]
+    places = {text: place for place, text in enumerate(texts)}
+    return tuple(texts), [(file, places[label]) for file, label in said]
+
+
+def write_folder(path: Path, data: DataSet) -> None:
+    """Write a data set as PATH/train/CLASS/*.png and PATH/test/CLASS/*.png, which `read_folder` reads back to the same
+    pixels.
+
+    What is learned from and what is chosen by (train and validation) stand together under train/. The folder gets its
+    name when it is whole; one that is there already is replaced.
+
+    Raises:
+        BrittleError: images that are neither grey nor RGB, or a place that cannot be written.
+    """
+    from PIL import Image  # here, because only folders need it
+
+    if data.shape[0] not in (1, 3):
+        raise BrittleError(
+            f"{path}: images of {data.shape[0]} channels are no pictures; only grey and RGB ones are written"
+        )
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        for folder, splits in (("train", (data.train, data.validation)), ("test", (data.test,))):
+            for k, name in enumerate(data.classes):
+                place = part / folder / f"{k:03}-{name.replace('/', '-')}"
+                place.mkdir(parents=True)
+                chosen = torch.cat([split.images[split.labels == k] for split in splits]).numpy()
+                for row, image in enumerate(chosen):
+                    Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(
+                        place / f"{row:06}.png"
+                    )
+        shutil.rmtree(path, ignore_errors=True)
+        part.replace(path)
+    except OSError as error:
+        raise BrittleError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -1,0 +1,120 @@
+"""Pictures in files: as they are, or brought to one size; and how much memory many of them take."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from brittle.ground import BrittleError
+
+GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's names, of 8 bits or less
+CUT, RESIZED = 224, 256  # the usual test transform; other sides keep its proportion
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def sided(path: Path) -> tuple[Path, int | None]:
+    """The place and the side of PATH@SIDE; none: of PATH.
+
+    Raises:
+        BrittleError: a side of 0.
+    """
+    before, _, side = path.name.rpartition("@")
+    if not before or not side.isdecimal():
+        return path, None
+    if int(side) < 1:
+        raise BrittleError(
+            f"{path}: pictures of {side} pixels cannot be; give a side such as {path.with_name(before)}@64"
+        )
+    return path.with_name(before), int(side)
+
+
+def read_pictures(files: Sequence[Path], side: int | None) -> Tensor:
+    """uint8 [N, C, H, W], grey if all are grey, otherwise RGB; transparency is dropped.
+
+    Args:
+        side: the shorter side is resized (bilinear) to side * 256 / 224, and the middle square cut out; none: the
+            pictures as they are.
+    Raises:
+        BrittleError: an unreadable picture; different sizes where no side is given.
+    """
+    with ThreadPoolExecutor() as pool:  # decoding is most of the work, and Pillow does it without Python's lock
+        arrays = list(pool.map(lambda file: read_picture(file, side), files))
+    for file, array in zip(files, arrays, strict=True):
+        if array.shape[:2] != arrays[0].shape[:2]:
+            sizes = [f"{one.shape[1]} x {one.shape[0]}" for one in (array, arrays[0])]
+            raise BrittleError(
+                f"{file}: {sizes[0]} pixels, but {files[0]} has {sizes[1]}; bring all to one size: --size 224, or "
+                "PATH@224"
+            )
+    if all(array.ndim == 2 for array in arrays):
+        return torch.from_numpy(np.stack(arrays)[:, None])
+    coloured = [array if array.ndim == 3 else np.stack([array] * 3, axis=-1) for array in arrays]
+    return torch.from_numpy(np.stack(coloured).transpose(0, 3, 1, 2).copy())
+
+
+def read_picture(file: Path, side: int | None = None, form: str | None = None) -> Pixels:
+    """uint8 [H, W] of a grey picture, [H, W, 3] of another one, or as `form` says ("RGB")."""
+    from PIL import Image  # here, because only pictures need it
+
+    try:
+        with Image.open(file) as picture:
+            return pixels_of(picture, side, form)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        problem = f"not a picture that can be read ({error})"
+    raise BrittleError(f"{file}: {problem}; save it as an 8-bit JPEG or PNG, or remove it")
+
+
+def pixels_of(picture: Any, side: int | None = None, form: str | None = None) -> Pixels:
+    """The pixels of a Pillow picture.
+
+    Raises:
+        ValueError: more than 8 bits, or colours that are no RGB.
+    """
+    from PIL import Image
+
+    if picture.mode not in GREY + COLOUR:
+        raise ValueError(f"pictures of mode {picture.mode} are not read")
+    picture = picture.convert(form or ("L" if picture.mode in GREY else "RGB"))
+    if side is None:
+        return np.asarray(picture)
+    short, shorter = round(side * RESIZED / CUT), min(picture.size)
+    width, height = (length * short // shorter for length in picture.size)
+    resized = picture.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((width - side) / 2), round((height - side) / 2)
+    return np.array(resized.crop((left, top, left + side, top + side)))
+
+
+def check_memory(asked: str, count: int, side: int) -> None:
+    """Raise `BrittleError` if so many coloured pictures do not fit into memory; `asked` is the data set without a
+    side."""
+    needed, free = count * 3 * side**2, _free_memory()
+    if needed > free:
+        fits = math.isqrt(int(0.8 * free) // (3 * count)) // 8 * 8  # what is left is for the rest of the work
+        smaller = f"ask for smaller ones, {asked}@{fits}, or " if fits else ""
+        what = f"{count:,} pictures of {side} x {side} pixels need {_gib(needed)} of memory, {_gib(free)} are available"
+        place = asked.partition(":")[2]
+        raise BrittleError(f"{place}: {what}; {smaller}use fewer pictures, or a machine with more memory")
+
+
+def _free_memory() -> int:
+    """Bytes that may be taken. The pages that sysconf calls available leave out the file cache, which gives way at
+    once."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2g} GiB" if size < 100 * 2**30 else f"{size / 2**30:.0f} GiB"

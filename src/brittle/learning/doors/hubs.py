@@ -1,0 +1,141 @@
+"""Models of libraries by their names there: timm, torchvision, Hugging Face's transformers, RobustBench."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from brittle.ground import BrittleError, first_line, package
+
+from .inputs import classifier
+from .weights import classes_in, put_into
+
+RANDOM = "random"  # in the place of a file of weights: an untrained net
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a library knows of a model.
+
+    Attributes:
+        build: the architecture with random weights, for so many classes (none: as it is).
+        trained: the same with the weights that the library has for it; none: it has none.
+        mean, std: in units of [0, 1], of the preparation that those were trained with; (): it is inside.
+    """
+
+    build: Callable[[int | None], nn.Module]
+    trained: Callable[[], nn.Module] | None
+    mean: Sequence[float] = ()
+    std: Sequence[float] = ()
+
+
+def load_from_hub(spec: str, weights: Path | None, plain: bool) -> Callable[[Tensor], Any]:
+    """The model that a library knows as "timm:NAME", "torchvision:NAME", "hf:DIR_OR_ID" or "robustbench:ID".
+
+    Args:
+        weights: a state dict to put into it, or `random` for none; default: what the library has.
+        plain: leave the library's normalisation out; somebody says another one.
+    Raises:
+        BrittleError: a library that is not installed, an unknown name, weights that cannot be had or do not fit.
+    """
+    hub, _, name = spec.partition(":")
+    try:
+        known = HUBS[hub](name, spec)
+        model = _filled(known, spec, weights)
+    except BrittleError:
+        raise
+    except Exception as error:  # whatever the library raises on a name that it does not know, or without a network
+        hint = "give --weights FILE, or --weights random for an untrained net" if weights is None else "check the name"
+        raise BrittleError(
+            f"{spec} cannot be had ({type(error).__name__}: {first_line(error)[:200]}); {hint}"
+        ) from None
+    return model.eval() if plain or not known.mean else classifier(model, mean=known.mean, std=known.std).eval()
+
+
+def _filled(known: Known, spec: str, weights: Path | None) -> nn.Module:
+    if weights is None:
+        if known.trained is None:
+            raise BrittleError(f"{spec} comes without weights; give --weights FILE, or --weights random")
+        return known.trained()
+    if str(weights) == RANDOM:
+        return known.build(None)
+    model = known.build(classes_in(weights))
+    put_into(model, weights, spec)
+    return model
+
+
+def _timm(name: str, spec: str) -> Known:
+    timm = package("timm", spec, "hub")
+    about = timm.get_pretrained_cfg(name)
+    if about is None and not timm.is_model(name):
+        raise BrittleError(f"timm knows no model {name!r}; see timm.list_models()")
+
+    def build(classes: int | None) -> nn.Module:
+        return timm.create_model(name, **({} if classes is None else {"num_classes": classes}))  # type: ignore[no-any-return]
+
+    return Known(
+        build,
+        lambda: timm.create_model(name, pretrained=True),
+        getattr(about, "mean", ()),
+        getattr(about, "std", ()),
+    )
+
+
+def _torchvision(name: str, spec: str) -> Known:
+    models = package("torchvision.models", spec, "hub")
+    prepared = models.get_model_weights(name).DEFAULT.transforms()
+
+    def build(classes: int | None) -> nn.Module:
+        return models.get_model(name, **({} if classes is None else {"num_classes": classes}))  # type: ignore[no-any-return]
+
+    return Known(build, lambda: models.get_model(name, weights="DEFAULT"), prepared.mean, prepared.std)
+
+
+def _hugging_face(name: str, spec: str) -> Known:
+    transformers = package("transformers", spec, "hub")
+    found = transformers.AutoModelForImageClassification
+    said, _ = package("transformers.image_processing_base", spec, "hub").ImageProcessingMixin.get_image_processor_dict(
+        name
+    )
+    scale = 255 * said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 255
+    mean, std = (said["image_mean"], said["image_std"]) if said.get("do_normalize", True) else ([0.0], [1.0])
+
+    def build(classes: int | None) -> nn.Module:
+        more = {} if classes is None else {"num_labels": classes}
+        return found.from_config(transformers.AutoConfig.from_pretrained(name, **more))  # type: ignore[no-any-return]
+
+    return Known(
+        build,
+        lambda: found.from_pretrained(name),
+        [one / scale for one in mean],
+        [one / scale for one in std],
+    )
+
+
+def _robustbench(name: str, spec: str) -> Known:
+    """ID, or DATA/THREAT/ID where an ID stands in several lists: "cifar10/Linf/Standard"."""
+    *where, wanted = name.split("/")
+    lists = package("robustbench.model_zoo.models", spec, "hub").model_dicts
+    found = {
+        (data.value, threat.value): models[wanted]
+        for data, of_data in lists.items()
+        for threat, models in of_data.items()
+        if wanted in models and where in ([], [data.value, threat.value])
+    }
+    if len(found) != 1:
+        told = ", ".join(f"robustbench:{data}/{threat}/{wanted}" for data, threat in found)
+        raise BrittleError(f"{spec} stands for several models: {told}" if found else f"RobustBench has no {name!r}")
+    [((data, threat), entry)] = found.items()
+    build = entry["model"] if callable(entry["model"]) else entry["model"][0]
+    load = package("robustbench.utils", spec, "hub").load_model
+    return Known(lambda classes: build(), lambda: load(wanted, dataset=data, threat_model=threat))
+
+
+HUBS: dict[str, Callable[[str, str], Known]] = {
+    "timm": _timm,
+    "torchvision": _torchvision,
+    "hf": _hugging_face,
+    "robustbench": _robustbench,
+}

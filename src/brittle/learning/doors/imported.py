@@ -1,0 +1,57 @@
+"""A user's own code: `module:callable`."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from brittle.ground import BrittleError
+
+
+def imported(spec: str) -> Callable[[Tensor], Any]:
+    """What `module:callable` names, imported from the working directory; a class or function without required arguments
+    is called and must give a model.
+
+    Raises:
+        BrittleError: there is no such thing, or it fails.
+    """
+    module_name, _, attribute = spec.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+        model = getattr(module, attribute)
+    except ModuleNotFoundError as error:
+        raise BrittleError(f"{spec}: there is no module {error.name!r} here or installed") from None
+    except AttributeError:
+        raise BrittleError(f"{spec}: module {module_name!r} has no {attribute!r}") from None
+    except (Exception, SystemExit) as error:
+        raise BrittleError(f"{spec}: importing it failed ({type(error).__name__}: {error})") from None
+    if isinstance(model, type) or (callable(model) and not isinstance(model, nn.Module) and _takes_nothing(model)):
+        try:
+            model = model()
+        except (Exception, SystemExit) as error:
+            raise BrittleError(f"{spec}: calling it failed ({type(error).__name__}: {error})") from None
+    if not callable(model):
+        raise BrittleError(f"{spec} gives {type(model).__name__}, which is no model: it cannot be called on images")
+    return model  # type: ignore[no-any-return]
+
+
+def check_values(model: Any, spec: str) -> None:
+    """Raise `BrittleError` if a module has parameters or buffers that are declared but hold no numbers."""
+    for name, value in model.state_dict().items() if isinstance(model, nn.Module) else ():
+        if is_lazy(value) or value.is_meta:
+            raise BrittleError(f"{spec}: its {name} holds no numbers yet; load weights before it is handed over")
+
+
+def _takes_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return all(parameter.default is not parameter.empty or parameter.kind in (2, 4) for parameter in parameters)

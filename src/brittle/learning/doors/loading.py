@@ -1,0 +1,109 @@
+"""MODEL on the command line."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from brittle.ground import BrittleError
+
+from ..checkpoints import load_net
+from ..data import DataSet, statistics_of
+from ..nets import NETS, build_net
+from ..zoo import PREFIX as ZOO
+from ..zoo import zoo_file
+from .hubs import HUBS, load_from_hub
+from .imported import check_values, imported
+from .inputs import Inputs
+from .programs import PROGRAMS, TRUSTED, load_program
+from .tell_apart import digest_of, digest_of_code, digest_of_file
+from .weights import put_into
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to be attacked: what it is called, where it is from, a SHA-256 of that, the checkpoint's header,
+    whether it is imported code, which may depend on more than is known, where its weights are if they lie apart, and
+    what was said of its inputs (`Inputs.said`)."""
+
+    model: Callable[[Tensor], Any]
+    name: str
+    source: str
+    digest: str
+    header: dict[str, Any] | None = None
+    imported: bool = False
+    weights: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
+
+
+def load_model(
+    spec: str, weights: Path | None = None, inputs: Inputs | None = None, data: DataSet | None = None
+) -> Loaded:
+    """The model that `spec` names.
+
+    Args:
+        spec: `zoo:NAME`; `FILE.safetensors` (ours); `FILE.pt` / `.ts` (TorchScript), `FILE.onnx`, `trusted:FILE.pt2`
+            (torch.export, whose loader may run pickled code); `timm:NAME`, `torchvision:NAME`, `hf:DIR_OR_ID`,
+            `robustbench:ID`; the name of one of our nets, with weights and data; or `module:callable`, imported from
+            the working directory, where a class or function without required arguments is called and gives the model.
+        weights: a state dict for what has none of its own, read with `weights_only=True` or as safetensors; prefixes
+            such as `module.` are cut where that makes it fit. Of a library's model, `random` leaves it untrained.
+        inputs: what the model expects of its images; default: [0, 1], or what its library says.
+        data: what it is asked about; shape and classes of one of our nets.
+    Raises:
+        BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is run but from `trusted:`.
+    """
+    asked = inputs or Inputs()
+    found = replace(_opened(spec, weights, bool(asked.said), data), weights=str(weights) if weights else None)
+    if not asked.said:
+        return found
+    digest = hashlib.sha256(f"{found.digest} {sorted(asked.said.items())}".encode()).hexdigest()
+    return replace(found, model=asked.around(found.model), digest=digest, inputs=asked.said)
+
+
+def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) -> Loaded:
+    bare = spec.removeprefix(TRUSTED)
+    path = Path(bare).expanduser()
+    hub = spec.partition(":")[0] in HUBS
+    is_file = not hub and (path.suffix in (".safetensors", *PROGRAMS) or path.is_file())
+    if weights and (spec.startswith(ZOO) or is_file):
+        raise BrittleError(f"{spec} has weights of its own; drop --weights {weights}, which is for an architecture")
+    if spec.startswith(ZOO):
+        return _checkpoint(zoo_file(spec.removeprefix(ZOO)), spec)
+    if hub:
+        model = load_from_hub(spec, weights, plain)
+        return Loaded(model, spec, spec, digest_of_code(model), imported=True)
+    if path.suffix == ".safetensors":
+        return _checkpoint(path, spec)
+    if is_file:
+        return Loaded(load_program(path, bare != spec), path.stem, spec, digest_of_file(path))
+    if spec in NETS:
+        net = _our_net(spec, weights, data)
+        return Loaded(net, spec, spec, digest_of(net))
+    if ":" in spec:
+        model = imported(spec)
+        if weights:
+            put_into(model, weights, spec)
+        check_values(model, spec)
+        return Loaded(model, spec, spec, digest_of_code(model), imported=True)
+    raise BrittleError(
+        f"{spec!r} is no model: give FILE.safetensors, a TorchScript, ONNX or torch.export file, zoo:NAME, timm:NAME, "
+        "torchvision:NAME, hf:DIR_OR_ID, robustbench:ID, or module:callable"
+    )
+
+
+def _checkpoint(path: Path, spec: str) -> Loaded:
+    net, header = load_net(path)
+    return Loaded(net, header.get("name", path.stem), spec, digest_of(net), header)
+
+
+def _our_net(name: str, weights: Path | None, data: DataSet | None) -> nn.Module:
+    if weights is None or data is None:
+        raise BrittleError(f"{name} is one of our nets without weights; give --weights FILE and --data, or train it")
+    mean, std = statistics_of(data.name, data.shape[0])
+    net = build_net(name, data.shape, len(data.classes), mean, std)  # type: ignore[arg-type]
+    put_into(net, weights, name)
+    return net.eval()

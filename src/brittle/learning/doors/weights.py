@@ -1,0 +1,63 @@
+"""State dicts, read without running code that stands in them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from brittle.ground import BrittleError, first_line
+
+HOLDERS = ("state_dict", "model", "model_state_dict", "net")  # under which training scripts keep it
+PREFIXES = ("", "module.", "model.", "_orig_mod.")  # of DataParallel, other wrappers and torch.compile
+State = dict[str, Tensor]
+
+
+def read_state(path: Path) -> State:
+    """Names to tensors, from safetensors or (with `weights_only=True`) from a torch file.
+
+    Raises:
+        BrittleError: no such file, or no state dict in it.
+    """
+    try:
+        state: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except FileNotFoundError:
+        raise BrittleError(f"there is no file {path}") from None
+    except Exception as error:
+        raise BrittleError(
+            f"{path} cannot be read as plain weights ({first_line(error)}); nothing pickled is run"
+        ) from None
+    held = (state[key] for key in HOLDERS if isinstance(state, dict) and isinstance(state.get(key), dict))
+    state = next(held, state)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise BrittleError(f"{path} holds no state dict (names to tensors)")
+    return state
+
+
+def put_into(model: Any, path: Path, spec: str) -> None:
+    """Load the state dict in a file into a module; prefixes that wrappers put before names are cut where that makes it
+    fit.
+
+    Raises:
+        BrittleError: no module, or it does not fit.
+    """
+    if not isinstance(model, nn.Module):
+        raise BrittleError(f"{spec} is no torch.nn.Module, so --weights {path} cannot be put into it")
+    state, wanted = read_state(path), set(model.state_dict())
+    cut = ({name.removeprefix(prefix): value for name, value in state.items()} for prefix in PREFIXES)
+    try:
+        model.load_state_dict(next((one for one in cut if set(one) == wanted), state))
+    except RuntimeError as error:
+        raise BrittleError(f"{path} does not fit {spec}: {' '.join(str(error).split())[:200]}") from None
+
+
+def classes_in(path: Path) -> int | None:
+    """How many classes a net with the state dict in a file tells apart: the rows of its last matrix; none: there is no
+    matrix."""
+    matrices = [value for value in read_state(path).values() if value.dim() == 2]
+    return len(matrices[-1]) if matrices else None
