@@ -16,7 +16,8 @@ from torch import Tensor
 
 from brittle.ground import BrittleError
 from brittle.learning import available, load, read_released, write_released
-from brittle.learning.data import imagenet
+from brittle.learning.data import pictures
+from brittle.learning.data.imagenet import RANGES
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +90,7 @@ def test_nine_super_classes_are_cut_out_of_imagenet_by_index(tmp_path: Path) -> 
 
 
 def test_the_ranges_have_the_published_numbers_of_classes() -> None:
-    sizes = [last - first + 1 for first, last in imagenet.RANGES.values()]
+    sizes = [last - first + 1 for first, last in RANGES.values()]
     assert sizes == [118, 5, 3, 5, 21, 18, 9, 4, 20]
     spec = next(spec for spec in available() if spec.typed == "restricted:PATH")
     assert len(spec.classes) == 9
@@ -117,7 +118,7 @@ def test_a_picture_is_resized_to_256_and_its_centre_of_224_cut_out(tmp_path: Pat
     across = np.linspace(0, 255, width)[None, :].repeat(height, 0)
     down = np.linspace(0, 255, height)[:, None].repeat(width, 1)
     Image.fromarray(np.stack([across, down, 255 - across], -1).round().astype(np.uint8)).save(tmp_path / "p.png")
-    pixels = imagenet._read(tmp_path / "p.png", 224).astype(float)
+    pixels = pictures.read_picture(tmp_path / "p.png", 224, "RGB").astype(float)
     assert pixels.shape == (224, 224, 3)
     for axis, length in ((1, width), (0, height)):
         scaled = math.floor(256 * length / min(size))
@@ -131,7 +132,7 @@ def test_a_picture_is_resized_to_256_and_its_centre_of_224_cut_out(tmp_path: Pat
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
 def test_pictures_of_every_kind_become_colour(tmp_path: Path, mode: str) -> None:
     Image.new("RGB", (20, 30), "white").convert(mode).save(tmp_path / ("p.jpg" if mode == "CMYK" else "p.png"))
-    assert (imagenet._read(next(tmp_path.iterdir()), 16) == 255).all()
+    assert (pictures.read_picture(next(tmp_path.iterdir()), 16, "RGB") == 255).all()
 
 
 def test_more_pixels_than_memory_are_refused_before_any_is_read(
@@ -139,7 +140,7 @@ def test_more_pixels_than_memory_are_refused_before_any_is_read(
 ) -> None:
     write_imagenet(tmp_path)
     next((tmp_path / "train" / IDS[281]).iterdir()).write_text("not a picture")
-    monkeypatch.setattr(imagenet, "_free_memory", lambda: 96 * 3 * 64 * 64 * 2)
+    monkeypatch.setattr(pictures, "_free_memory", lambda: 96 * 3 * 64 * 64 * 2)
     with refuses(
         "96 pictures of 224 x 224", "need 0.013 GiB", "0.0022 GiB are available", f"restricted:{tmp_path}@80", "memory"
     ):
@@ -151,7 +152,7 @@ def test_more_pixels_than_memory_are_refused_before_any_is_read(
 def test_the_memory_that_is_free_is_less_than_all() -> None:
     import os
 
-    assert 0 < imagenet._free_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0 < pictures._free_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_mistakes_in_an_imagenet_folder_are_told(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
+from torch import nn
+
 from brittle.ground import BrittleError, check_count, check_number, check_seed, plugins
 
 from .losses import loss_named
+from .objectives import against
 from .threats import Threat, require_threat
 
 LAWS = frozenset({"alone as in a batch", "eps 0 is clean", "larger eps never helps", "two classes", "NaN is an error"})
@@ -125,6 +128,9 @@ def register(
 ) -> Callable[[Builder], Builder]:
     """Enter the attack that the decorated function builds, under `name`. The arguments are those of `AttackEntry`.
 
+    It may then be called with a model (an `nn.Module`), which stands for `against(model)` with the attack's own loss,
+    and with the text of a threat.
+
     Raises:
         BrittleError: another attack has the name; from the attack itself, a threat that it does not work in
             or a setting that is no such number.
@@ -133,11 +139,13 @@ def register(
     def enter(build: Builder) -> Builder:
         @functools.wraps(build)
         def checked(objective: Any, threat: Any, **settings: Any) -> Any:
-            entry = _ENTRIES[name]
-            if not entry.supports(require_threat(threat)):
+            entry, within = _ENTRIES[name], require_threat(threat)
+            if not entry.supports(within):
                 raise BrittleError(f"the attack {name!r} does not work in {threat}; brittle attacks tells which do")
             entry.check(settings)
-            return build(objective, threat, **settings)
+            if isinstance(objective, nn.Module):
+                objective = against(objective, loss_named(entry.loss or "cross_entropy"))
+            return build(objective, within, **settings)
 
         before = _ENTRIES.get(name)
         if before is not None and before.build.__module__ != build.__module__:

@@ -1,16 +1,21 @@
 """The audit: staged attacks in several threats at once, every success verified, survivors only, resumable."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
+from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor
 
 from brittle.attacks import AttackSpec, Threat, answer_of
 from brittle.ground import Images, Labels, check_count, check_number, check_seed, eval_mode
+from brittle.learning import behaviour_of, digest_of_code, examples_of
 
 from .doctor import Finding
 from .jobs import Job, jobs
@@ -73,16 +78,17 @@ class AuditEvent:
 
 def audit(
     model: Callable[[Tensor], Any],
-    data: tuple[Images, Labels],
-    threats: Iterable[Threat],
+    data: Any,
+    threats: Iterable[Threat | str],
     *,
     effort: str = "standard",
     seed: int = 0,
     budget: float | None = None,
     batch: int = 250,
-    journal: Journal | None = None,
+    journal: Journal | Path | str | None = None,
     extra: Sequence[AttackSpec] = (),
     certify: bool = False,
+    progress: bool = False,
 ) -> Report:
     """Robust accuracy of `model` in each threat and in their union, verified, with intervals and a verdict on the
     gradients.
@@ -92,30 +98,49 @@ def audit(
 
     Args:
         model: images in [0, 1] to logits. Modules are moved to the device.
-        data: images [n, *S] float in [0, 1], labels int64 [n].
-        threats: such as `[Linf(0.3), L2(2), L1(10)]`.
+        data: images [n, *S] float in [0, 1] and labels int64 [n], or whatever else `examples_of` takes: arrays, uint8,
+            a torch `Dataset` or `DataLoader`.
+        threats: such as `[Linf(0.3), L2(2), L1(10)]` or `["Linf:8/255"]`; several sizes of one kind give a curve.
         effort: `quick`, `standard` or `thorough`.
         budget: seconds after which no new piece of work begins; what was left out is recorded, and figures are upper
             bounds.
         batch: examples whose activations are held at once; smaller for large models.
+        journal: a folder where finished pieces are kept, so that the same audit goes on after a kill.
         extra: attacks beside those of the effort, such as `AttackSpec.of("mm", targets=9)`, run last.
         certify: also prove robust what withstands, where the net is made of affine layers, ReLUs and max-pools.
+        progress: show on stderr (or in a notebook) how far it is.
     Raises:
         BrittleError: examples or model unfit to be attacked.
     Cost: at `standard` some 200 to 400 gradients for each example and threat that withstand, 5 to 30 where it breaks.
     Random: a function of `seed` and the images.
     """
     settings = AuditSettings(effort, seed, budget, batch, tuple(extra), certify)
-    for event in audit_events(model, data, threats, settings, journal):
-        report = event.report
+    examples, within = examples_of(data), [threats] if isinstance(threats, str) else list(threats)
+    if isinstance(journal, (str, Path)):
+        journal = Journal(Path(journal), _identity(model, examples, within, settings))
+    with Progress(disable=not progress, console=Console(stderr=True)) as bar:
+        task = bar.add_task("audit", total=None)
+        for event in audit_events(model, examples, within, settings, journal):
+            bar.update(task, completed=event.done, total=event.total, description=event.text)
+            report = event.report
     assert report is not None, "the last event carries the report"
     return report
+
+
+def _identity(
+    model: Callable[[Tensor], Any], examples: tuple[Images, Labels], threats: Sequence[Threat | str], asked: Any
+) -> str:
+    """What an audit's journal belongs to: the model by its weights and answers, images, threats and settings."""
+    x, y = examples
+    parts = [digest_of_code(model), behaviour_of(model, x[:16]), repr(asked), " ".join(map(str, threats))]
+    held = (one.cpu().contiguous().numpy().tobytes() for one in (x, y))
+    return hashlib.sha256(b"".join([" ".join(parts).encode(), *held])).hexdigest()
 
 
 def audit_events(
     model: Callable[[Tensor], Any],
     data: tuple[Images, Labels],
-    threats: Iterable[Threat],
+    threats: Iterable[Threat | str],
     settings: AuditSettings,
     journal: Journal | None = None,
 ) -> Iterator[AuditEvent]:

@@ -43,12 +43,12 @@ class Judgement:
         return vars(self) | {"robust": self.robust.record(), "robust_8bit": self.robust_8bit.record()}
 
 
-def judge(model: Any, threat: Threat, x: Images, x_adv: Images, y: Labels, batch: int = 250) -> Judgement:
+def judge(model: Any, threat: Threat | str, x: Images, x_adv: Images, y: Labels, batch: int = 250) -> Judgement:
     """What adversarial images [n, *S] for x [n, *S] with labels y [n] amount to in a threat.
 
     Cost: four forward passes in float32.
     """
-    require_threat(threat)
+    threat = require_threat(threat)
     check_examples(x, y)
     parts = [torch.split(one, batch) for one in (x, x_adv, y)]
     seen = [verify(model, threat, *part) for part in zip(*parts, strict=True)]

@@ -171,7 +171,7 @@ class AuditState:
         return {str(state.threat): state.robust for state in self.threats}
 
 
-def first_state(subject: Subject, threats: Iterable[Threat]) -> AuditState:
+def first_state(subject: Subject, threats: Iterable[Threat | str]) -> AuditState:
     """How an audit stands before any attack.
 
     Raises:

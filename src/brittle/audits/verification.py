@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from brittle.attacks import Threat, against, session
+from brittle.attacks import Threat, against, require_threat, session
 from brittle.ground import Flags, Images, Labels
 
 
@@ -21,11 +21,12 @@ class Verified(NamedTuple):
     allowed: Flags
 
 
-def verify(model: Callable[[Tensor], Any], threat: Threat, x: Images, x_adv: Images, y: Labels) -> Verified:
+def verify(model: Callable[[Tensor], Any], threat: Threat | str, x: Images, x_adv: Images, y: Labels) -> Verified:
     """Judge adversarial images [B, *S] by themselves, whatever the attack claimed.
 
     Cost: two forward passes in float32.
     """
+    threat = require_threat(threat)
     size = threat.size(x.cpu().double(), x_adv.cpu().double())
     allowed = threat.contains(x, x_adv)
     with session(against(model)) as evaluate, torch.no_grad():

@@ -36,6 +36,14 @@ def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -
     return out or folder
 
 
+def planned(node: "Node", device: str) -> dict[str, Any]:
+    """About what a node costs, and whether it is stored."""
+    from brittle.studies import Store, plan
+
+    *_, row = plan([node], Store(), device)
+    return {"gradients": row.gradients, "seconds": row.seconds, "stored": row.stored}
+
+
 def copied(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all."""
     try:

@@ -10,7 +10,7 @@ from brittle.errors import BrittleError
 from .again import repeated
 from .app import app
 from .asked import Asked, about_a_model, count_asked
-from .files import computed, copied, json_of, run_folder
+from .files import computed, copied, json_of, planned, run_folder
 from .options import (
     Batch,
     Bpda,
@@ -112,6 +112,9 @@ def audit(
         Path | None,
         typer.Option("--again", help="do the audit of this folder anew and compare it image by image (else status 1)"),
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="say about what it would cost (without proofs), and run nothing")
+    ] = False,
     certify: Annotated[
         bool, typer.Option("--certify", help="also prove what withstands: affine layers, ReLU and max-pool only")
     ] = False,
@@ -153,6 +156,16 @@ def audit(
     node = Audit(
         file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through, reject
     )
+    if plan:
+        said = planned(node, device)
+        if json:
+            as_json(said)
+        else:
+            terminal.print(
+                f"{node.title}: about {said['gradients']:,.0f} gradients, about {said['seconds']:,.0f} s on this machine"
+                + ("; it is stored, and costs nothing" if said["stored"] else "")
+            )
+        return
     target = out or run_folder("audit", node)
     run = read_run(computed(node, target, device, fresh))
     page = write_page([run], target / "report.html")

@@ -21,8 +21,10 @@ def functional_model(model: Model, dtype: torch.dtype = torch.float32) -> Model:
     Parameters and buffers are taken as they are now; the model itself is not changed. Models with a true attribute
     `channels_last` (those of `build_net`) are laid out so, which convolutions prefer, and their batch norms in eval
     mode are folded into the convolutions before them; others may rely on their own layout and modules. What is no eager
-    `nn.Module` (functions, TorchScript) is called as it is.
+    `nn.Module` (functions, TorchScript) is called as it is; what stands behind `DataParallel` is taken out of it.
     """
+    if isinstance(model, nn.DataParallel):
+        model = model.module
     forward = model
     if isinstance(model, nn.Module) and not isinstance(model, torch.jit.ScriptModule):
         ours = bool(getattr(model, "channels_last", False))

@@ -11,6 +11,7 @@ from .data import (
     batches,
     broken_packages,
     default_augment,
+    examples_of,
     load,
     parse_cifar,
     parse_idx,
@@ -25,7 +26,7 @@ from .data import (
     write_made,
     write_released,
 )
-from .doors import USUAL, Classifier, Inputs, Loaded, behaviour_of, classifier, load_model
+from .doors import USUAL, Classifier, Inputs, Loaded, behaviour_of, classifier, digest_of_code, load_model
 from .goals import (
     FORWARD_PASS,
     PARAMETER_GRADIENT,
@@ -106,7 +107,9 @@ __all__ = [
     "check_static",
     "classifier",
     "default_augment",
+    "digest_of_code",
     "eval_logits",
+    "examples_of",
     "goal_entries",
     "goal_entry",
     "goal_name",

@@ -38,16 +38,20 @@ def export_audit(run: Path, target: Path, threat: str | None = None) -> Path:
 
 
 def image_rows(record: Record) -> Rows:
-    """A row for each image: index, label, answer, and for each threat what broke it or proved it robust."""
+    """A row for each image: index, the name of its file if it has one, label, answer, and for each threat what broke it
+    or proved it robust."""
+    files = record["data"].get("files") or [None] * len(record["examples"])
     return [
-        {"index": one["index"], "label": one["label"], "answer": one["answer"]}
+        {"index": one["index"]}
+        | ({"file": file} if file else {})
+        | {"label": one["label"], "answer": one["answer"]}
         | {f"{threat} broken by": attack for threat, attack in one["broken_by"].items()}
         | {
             f"{threat} proved by": one.get("proved_by", {}).get(threat)
             for threat in one["broken_by"]
             if any(row["threat"] == threat and row.get("proved") for row in record["threats"])
         }
-        for one in record["examples"]
+        for one, file in zip(record["examples"], files, strict=True)
     ]
 
 

@@ -24,6 +24,7 @@ from brittle.attacks import (
 )
 from brittle.audits import Interval, mean_interval
 from brittle.ground import BrittleError, Images, Labels, PerExample, grad_and_hessian, keys_of, normal, unit
+from brittle.learning import examples_of
 
 Product = Callable[[Images], Images]
 AT_DATA = "at the data"
@@ -56,8 +57,8 @@ class Curvature:
 
 def curvature(
     model: Callable[[Tensor], Any],
-    data: tuple[Images, Labels],
-    threat: Threat,
+    data: Any,
+    threat: Threat | str,
     *,
     iterations: int = 10,
     draws: int = 5,
@@ -69,14 +70,14 @@ def curvature(
 
     Args:
         model: images in [0, 1] to logits.
-        data: images [n, *S], labels [n].
+        data: images [n, *S] and labels [n], or whatever else `examples_of` takes.
         iterations: products with the Hessian per example.
         draws: random perturbations for the linearity error.
         steps: of both attack paths (10 noise draws each in the second-order one).
     Cost: per example about 13 `steps` + 3 (2 `iterations` + `draws`) gradients. Random: a function of `seed` and the
     images.
     """
-    x, y = data
+    x, y = examples_of(data)
     check_examples(x, y)
     ball = require_norm(threat, "the curvature along attack paths")
     paths = {
@@ -86,11 +87,11 @@ def curvature(
     sets: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {AT_DATA: [], **{name: [] for name in paths}}
     for part, labels in zip(torch.split(x, batch), torch.split(y, batch), strict=True):
         with session(against(model)) as evaluate:
-            sets[AT_DATA].append(_figures(evaluate, part, labels, threat, iterations, draws, seed))
+            sets[AT_DATA].append(_figures(evaluate, part, labels, ball, iterations, draws, seed))
             for name, attack in paths.items():
                 assert attack.path is not None
                 *_, last = attack.path(part, labels, seed)
-                sets[name].append(_figures(evaluate, last.x, labels, threat, iterations, draws, seed))
+                sets[name].append(_figures(evaluate, last.x, labels, ball, iterations, draws, seed))
     return [_mean_of(name, parts, seed) for name, parts in sets.items()]
 
 

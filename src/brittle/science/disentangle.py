@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import Threat, classes_of
+from brittle.attacks import Threat, classes_of, require_threat
 from brittle.audits import Proportion, mean_interval
 from brittle.ground import BrittleError, Model
 from brittle.learning import Split, accuracy, default_augment
@@ -180,7 +180,7 @@ def disentangle(
     split: Split,
     *,
     constructions: Mapping[str, Construction] | None = None,
-    threat: Threat = EPS,
+    threat: Threat | str = EPS,
     seed: int = 0,
 ) -> dict[str, MadeSet]:
     """The sets D_R, D_NR, D_rand and D_det of `split`.
@@ -200,10 +200,11 @@ def disentangle(
     Cost: 2,200 gradients of one example each, at the paper's settings. Random: a function of `seed`.
     Source: Ilyas et al. 2019, section 3, appendix C.4 and C.5.
     """
+    within = require_threat(threat)
     wanted = constructions or {name: CONSTRUCTIONS[name] for name in ("D_R", "D_NR", "D_rand", "D_det")}
     sources = {name: robust if name == "D_R" else standard for name in wanted}
     return {
-        name: _whole(name, sources[name], split, construction, threat, seed) for name, construction in wanted.items()
+        name: _whole(name, sources[name], split, construction, within, seed) for name, construction in wanted.items()
     }
 
 

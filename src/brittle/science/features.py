@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brittle.attacks import Threat, answer_of, pgd, require_ball, require_norm
+from brittle.attacks import Threat, answer_of, pgd, require_ball, require_norm, require_threat
 from brittle.audits import Interval, mean_interval
 from brittle.ground import BrittleError, Images, Labels, PerExample, eval_mode, full_float32, functional_model
 from brittle.learning import Split
@@ -127,7 +127,7 @@ class Usefulness:
 def usefulness(
     features: Features | nn.Module,
     split: Split,
-    threat: Threat,
+    threat: Threat | str,
     *,
     attacked: int = 32,
     steps: int = 20,
@@ -154,6 +154,7 @@ def usefulness(
     Source: Ilyas et al. 2019, section 2, definitions 2.1 to 2.3. Differs: with more than two classes y is one against
     the rest, where rho is at most 2 sqrt(p (1 - p)) for a class of frequency p (0.6 for one in ten).
     """
+    threat = require_threat(threat)
     if isinstance(features, nn.Module):
         features = units(features, split.take(1).x())
     if len(split) < 20:

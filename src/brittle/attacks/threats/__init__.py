@@ -46,35 +46,37 @@ def parse_threat(text: str) -> Threat:
 
 
 def require_threat(threat: Any) -> Threat:
-    """The threat, if it is one.
+    """The threat, or the one that a text such as "Linf:8/255" names.
 
     Raises:
-        BrittleError: it is something else, such as the text of one.
+        BrittleError: it is something else.
     """
+    if isinstance(threat, str):
+        return parse_threat(threat)
     if not isinstance(threat, Threat):
-        raise BrittleError(f'a threat is an object such as Linf("8/255") or parse_threat("Linf:8/255"), not {threat!r}')
+        raise BrittleError(f'a threat is "Linf:8/255" or an object such as Linf("8/255"), not {threat!r}')
     return threat
 
 
-def require_ball(threat: Threat, who: str) -> Ball:
+def require_ball(threat: Threat | str, who: str) -> Ball:
     """The threat, if gradients can be climbed in it.
 
     Raises:
         BrittleError: they cannot; the line says what needs it.
     """
-    require_threat(threat)
+    threat = require_threat(threat)
     if not isinstance(threat, Ball):
         raise BrittleError(f"{who} follows gradients, such as in L2:0.5; it does not work in {threat}")
     return threat
 
 
-def require_norm(threat: Threat, who: str) -> NormBall:
+def require_norm(threat: Threat | str, who: str) -> NormBall:
     """The threat, if it is the ball of a norm.
 
     Raises:
         BrittleError: it is not; the line says what needs it.
     """
-    require_threat(threat)
+    threat = require_threat(threat)
     if not isinstance(threat, NormBall):
         raise BrittleError(f"{who} needs a norm, such as L2:0.5; it does not work in {threat}")
     return threat

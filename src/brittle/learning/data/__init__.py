@@ -10,6 +10,7 @@ from .catalogue import (
     statistics_of,
     usual_threats,
 )
+from .examples import examples_of
 from .fetch import DownloadProgress
 from .folders import write_folder
 from .loading import load
@@ -30,6 +31,7 @@ __all__ = [
     "batches",
     "broken_packages",
     "default_augment",
+    "examples_of",
     "load",
     "parse_cifar",
     "parse_idx",

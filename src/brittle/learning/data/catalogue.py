@@ -20,8 +20,8 @@ GROUP = "brittle.data_sets"  # of entry points
 AT_A_PATH = (
     DataSpec(
         "folder",
-        "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS, or listed in PATH.csv; PATH@224: resized and "
-        "cut to 224 pixels",
+        "pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS, or listed in PATH.csv; PATH@224: resized "
+        "and cut to 224 pixels",
         read_folder,
     ),
     DataSpec("hf", "a data set that Hugging Face's datasets saved to disk, or knows by its name", read_hugging_face),

@@ -2,6 +2,6 @@
 
 from .inputs import USUAL, Classifier, Inputs, classifier
 from .loading import Loaded, load_model
-from .tell_apart import behaviour_of
+from .tell_apart import behaviour_of, digest_of_code
 
-__all__ = ["USUAL", "Classifier", "Inputs", "Loaded", "behaviour_of", "classifier", "load_model"]
+__all__ = ["USUAL", "Classifier", "Inputs", "Loaded", "behaviour_of", "classifier", "digest_of_code", "load_model"]

@@ -117,7 +117,7 @@ def _hugging_face(name: str, spec: str) -> Known:
 def _robustbench(name: str, spec: str) -> Known:
     """ID, or DATA/THREAT/ID where an ID stands in several lists: "cifar10/Linf/Standard"."""
     *where, wanted = name.split("/")
-    lists = package("robustbench.model_zoo.models", spec, "hub").model_dicts
+    lists = package("robustbench.model_zoo.models", spec, "robustbench").model_dicts
     found = {
         (data.value, threat.value): models[wanted]
         for data, of_data in lists.items()
@@ -129,7 +129,7 @@ def _robustbench(name: str, spec: str) -> Known:
         raise BrittleError(f"{spec} stands for several models: {told}" if found else f"RobustBench has no {name!r}")
     [((data, threat), entry)] = found.items()
     build = entry["model"] if callable(entry["model"]) else entry["model"][0]
-    load = package("robustbench.utils", spec, "hub").load_model
+    load = package("robustbench.utils", spec, "robustbench").load_model
     return Known(lambda classes: build(), lambda: load(wanted, dataset=data, threat_model=threat))
 
 

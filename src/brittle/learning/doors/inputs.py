@@ -107,7 +107,8 @@ def classifier(
     shifted = [(one - low) / length for one in means or [0.0]]
     scaled = [one / length for one in stds or [1.0]]
     made = Classifier(model, nn.Identity() if plain else Normalize(shifted, scaled), layout)
-    return made.train(model.training) if isinstance(model, nn.Module) else made.eval()
+    made.training = getattr(model, "training", False)  # the model's own mode is left as it is
+    return made
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

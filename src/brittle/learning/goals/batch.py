@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from brittle.attacks import Loss, Threat, cross_entropy, logits_of
+from brittle.attacks import Loss, Threat, cross_entropy, logits_of, require_threat
 from brittle.ground import BrittleError, Images, Labels, Logits, eval_mode
 
 from .goal import Moment
@@ -45,7 +45,9 @@ def ramp_threat(threat: Threat, ramp: float, at: Moment) -> Threat:
 
 
 def check_attack(goal: Attacking) -> None:
-    """Raise `BrittleError` if there is nothing to withstand, the ramp is no share, or the inner attack does not fit."""
+    """Raise `BrittleError` if there is nothing to withstand, the ramp is no share, or the inner attack does not fit;
+    texts of threats become threats."""
+    object.__setattr__(goal, "threats", tuple(map(require_threat, goal.threats)))
     if not goal.threats:
         raise BrittleError("a goal that withstands attack needs at least one threat, such as --threat Linf:0.3")
     if not 0 <= goal.ramp <= 1:

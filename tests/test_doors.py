@@ -1,0 +1,422 @@
+"""Models and data as users have them: each works in one line, or gives one line that says how."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import brittle
+import own_models
+from brittle.learning import Inputs, load, load_model, save_tensors
+from conftest import Run
+
+AUDIT = "--data npz:some.npz --effort smoke --threat L2:1 --out out"
+
+MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what is said ("": the audit ends)
+    "a class": ("own:Net", ""),
+    "an instance": ("own:instance", ""),
+    "a function that makes one": ("own:factory", ""),
+    "a function of images": ("own:function", ""),
+    "an object that is called": ("own:Callable", ""),
+    "nn.Sequential": ("own:sequential", ""),
+    "left in train mode": ("own:training", ""),
+    "DataParallel": ("own:parallel", ""),
+    "float64 inside": ("own:double", ""),
+    "bfloat16 inside": ("own:half", ""),
+    "a dict of logits": ("own:as_dict", ""),
+    "an object with logits": ("own:as_object", ""),
+    "a tuple": ("own:as_tuple", "wrap it so that it does"),
+    "one logit": ("own:one_logit --data npz:two.npz", ""),
+    "two classes": ("own:two_classes --data npz:two.npz", ""),
+    "too few classes": ("own:two_classes", "has 2 classes"),
+    "a thousand classes": ("own:thousand", ""),
+    "a detector": ("own:eleven --reject 10", ""),
+    "a class that is not there": ("own:two_classes --data npz:two.npz --reject 5", "none of 2"),
+    "classes alone": ("own:only_classes", ""),
+    "probabilities": ("own:probabilities", ""),
+    "log-probabilities": ("own:log_probabilities", ""),
+    "logits of ten thousand": ("own:hot", ""),
+    "random": ("own:Random", ""),
+    "without a gradient": ("own:detached", ""),
+    "rounding, passed straight": ("own:Rounds --bpda step", ""),
+    "0 to 255": ("own:wants_bytes --input-range 0,255", ""),
+    "-1 to 1": ("own:wants_signed --input-range=-1,1", ""),
+    "normalised": ("own:wants_normalised --preprocess 0.1307,0.3081", ""),
+    "normalised as MNIST": ("own:wants_normalised --preprocess mnist", ""),
+    "normalised in 0 to 255": ("own:wants_normalised --input-range 0,255 --preprocess 33.3,78.6", ""),
+    "channels last": ("own:ChannelsLast --layout NHWC", ""),
+    "channels last, not said": ("own:ChannelsLast", "give --layout NHWC"),
+    "colour": ("own:colour", "check that it is made for images of this shape"),
+    "means of other channels": ("own:instance --preprocess imagenet", "check that it is made for images of this shape"),
+    "numpy": ("own:from_numpy", "not ndarray"),
+    "a batch that is fixed": ("own:Fixed", "export it with a dynamic batch dimension"),
+    "weights beside a class": ("own:Net --weights net.pt", ""),
+    "weights of DataParallel": ("own:Net --weights parallel.pt", ""),
+    "weights of torch.compile": ("own:Net --weights compiled.pt", ""),
+    "a training script's checkpoint": ("own:Net --weights checkpoint.pth", ""),
+    "weights beside a file of its own": ("scripted.pt --weights net.pt", "drop --weights"),
+    "weights as safetensors": ("own:Net --weights state.safetensors", ""),
+    "weights of another net": ("own:Convolutional --weights net.pt", "does not fit"),
+    "weights that are not there": ("own:Net --weights none.pt", "there is no file"),
+    "a pickled model": ("pickled.pt", "give its architecture with --weights"),
+    "weights alone": ("net.pt", "give its architecture with --weights"),
+    "TorchScript": ("scripted.pt", ""),
+    "traced": ("traced.ts", ""),
+    "torch.export": ("exported.pt2", "write trusted:exported.pt2"),
+    "torch.export, trusted": ("trusted:exported.pt2", ""),
+    "our net with weights": ("mlp --weights ours.pt", ""),
+    "our net without": ("mlp", "give --weights FILE"),
+    "one of the zoo": ("zoo:digits-linf", ""),
+    "none of the zoo": ("zoo:nothing", "zoo"),
+    "a library that is not installed": ("robustbench:Standard", "pip install 'brittle[robustbench]'"),
+    "nothing": ("nothing", "is no model"),
+}
+
+
+@pytest.fixture
+def brought(run: Run, tmp_path: Path) -> Run:
+    """A folder with some data, and models in all kinds of files."""
+    shutil.copy(own_models.__file__, tmp_path / "own.py")
+    part = load("digits").test.take(20)
+    np.savez(tmp_path / "some.npz", x=part.images.numpy(), y=part.labels.numpy())
+    np.savez(tmp_path / "two.npz", x=part.images.numpy(), y=part.labels.numpy() % 2)
+    net = own_models.Net().eval()
+    state = net.state_dict()
+    torch.save(state, tmp_path / "net.pt")
+    torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "parallel.pt")
+    torch.save({f"_orig_mod.{name}": value for name, value in state.items()}, tmp_path / "compiled.pt")
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "checkpoint.pth")
+    torch.save(net.body, tmp_path / "pickled.pt")
+    save_tensors(tmp_path / "state.safetensors", state, {})
+    torch.save(brittle.build_net("mlp", (1, 8, 8), 10).state_dict(), tmp_path / "ours.pt")
+    torch.jit.script(net).save(tmp_path / "scripted.pt")
+    torch.jit.trace(net, part.x()).save(tmp_path / "traced.ts")
+    batch = torch.export.Dim("batch", min=1)
+    torch.export.save(torch.export.export(net, (part.x(),), dynamic_shapes=({0: batch},)), tmp_path / "exported.pt2")
+    return run
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("what", MODELS)
+def test_a_model_works_in_one_line_or_one_line_says_how(what: str, brought: Run) -> None:
+    words, said = MODELS[what]
+    given = words.split()
+    more = [word for word in AUDIT.split() if not ("--data" in given and word in ("--data", "npz:some.npz"))]
+    status, out, err = brought("audit", *given, *more)
+    if said:
+        line = err.strip().splitlines()[-1]
+        assert (status, line.startswith("error: "), said in line) == (2, True, True), err
+    else:
+        assert status == 0, err
+        assert Path("out/report.html").exists()
+        assert "Next: " in out
+
+
+def picture(path: Path, height: int = 8, width: int = 8, mode: str = "L") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    value = int.from_bytes(path.name.encode()[:1], "big")
+    Image.new(mode, (width, height), value if mode == "L" else (value,) * len(mode)).save(path)
+
+
+def in_classes(root: Path, classes: tuple[str, ...] = ("ant", "bee"), count: int = 6, **how: object) -> None:
+    for name in classes:
+        for k in range(count):
+            picture(root / name / f"{k}.png", **how)  # type: ignore[arg-type]
+
+
+def mixed_sizes(root: Path) -> None:
+    in_classes(root / "pics/test", height=40, width=30, mode="RGB")
+    picture(root / "pics/test/ant/z.png", 60, 90, "RGB")
+
+
+def listed(labels: str, header: str = "file,label") -> Callable[[Path], None]:
+    def write(root: Path) -> None:
+        in_classes(root / "pics", ("x",), 3)
+        rows = "\n".join(f"x/{k}.png,{label}" for k, label in enumerate(labels.split()))
+        (root / "pics/labels.csv").write_text(f"{header}\n{rows}\n")
+
+    return write
+
+
+def arrays(**held: np.ndarray) -> Callable[[Path], None]:
+    return lambda root: np.savez(root / "some.npz", **held)
+
+
+def grown(*shape: int) -> np.ndarray:
+    """Images of uint8, the first of which is the darkest."""
+    return np.broadcast_to(np.arange(shape[0], dtype=np.uint8).reshape(-1, *[1] * (len(shape) - 1)), shape).copy()
+
+
+def corrupted(root: Path) -> None:
+    np.save(root / "fog.npy", grown(50, 32, 32, 3))
+    np.save(root / "labels.npy", np.arange(50) % 10)
+
+
+def digits_c(root: Path) -> None:
+    (root / "fog").mkdir()
+    for part, count in (("train", 40), ("test", 20)):
+        np.save(root / f"fog/{part}_images.npy", grown(count, 28, 28, 1))
+        np.save(root / f"fog/{part}_labels.npy", np.arange(count) % 10)
+
+
+LABELS = np.arange(20) % 10
+DATA: dict[
+    str, tuple[Callable[[Path], object], str, object]
+] = {  # how it is made, its name, images and size, or a line
+    "train and test": (
+        lambda p: [in_classes(p / "pics/train", count=12), in_classes(p / "pics/test")],
+        "folder:pics",
+        (12, 1, 8, 8),
+    ),
+    "train and val": (
+        lambda p: [in_classes(p / "pics/train", count=12), in_classes(p / "pics/val")],
+        "folder:pics",
+        (12, 1, 8, 8),
+    ),
+    "train alone": (lambda p: in_classes(p / "pics/train", count=20), "folder:pics", (8, 1, 8, 8)),
+    "test alone": (lambda p: in_classes(p / "pics/test"), "folder:pics", (12, 1, 8, 8)),
+    "classes alone": (lambda p: in_classes(p / "pics", count=20), "folder:pics", (8, 1, 8, 8)),
+    "folders below classes": (
+        lambda p: [in_classes(p / "pics/test"), picture(p / "pics/test/ant/a/b/c.png")],
+        "folder:pics",
+        (13, 1, 8, 8),
+    ),
+    "hidden files": (
+        lambda p: [in_classes(p / "pics/test"), (p / "pics/test/ant/.DS_Store").touch()],
+        "folder:pics",
+        (12, 1, 8, 8),
+    ),
+    "grey among colour": (
+        lambda p: [in_classes(p / "pics/test", mode="RGB"), picture(p / "pics/test/ant/z.png")],
+        "folder:pics",
+        (13, 3, 8, 8),
+    ),
+    "transparent": (lambda p: in_classes(p / "pics/test", mode="RGBA"), "folder:pics", (12, 3, 8, 8)),
+    "mixed sizes": (mixed_sizes, "folder:pics@16", (13, 3, 16, 16)),
+    "mixed sizes, no size": (mixed_sizes, "folder:pics", "--size 224"),
+    "a size of 0": (mixed_sizes, "folder:pics@0", "cannot be"),
+    "one class": (lambda p: in_classes(p / "pics/test", ("ant",)), "folder:pics", "at least two classes"),
+    "a list of numbers": (listed("3 0 3"), "folder:pics/labels.csv", (3, 1, 8, 8)),
+    "a list of names": (listed("bee ant bee", "path,class"), "folder:pics/labels.csv", (3, 1, 8, 8)),
+    "a list without a header": (listed("3 0 3", "x/9.png,1"), "folder:pics/labels.csv", "columns file and label"),
+    "a list of what is not there": (listed("1 0 1 0"), "folder:pics/labels.csv", "3.png"),
+    "x and y": (arrays(x=grown(20, 1, 8, 8), y=LABELS), "npz:some.npz", (20, 1, 8, 8)),
+    "images and labels": (
+        arrays(images=grown(20, 8, 8), labels=LABELS.astype(np.uint8)),
+        "npz:some.npz",
+        (20, 1, 8, 8),
+    ),
+    "parts of x and y": (
+        arrays(x_train=grown(40, 8, 8), y_train=np.arange(40) % 10, x_test=grown(20, 8, 8), y_test=LABELS),
+        "npz:some.npz",
+        (20, 1, 8, 8),
+    ),
+    "parts of images": (
+        arrays(test_images=grown(20, 8, 8, 3), test_labels=LABELS[:, None]),
+        "npz:some.npz",
+        (20, 3, 8, 8),
+    ),
+    "floats": (arrays(x=grown(20, 3, 8, 8) / 255, y=LABELS.astype(float)), "npz:some.npz", (20, 3, 8, 8)),
+    "floats beyond 1": (arrays(x=grown(20, 3, 8, 8) * 1.0, y=LABELS), "npz:some.npz", "must be in [0, 1]"),
+    "labels that are no numbers": (arrays(x=grown(20, 8, 8), y=np.full(20, 0.5)), "npz:some.npz", "numbers of classes"),
+    "one at the class": (arrays(x=grown(20, 8, 8), y=np.eye(10)[LABELS]), "npz:some.npz", (20, 1, 8, 8)),
+    "images without labels": (arrays(x=grown(20, 8, 8)), "npz:some.npz", "call them x and y"),
+    "CIFAR-10-C": (corrupted, "npz:fog.npy", (50, 3, 32, 32)),
+    "a severity of CIFAR-10-C": (corrupted, "npz:fog.npy@5", (10, 3, 32, 32)),
+    "MNIST-C": (digits_c, "npz:fog", (20, 1, 28, 28)),
+    "no such file": (lambda p: None, "npz:some.npz", "there is no file"),
+    "Hugging Face, not installed": (lambda p: None, "hf:mnist", "pip install 'brittle[hub]'"),
+}
+
+
+@pytest.mark.parametrize("what", DATA)
+def test_data_are_read_or_one_line_says_how(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make, name, expected = DATA[what]
+    make(tmp_path)
+    if isinstance(expected, str):
+        with pytest.raises(brittle.BrittleError) as said:
+            load(name)
+        assert expected in str(said.value)
+        assert "\n" not in str(said.value)
+    else:
+        assert tuple(load(name).test.images.shape) == expected
+
+
+def test_a_size_is_cut_out_of_the_middle_of_the_resized_picture(tmp_path: Path) -> None:
+    (tmp_path / "a/test/one").mkdir(parents=True)
+    half = Image.new("L", (200, 100))
+    half.paste(255, (100, 0, 200, 100))
+    half.save(tmp_path / "a/test/one/0.png")
+    in_classes(tmp_path / "a/test", ("two",))
+    part = load(f"folder:{tmp_path / 'a'}@56").test
+    image = part.images[part.labels == 0][0, 0]
+    assert (image[:, :27] == 0).all()
+    assert (image[:, 29:] == 255).all()
+
+
+def test_the_fifth_severity_is_the_last_fifth(tmp_path: Path) -> None:
+    corrupted(tmp_path)
+    severe = load(f"npz:{tmp_path / 'fog.npy'}@5").test
+    assert sorted(severe.images[:, 0, 0, 0].tolist()) == list(range(40, 50))
+
+
+def test_numbers_in_a_list_are_classes_and_names_are_sorted(tmp_path: Path) -> None:
+    for labels, expected in (("3 0 3", {"0": 3, "1": 0, "2": 3}), ("bee ant bee", {"0": 1, "1": 0, "2": 1})):
+        listed(labels)(tmp_path)
+        part = load(f"folder:{tmp_path / 'pics/labels.csv'}").test
+        assert {
+            Path(file).stem: label for file, label in zip(part.files, part.labels.tolist(), strict=True)
+        } == expected
+
+
+def test_what_can_only_be_tested_on_is_not_learned_from(run: Run, tmp_path: Path) -> None:
+    in_classes(tmp_path / "pics/test")
+    status, _, err = run("train", "--data", "folder:pics", "--net", "linear")
+    assert (status, "nothing in it to learn from" in err) == (2, True), err
+
+
+def test_a_report_names_the_file_of_each_image(run: Run, tmp_path: Path) -> None:
+    shutil.copy(own_models.__file__, tmp_path / "own.py")
+    in_classes(tmp_path / "pics/test")
+    assert (
+        run("audit", "own:Net", "--data", "folder:pics", "--effort", "smoke", "--threat", "L2:1", "--out", "out")[0]
+        == 0
+    )
+    assert run("export", "out", "rows.csv")[0] == 0
+    rows = Path("rows.csv").read_text().splitlines()
+    assert rows[0].startswith("index,file,label")
+    assert sorted(row.split(",")[1] for row in rows[1:]) == sorted(
+        f"test/{c}/{k}.png" for c in ("ant", "bee") for k in range(6)
+    )
+
+
+class Rows(torch.utils.data.Dataset):
+    """A data set as torchvision's: Pillow pictures and whole numbers."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, row: int) -> tuple[Image.Image, int]:
+        return Image.fromarray(grown(20, 8, 8)[row]), row % 10
+
+
+def test_every_form_of_the_same_examples_gives_the_same_audit() -> None:
+    net, images = own_models.Net().eval(), grown(20, 1, 8, 8)
+    x, y = torch.from_numpy(images).float() / 255, torch.from_numpy(LABELS)
+    pairs = torch.utils.data.TensorDataset(x, y)
+    forms = [
+        (x, y),
+        (images, LABELS),
+        (torch.from_numpy(images), y.int()),
+        Rows(),
+        pairs,
+        torch.utils.data.DataLoader(pairs, 7),
+    ]
+    found = [brittle.audit(net, form, "L2:1", effort="smoke").withstands for form in forms]
+    assert all(torch.equal(one, found[0]) for one in found)
+
+
+def test_a_model_and_a_text_stand_for_objective_and_threat() -> None:
+    net, x = own_models.Net().eval(), torch.rand(5, 1, 8, 8)
+    y = net(x).argmax(1)
+    exact = brittle.apgd(brittle.against(net), brittle.Linf("8/255"), steps=5)(x, y)
+    assert torch.equal(brittle.apgd(net, "Linf:8/255", steps=5)(x, y), exact)
+    assert torch.equal(brittle.verify(net, "L2:1", x, x, y).broken, brittle.verify(net, brittle.L2(1), x, x, y).broken)
+
+
+def test_a_journal_resumes_the_same_audit_and_no_other(tmp_path: Path) -> None:
+    net, x = own_models.Net().eval(), torch.rand(20, 1, 8, 8)
+    y = net(x).argmax(1)
+    before = brittle.audit(net, (x, y), "L2:1", effort="smoke", journal=tmp_path)
+    calls = []
+    handle = net.register_forward_hook(lambda *_: calls.append(1))
+    again = brittle.audit(net, (x, y), "L2:1", effort="smoke", journal=str(tmp_path))
+    handle.remove()
+    assert torch.equal(before.withstands, again.withstands)
+    asked = len(calls)
+    torch.nn.init.zeros_(net.body[1].weight)
+    other = brittle.audit(net, (x, y), "L2:1", effort="smoke", journal=tmp_path)
+    assert other.clean.correct < before.clean.correct
+    calls.clear()
+    net.register_forward_hook(lambda *_: calls.append(1))
+    brittle.audit(net, (x, y), "L2:1", effort="smoke")
+    assert asked < len(calls)
+
+
+def test_a_classifier_sees_what_its_model_was_trained_on() -> None:
+    seen = []
+    model = brittle.classifier(
+        lambda x: seen.append(x) or x.flatten(1), mean=(10, 20, 30), std=(1, 2, 4), input_range=(0, 255), layout="NHWC"
+    )
+    x = torch.rand(2, 3, 4, 5)
+    model(x)
+    expected = (x * 255 - torch.tensor([10.0, 20, 30]).view(3, 1, 1)) / torch.tensor([1.0, 2, 4]).view(3, 1, 1)
+    assert torch.allclose(seen[0], expected.permute(0, 2, 3, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda: brittle.classifier(abs, mean=(1, 2), std=1), "positive standard deviation"),
+        (lambda: brittle.classifier(abs, mean=1, std=0), "positive standard deviation"),
+        (lambda: brittle.classifier(abs, mean=float("nan"), std=1), "positive standard deviation"),
+        (lambda: brittle.classifier(abs, input_range=(1, 0)), "two numbers"),
+        (lambda: brittle.classifier(abs, input_range=(0, float("inf"))), "two numbers"),
+        (lambda: brittle.classifier(abs, layout="HWC"), "NCHW or NHWC"),
+        (lambda: load_model("own:x", inputs=Inputs(preprocess="0.5")), "the means and then"),
+        (lambda: load_model("own:x", inputs=Inputs(input_range="a,b")), "numbers with commas"),
+        (lambda: brittle.audit(abs, 3, "L2:1"), "give (images, labels)"),
+        (lambda: brittle.audit(abs, [], "L2:1"), "give (images, labels)"),
+        (lambda: brittle.pgd(abs, 0.3), "a threat is"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(asked: Callable[[], object], said: str) -> None:
+    with pytest.raises(brittle.BrittleError) as told:
+        asked()
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_what_a_library_says_of_its_model_is_put_before_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A stand-in for timm: the same three functions, a net that answers what it was shown."""
+    import sys
+    from types import SimpleNamespace
+
+    def create(name: str, pretrained: bool = False, num_classes: int = 7) -> torch.nn.Module:
+        net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, num_classes))
+        torch.nn.init.constant_(net[1].weight, float(pretrained))
+        return net
+
+    about = SimpleNamespace(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    known = SimpleNamespace(
+        create_model=create,
+        get_pretrained_cfg=lambda name: about if name == "a" else None,
+        is_model=lambda name: name == "a",
+    )
+    monkeypatch.setitem(sys.modules, "timm", known)  # type: ignore[arg-type]
+    grey = torch.full((1, 3, 8, 8), 0.5)
+    trained, untrained = load_model("timm:a"), load_model("timm:a", Path("random"))
+    bias = trained.model.model[1].bias  # type: ignore[attr-defined]
+    assert torch.allclose(trained.model(grey), bias[None])
+    assert trained.digest != untrained.digest
+    plain = load_model("timm:a", inputs=Inputs(preprocess="0,1"))
+    assert torch.allclose(plain.model(grey) - plain.model.model[1].bias, torch.tensor(96.0))  # type: ignore[attr-defined]
+    torch.save(create("a", num_classes=3).state_dict(), tmp_path / "three.pt")
+    assert load_model("timm:a", tmp_path / "three.pt").model(grey).shape == (1, 3)
+    with pytest.raises(brittle.BrittleError, match="knows no model 'b'"):
+        load_model("timm:b")
+
+
+def test_a_plan_of_an_audit_says_what_it_costs_and_runs_nothing(run: Run) -> None:
+    status, out, err = run("audit", "zoo:digits-linf", "-n", "50", "--plan", "--json")
+    few, many = json.loads(out), json.loads(run("audit", "zoo:digits-linf", "-n", "100", "--plan", "--json")[1])
+    assert (status, Path("runs").exists()) == (0, False), err
+    assert 0 < few["gradients"] < many["gradients"]
+    assert few["seconds"] > 0
+    assert "about" in run("audit", "zoo:digits-linf", "--plan")[1]
