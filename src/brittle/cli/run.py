@@ -162,7 +162,7 @@ def audit(
             as_json(said)
         else:
             terminal.print(
-                f"{node.title}: about {said['gradients']:,.0f} gradients, about {said['seconds']:,.0f} s on this machine"
+                f"{node.title}: about {said['gradients']:,.0f} gradients, about {said['seconds']:,.0f} s here"
                 + ("; it is stored, and costs nothing" if said["stored"] else "")
             )
         return
