@@ -236,8 +236,8 @@ def _compare(
         if not state.subject.gradients:
             continue
         kept = journal.read(f"{threat} probes", Probe)
-        if kept is None and one.lost_at_once:
-            found = Probe([Finding("comparisons", "fine", one.lost_at_once)], [])
+        if kept is None and one.lost:
+            found = Probe([Finding("comparisons", "fine", one.lost)], [])
         elif kept is None and clock.spent:
             found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])
         else:
