@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from itertools import count
 from pathlib import Path
 
@@ -105,6 +106,25 @@ def test_a_saved_audit_can_be_reported(digits_net: nn.Module, tmp_path: Path) ->
     assert run.record["union"]["correct"] == report.union.correct
     assert len(run.clean) == len(run.record["wall"]) > 0
     assert str(report).count("\n") == 3
+
+
+def test_once_the_budget_is_spent_the_model_is_asked_no_more(
+    digits_net: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []  # each answer takes a second of a clock that nothing else moves
+    monkeypatch.setattr(time, "monotonic", lambda: float(len(asked)))
+
+    def model(x: Tensor) -> Tensor:
+        asked.append(len(x))
+        return digits_net(x)
+
+    report = audit(model, some(40), THREATS, effort="quick", budget=60)
+    spent = len(asked)
+    assert 60 <= spent <= 60 + 10  # the clean images and the doctor's looks are asked in any case
+    assert report.record.skipped
+    whole = audit(model, some(40), THREATS, effort="quick")
+    assert len(asked) - spent > 200
+    assert bool((whole.withstands <= report.withstands).all())
 
 
 def test_a_spent_budget_is_said_and_gives_an_upper_bound(digits_net: nn.Module) -> None:

@@ -16,6 +16,7 @@ from brittle.ground import (
     Labels,
     Logits,
     PerExample,
+    check_time,
     eval_mode,
     fast_dtype,
     first_line,
@@ -227,7 +228,9 @@ def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
 
     Raises:
         BrittleError: the model fails, runs out of the device's memory, or changes the images.
+        OutOfTime: a limit of time (`until`) is reached.
     """
+    check_time()
     before = 0 if x.is_inference() else x._version
     try:
         output = model(x)

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from brittle.attacks import AttackSpec, Threat, answer_of
-from brittle.ground import Images, Labels, check_count, check_number, check_seed, eval_mode
+from brittle.ground import Images, Labels, OutOfTime, check_count, check_number, check_seed, eval_mode, until
 from brittle.learning import behaviour_of, digest_of_code, examples_of
 
 from .doctor import Finding
@@ -41,7 +41,7 @@ class AuditSettings:
     Attributes:
         effort: `quick`, `standard`, `thorough`, or `smoke`, which only shows that all runs.
         seed: the only source of randomness, beside the images.
-        budget: seconds after which no new piece of work begins.
+        budget: seconds after which the model is asked no more.
         batch: examples whose activations are held at once; no figure depends on it.
         extra: attacks beside those of the effort, run last.
         certify: prove what withstands, as far as bounds and exact search go.
@@ -102,7 +102,7 @@ def audit(
             a torch `Dataset` or `DataLoader`.
         threats: such as `[Linf(0.3), L2(2), L1(10)]` or `["Linf:8/255"]`; several sizes of one kind give a curve.
         effort: `quick`, `standard` or `thorough`.
-        budget: seconds after which no new piece of work begins; what was left out is recorded, and figures are upper
+        budget: seconds after which the model is asked no more; what was left out is recorded, and figures are upper
             bounds.
         batch: examples whose activations are held at once; smaller for large models.
         journal: a folder where finished pieces are kept, so that the same audit goes on after a kill.
@@ -191,7 +191,12 @@ def _attack(state: AuditState, work: list[Job], journal: Journal, clock: _Clock)
                 continue
             if piece is None:
                 yield number, f"{job.title}, {len(rows)} examples, {job.state.robust} withstand so far"
-                piece = job.run(state.subject, rows)
+                try:
+                    with until(lambda: clock.spent):
+                        piece = job.run(state.subject, rows)
+                except OutOfTime:
+                    state.skipped.append(f"{job.name} in {job.state.threat} on {len(rows)} examples")
+                    continue
                 job.write(journal, piece)
             job.state.enter(job.name, piece)
 
@@ -238,11 +243,14 @@ def _compare(
         kept = journal.read(f"{threat} probes", Probe)
         if kept is None and one.lost:
             found = Probe([Finding("comparisons", "fine", one.lost)], [])
-        elif kept is None and clock.spent:
-            found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])
+        elif kept is not None:
+            found = kept[1]
         else:
-            with state.subject.draws(f"probes {threat}"):
-                found = kept[1] if kept else probe(model, threat, x[rows], y[rows], effort, seed, state.subject.batch)
-            journal.write(f"{threat} probes", {}, found)
+            try:
+                with state.subject.draws(f"probes {threat}"), until(lambda: clock.spent):
+                    found = probe(model, threat, x[rows], y[rows], effort, seed, state.subject.batch)
+                journal.write(f"{threat} probes", {}, found)
+            except OutOfTime:
+                found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])
         state.checks += [Check.of(finding, str(threat)) for finding in found.findings]
         state.gradients += [msgspec.convert(path, GradientPath) for path in found.gradients]

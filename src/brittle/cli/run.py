@@ -103,7 +103,7 @@ def audit(
         str | None, typer.Option("-n", help="number of test images, or all; default 500, of your own data all")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="time after which no new work begins: 90s, 2m, 1h")
+        str | None, typer.Option("--budget", help="time after which the model is asked no more: 90s, 2m, 1h")
     ] = None,
     extra: Annotated[
         list[str] | None, typer.Option("--with", help="one more attack, as for brittle attack; may be repeated")

@@ -3,6 +3,7 @@ habits."""
 
 from brittle.errors import BrittleError
 
+from .deadline import OutOfTime, check_time, until
 from .devices import fast_dtype, full_float32, keep_freed_memory, pick_device
 from .files import cache_folder, write_bytes, write_out
 from .functional import Model, functional_model
@@ -23,6 +24,7 @@ __all__ = [
     "Logits",
     "Model",
     "NoGradient",
+    "OutOfTime",
     "PerExample",
     "Plugins",
     "broken_line",
@@ -31,6 +33,7 @@ __all__ = [
     "check_number",
     "check_seed",
     "check_share",
+    "check_time",
     "eval_mode",
     "fast_dtype",
     "first_line",
@@ -48,6 +51,7 @@ __all__ = [
     "seeded",
     "uniform",
     "unit",
+    "until",
     "value_and_grad",
     "write_bytes",
     "write_out",
