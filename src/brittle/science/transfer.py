@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import PermutationMethod, linregress, pearsonr, rankdata
 from torch import Tensor, nn
 
 from brittle.audits import Proportion
@@ -65,6 +64,8 @@ def fit_line(x: Sequence[float], y: Sequence[float]) -> FittedLine | None:
     vary."""
     if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
         return None
+    from scipy.stats import PermutationMethod, linregress, pearsonr, rankdata  # here: half a second
+
     orders = PermutationMethod(n_resamples=9999, rng=np.random.default_rng(0))
     line, ranks = linregress(x, y), pearsonr(rankdata(x), rankdata(y), alternative="greater", method=orders)
     return FittedLine(
