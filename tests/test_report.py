@@ -95,9 +95,8 @@ def test_the_matrix_lists_the_first_200_examples_and_counts_the_rest(html: str) 
 def test_the_more_robust_model_is_named_for_each_norm(html: str) -> None:
     text = said(html)
     for column in (*THREATS, "union"):
-        may = allowed(column)
-        where = f"If an attacker may {may} ({column})," if may else f"{column.capitalize()}:"
-        assert f"{where} robust net is more robust" in text
+        may = allowed(column) or "choose among these"
+        assert f"If an attacker may {may} ({column}), robust net is more robust" in text
     assert html.count("★</span>") == 4  # not for clean: there both are equal
     assert html.count("≈</span>") == 2
 
@@ -110,10 +109,11 @@ def test_overlapping_intervals_have_no_winner(two: list[Audited]) -> None:
 
 def test_a_comparison_says_when_the_models_saw_different_examples_or_threats(two: list[Audited]) -> None:
     other = copy.deepcopy(two[1])
-    other.record["data"]["digest"] = "ef" * 32
+    other.record["data"] |= {"digest": "ef" * 32, "name": "mnist/test", "n": 7}
     other.record["threats"].pop()
     text = said(page([two[0], other]))
     assert "different examples" in text
+    assert "on purpose: images of cifar10/test, mnist/test." in text
     assert "different threats" in text
     assert "not measured" in text
 

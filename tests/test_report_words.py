@@ -131,3 +131,17 @@ def test_a_page_of_each_verdict_says_it_in_words() -> None:
         )
         assert f"{level.capitalize()}: A sentence about a net." in said(shown)
         assert ("do not rely on these figures" in said(shown)) == (level == "broken")
+
+
+def test_a_finding_of_several_threats_is_told_once_and_no_more_than_five_before_the_fold() -> None:
+    made = record(level="broken")
+    made |= {"wall": [], "examples": []}
+    same = {"name": "gradients", "level": "bad", "text": "zero everywhere", "hint": "look"}
+    made["checks"] = [{**same, "threat": threat} for threat in ("Linf:1", "L2:1")]
+    made["checks"] += [{**same, "threat": "L1:1", "level": "warn", "text": f"finding {k}"} for k in range(7)]
+    html = page([Audited(made, audited("x", 0.5).clean[:0], audited("x", 0.5).clean[:0])])
+    shown = said(html[: html.index("<details")])
+    assert "✕ bad Linf:1, L2:1: zero everywhere. look" in shown
+    assert shown.count("! warning L1:1: finding") == 4
+    assert "3 more such findings stand below, among the checks." in shown
+    assert said(html).count("zero everywhere") == 3

@@ -108,7 +108,8 @@ def against(records: Sequence[Record], name: str) -> str:
             axis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
         axes.margins(0.1)
         axes.set_xlabel("clean accuracy")
+        readings = spots(axes, read)
         if len(shown) <= NAMED:
             name_ends(axes, ends)
         axes.set_title("union: right under every attack", loc="left", color=GREY, x=-0.1, pad=10)
-        return inline(figure, name, "Union against clean accuracy. " + "; ".join(told) + ".", spots(axes, read))
+        return inline(figure, name, "Union against clean accuracy. " + "; ".join(told) + ".", readings)

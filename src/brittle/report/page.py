@@ -18,6 +18,7 @@ from . import figures, pictures, words
 from .reading import CHECKS, Audited, Record
 from .svg import themed
 
+DOUBTS_TOLD = 5  # findings told before the fold
 MATRIX_ROWS = 200  # examples listed on the page; audit.json has them all
 LEVELS = {  # of verdicts and of checks: colour, sign, word
     "trust": ("good", "✓", "trust"),
@@ -56,7 +57,7 @@ def page(audits: Sequence[Audited], *, title: str | None = None) -> str:
         models=models,
         colours=colours,
         compared=comparison(models, list(colours)) if len(models) > 1 else None,
-        matrix_rows=MATRIX_ROWS,
+        told=DOUBTS_TOLD,
     )
 
 
@@ -159,7 +160,8 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
             signs[i][column] = "best" if len(level) == 1 else "level"
         if column != "clean":
             winner = {"best": best, "second": second, "alone": len(level) == 1, "level": level}
-            said.append({"column": column, "allowed": words.allowed(column), **winner})
+            may = "choose among these" if column == "union" else words.allowed(column)
+            said.append({"column": column, "allowed": may, **winner})
     notes = []
     if len({(each["data"]["digest"], each["data"]["n"]) for each in models}) > 1:
         notes.append("The models were audited on different examples, so small differences mean little.")

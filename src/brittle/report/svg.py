@@ -87,7 +87,7 @@ def _readings(readings: Iterable[Spot]) -> list[ElementTree.Element]:
 
 
 def strips(axes: Axes, said: Iterable[tuple[float, str]], what: str = "") -> list[Spot]:
-    """Upright strips over a panel, one around each x of which something is said; call it once the limits are final.
+    """Upright strips over a panel, one around each x of which something is said; the panel's limits are final then.
 
     Args:
         said: x, and what is read there; several of one x are joined.
@@ -97,6 +97,7 @@ def strips(axes: Axes, said: Iterable[tuple[float, str]], what: str = "") -> lis
     for x, text in said:
         if np.isfinite(x):
             words.setdefault(float(f"{x:.6g}"), []).append(text)
+    _settle(axes)
     box, places = axes.bbox, sorted(words)
     at = [axes.get_xaxis_transform().transform((x, 0))[0] for x in places]
     shown = [(x, pixel) for x, pixel in zip(places, at, strict=True) if box.x0 - 1 <= pixel <= box.x1 + 1]
@@ -109,8 +110,9 @@ def strips(axes: Axes, said: Iterable[tuple[float, str]], what: str = "") -> lis
 
 
 def spots(axes: Axes, points: Sequence[tuple[float, float, str]]) -> list[Spot]:
-    """Small squares around points x, y of a panel, with what is read there and at points that near; call it once the
-    limits are final."""
+    """Small squares around points x, y of a panel, with what is read there and at points that near; the panel's limits
+    are final then."""
+    _settle(axes)
     at = axes.transData.transform([(x, y) for x, y, _ in points])
     height = axes.figure.bbox.height
     near = np.abs(at[:, None] - at[None]).max(-1) < SPOT
@@ -119,6 +121,11 @@ def spots(axes: Axes, points: Sequence[tuple[float, float, str]]) -> list[Spot]:
         Spot(across - SPOT, height - up - SPOT, 2 * SPOT, 2 * SPOT, text)
         for (across, up), text in zip(at, said, strict=True)
     ]
+
+
+def _settle(axes: Axes) -> None:
+    """Matplotlib puts off its choice of limits until it is asked for them."""
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
 
 
 def standing(drawn: str) -> str:

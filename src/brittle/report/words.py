@@ -69,10 +69,8 @@ def certainty(record: Record) -> list[str]:
     """How far the figures can be trusted, a sentence each."""
     said = [_checked(record), *_proved(record)]
     if record["threats"]:
-        said.append(
-            f"The intervals (95 %) cover the choice of these {record['data']['n']:,} images, not attacks that were not "
-            "tried."
-        )
+        untried = ", not attacks that were not tried" if _undecided(record) else ""
+        said.append(f"The intervals (95 %) cover the choice of these {record['data']['n']:,} images{untried}.")
     union, rounded = record["union"]["correct"], record["union_8bit"]["correct"]
     if rounded > union:
         undone = rounded - union
@@ -96,16 +94,16 @@ def _checked(record: Record) -> str:
     if doubts:
         return f"Of {checks} {len(doubts)} {'casts' if one else 'cast'} doubt on these figures."
     if record["verdict"]["level"] == "trust":
-        return f"None of {checks} casts doubt on these figures. {_room(record)}".rstrip()
+        room = " They are upper bounds: a stronger attack could find more." if _undecided(record) else ""
+        return f"None of {checks} casts doubt on these figures.{room}"
     return f"None of {checks} casts doubt on these figures, but not everything was tried."
 
 
-def _room(record: Record) -> str:
-    """Whether stronger attacks could find more."""
-    undecided = [
-        one["robust"]["correct"] - (one["proved"]["correct"] if one.get("proved") else 0) for one in record["threats"]
-    ]
-    return "They are upper bounds: a stronger attack could find more." if any(undecided) else ""
+def _undecided(record: Record) -> bool:
+    """Whether stronger attacks could find more: not all that withstands is proved."""
+    return any(
+        one["robust"]["correct"] > (one["proved"]["correct"] if one.get("proved") else 0) for one in record["threats"]
+    )
 
 
 def _proved(record: Record) -> list[str]:
@@ -125,7 +123,16 @@ def _proved(record: Record) -> list[str]:
 
 
 def doubts(record: Record) -> list[Record]:
-    """The checks a reader must know of, the worst first."""
-    return sorted(
-        (check for check in record["checks"] if check["level"] in DOUBTS), key=lambda one: DOUBTS.index(one["level"])
-    )
+    """The checks a reader must know of, the worst first; one that says the same in several threats is told once."""
+    told: dict[tuple[str, str, str], list[str]] = {}
+    for check in sorted((one for one in record["checks"] if one["level"] in DOUBTS), key=_rank):
+        where = told.setdefault((check["level"], check["text"], check["hint"] or ""), [])
+        where += [check["threat"]] if check["threat"] else []
+    return [
+        {"level": level, "text": text, "hint": hint, "where": ", ".join(dict.fromkeys(where))}
+        for (level, text, hint), where in told.items()
+    ]
+
+
+def _rank(check: Record) -> int:
+    return DOUBTS.index(check["level"])
