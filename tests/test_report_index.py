@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from audit_records import NASTY, audited, put, said, shown
 from brittle.ground import BrittleError
 from brittle.report import write_index, write_page
+from brittle.report.index import against
 from conftest import Run
 
 
@@ -34,6 +36,16 @@ def test_audits_are_compared_by_data_set_the_most_robust_first(tmp_path: Path) -
         shares = [record["clean"], record["union"], *(threat["robust"] for threat in record["threats"])]
         assert all(shown(one) in text for one in shares)
     assert path.read_text("utf-8").count("<svg") == 1  # clean against union, where there are two to compare
+
+
+def test_a_point_of_the_figure_is_read_off_where_it_is_drawn() -> None:
+    root = ElementTree.fromstring(against([audited(f"net {k}", k / 4, seed=k).record for k in range(4)], "figure"))
+    drawn = [[float(use.get(axis, "")) for axis in "xy"] for use in root.iter("use")]
+    places = [[float(rect.get(key, "")) for key in ("x", "y", "width", "height")] for rect in root.iter("rect")]
+    places = [place for place in places if place[2] == place[3] == 22]
+    assert len(places) == 4
+    for x, y, width, height in places:
+        assert min(abs(x + width / 2 - at[0]) + abs(y + height / 2 - at[1]) for at in drawn) < 0.2
 
 
 def test_what_is_no_audit_is_left_out_with_a_line(tmp_path: Path, run: Run) -> None:
