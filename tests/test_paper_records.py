@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -432,6 +433,11 @@ def test_records_of_before_are_still_shown(paper: str, run: Run, tmp_path: Path)
     held, _ = read_paper(RESULTS / paper)
     page = html.unescape((tmp_path / "page" / "paper.html").read_text())
     assert held["claims"]
-    assert page.count("Agrees if: ") == len(held["claims"])
+    assert page.count("<dt>Agrees if</dt>") == page.count("<dt>Would have failed</dt>") == len(held["claims"])
+    for one in held["claims"]:  # rule, what fails it, verdict and evidence stand in one place, and nothing is lost
+        (shown,) = re.findall(rf"<h3>{re.escape(one['name'])} <.*?</article>", page, re.DOTALL)
+        assert all(word in shown.lower() for word in {*re.findall(r"\w+", one["rule"].lower())} - {"it", "fails"})
+        assert one["evidence"] in shown
+        assert ("<dd>where " in shown) == ("; it fails where" in one["rule"])
     assert all(one["name"] in page for one in held["claims"])
     assert read_paper(RESULTS / paper)[0]["format"] == "brittle-paper/3"

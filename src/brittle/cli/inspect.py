@@ -90,21 +90,28 @@ def curvature(
 @app.command()
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="folders with audit.json, or one with paper.json")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="folders with audit.json, or one with paper.json, or one of many runs"),
     ],
     out: Out = None,
-    title: Annotated[str, typer.Option("--title")] = "brittle audit",
+    title: Annotated[str | None, typer.Option("--title", help="of a page about audits")] = None,
 ) -> None:
-    """Write one page from one or several audits, or a paper's."""
-    from brittle.report import read_paper, read_run, write_page, write_paper
+    """Write one page from one or several audits, or a paper's; of a folder of runs, an index that compares them."""
+    from brittle.report import read_paper, read_run, write_index, write_page, write_paper
 
+    from .terminal import console
     from .terminal import out as terminal
 
-    if (runs[0] / "paper.json").exists():
-        page = write_paper(*read_paper(runs[0]), out or runs[0])
+    first, alone = runs[0], len(runs) == 1
+    if (first / "paper.json").exists():
+        page = write_paper(*read_paper(first), out or first)
+    elif alone and first.is_dir() and not (first / "audit.json").exists():
+        page, left_out = write_index(first, out)
+        for line in left_out:
+            console.print(line, markup=False, soft_wrap=True)
     else:
         page = write_page([read_run(run) for run in runs], out or Path("report.html"), title=title)
-    terminal.print(f"The page: {page}")
+    terminal.print(f"The page: {page}", markup=False, soft_wrap=True)
 
 
 @app.command()

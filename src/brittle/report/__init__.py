@@ -6,11 +6,12 @@
 from .contact_sheet import sheet
 from .export import export_audit
 from .features import write_features
-from .figures import standing
 from .gaussian import two_gaussians
+from .index import write_index
 from .page import page, write_page
 from .paper import read_paper, write_paper
 from .reading import Audited, read_run
+from .svg import standing
 
 __all__ = [
     "Audited",
@@ -22,6 +23,7 @@ __all__ = [
     "standing",
     "two_gaussians",
     "write_features",
+    "write_index",
     "write_page",
     "write_paper",
 ]

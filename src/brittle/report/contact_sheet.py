@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .drawing import GREY, INK
+from .svg import GREY, INK
 
 Row = tuple[str, NDArray[Any], Sequence[str]]  # what the row shows, images [k, C, H, W] uint8, a caption for each
 

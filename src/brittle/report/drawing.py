@@ -1,5 +1,4 @@
-"""What every figure is drawn with: one style, panels, axes, names at line ends, and the way from matplotlib to inline
-SVG.
+"""What every figure is drawn with: one style, panels, axes, names at line ends.
 
 A figure is 480 units wide with its text as text, so that the page can show two side by side and a phone still reads
 them. No state is left in matplotlib.
@@ -8,13 +7,10 @@ them. No state is left in matplotlib.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from matplotlib import style
@@ -23,14 +19,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
-INK, GREY, RULE, BAR = "#1c2024", "#5b6570", "#e3e6ea", "#eef0f3"
-PALETTE = ("#1a5fb4", "#b8500c", "#1b7f5c", "#8a3fa0", "#8c6a00", "#b3265e", "#3d6e8f", "#5f5f5f")
+from .svg import AXIS, GREY, INK, RULE, readable
+
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.8)), (0, (6, 2, 1.5, 2)))
+MARKS = "os^Dv<>P*X"
 DASH_WORDS = ("solid", "dashed", "dotted", "dash-dotted")
+LARGEST = 1e30  # what a figure can show
 WIDTH, TEXT, ROW = 480, 12.5, 15
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
-    "axes.edgecolor": "#aab1b9",
+    "axes.edgecolor": AXIS,
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.labelcolor": GREY,
@@ -48,7 +46,7 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.color": INK,
     "text.parse_math": False,
-    "xtick.color": "#aab1b9",
+    "xtick.color": AXIS,
     "xtick.major.pad": 6,
     "xtick.labelcolor": GREY,
     "xtick.labelsize": TEXT,
@@ -95,6 +93,11 @@ def panel(figure: Figure, left: float, bottom: float, right: float, top: float) 
     axes = figure.add_axes((left / width, bottom / height, (right - left) / width, (top - bottom) / height))
     axes.patch.set_visible(False)
     return axes
+
+
+def percent(share: float) -> str:
+    """A share as "87.1 %"; a dash where nothing was measured."""
+    return f"{100 * float(share):.1f} %" if math.isfinite(share) else "–"
 
 
 def accuracy_axis(axes: Axes) -> None:
@@ -177,34 +180,6 @@ def apart(wanted: Sequence[float], gap: float, top: float) -> list[float]:
     return placed
 
 
-def inline(figure: Figure, name: str, alt: str) -> str:
-    """The figure as an SVG element for an HTML page: own ids, no global style, no metadata, a text to be read aloud."""
-    buffer = StringIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser, not matplotlib, draws the letters
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    root = ElementTree.fromstring(buffer.getvalue())
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag.endswith(("}style", "}metadata")):
-                parent.remove(child)
-    for element in root.iter():
-        element.tag = element.tag.removeprefix("{http://www.w3.org/2000/svg}")
-        for key, value in list(element.attrib.items()):
-            del element.attrib[key]
-            key = key.removeprefix("{http://www.w3.org/1999/xlink}")
-            if key == "id":
-                value = f"{name}-{value}"
-            elif key == "href":
-                value = value.replace("#", f"#{name}-", 1)
-            element.set(key, value.replace("url(#", f"url(#{name}-"))
-    for key in ("width", "height", "version"):
-        root.attrib.pop(key, None)
-    root.set("role", "img")
-    root.set("aria-label", readable(alt))
-    return ElementTree.tostring(root, encoding="unicode").strip()
-
-
 def dash(index: int) -> Any:
     """The dash of the line at this place among its neighbours."""
     return DASHES[index % len(DASHES)]
@@ -221,11 +196,7 @@ def clip(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def readable(text: str) -> str:
-    """The text without characters that XML cannot hold."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
 def numbers(values: Sequence[Any]) -> NDArray[np.float64]:
-    """The values as floats, with NaN for None: there nothing was measured."""
-    return np.array(values, dtype=np.float64)
+    """The values as floats; NaN for what is no number, or none that can be drawn: there nothing was measured."""
+    fit = (value if isinstance(value, int | float) and abs(value) < LARGEST else math.nan for value in values)
+    return np.array(list(fit), dtype=np.float64)

@@ -7,27 +7,25 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from .drawing import (
-    GREY,
-    INK,
-    PALETTE,
+    MARKS,
     WIDTH,
     End,
     accuracy_axis,
     clip,
     dash,
     drawing,
-    inline,
     name_ends,
     numbers,
     panel,
+    percent,
     plain,
     room_for,
     step_axis,
 )
+from .svg import GREY, INK, PALETTE, PAPER, inline, spots, strips
 
 Record = Mapping[str, Any]
 READS = (("clean", PALETTE[0], ""), ("robust", PALETTE[1], "////"))
-MARKS = "os^Dv<>P*X"
 VERDICTS = (
     ("robustly useful", "o", PALETTE[0]),
     ("useful but not robust", "^", PALETTE[1]),
@@ -48,7 +46,7 @@ def bars(rows: Sequence[Record], name: str) -> str:
                 share, y = row[read], k + 0.2 * (2 * j - 1)
                 low, high = share["interval"]
                 axes.barh(
-                    y, share["accuracy"], 0.34, color=colour, alpha=0.85, hatch=hatch, edgecolor="white", linewidth=0
+                    y, share["accuracy"], 0.34, color=colour, alpha=0.85, hatch=hatch, edgecolor=PAPER, linewidth=0
                 )
                 axes.plot([low, high], [y, y], color=INK, linewidth=1.4)
                 printed = (row["printed"] or (None, None))[j]
@@ -89,8 +87,10 @@ def scatter(shown: Record, name: str) -> str:
         axes.margins(0.12)
         axes.set_xlabel(shown["x"])
         axes.set_title(shown["y"], loc="left", color=GREY, x=-0.1, pad=10)
-        told = "; ".join(f"{one['name']} {one['x']['accuracy']:.1%}, {one['y']['accuracy']:.1%}" for one in points)
-        return inline(figure, name, f"{shown['y']} against {shown['x']}: {told}.{said}")
+        at = [(one["x"]["accuracy"], one["y"]["accuracy"], one["name"]) for one in points]
+        read = spots(axes, [(x, y, f"{one}: {percent(x)} across, {percent(y)} upwards") for x, y, one in at])
+        told = "; ".join(f"{one} {x:.1%}, {y:.1%}" for x, y, one in at)
+        return inline(figure, name, f"{shown['y']} against {shown['x']}: {told}.{said}", read)
 
 
 def curves(paths: Mapping[str, Sequence[Sequence[float]]], name: str) -> str:
@@ -98,16 +98,18 @@ def curves(paths: Mapping[str, Sequence[Sequence[float]]], name: str) -> str:
     with drawing(name, height=320) as figure:
         axes = panel(figure, 60, 52, WIDTH - room_for(clip(one, 20) for one in paths), 320 - 16)
         accuracy_axis(axes)
-        ends, told = [], []
+        ends, told, read = [], [], []
         for k, (one, points) in enumerate(paths.items()):
             x, y = numbers([point[0] for point in points]), numbers([point[1] for point in points])
             colour = PALETTE[k % len(PALETTE)]
             axes.plot(x, y, color=colour, linestyle=dash(k), marker="o" if len(points) == 1 else "")
             ends.append(End(y, clip(one, 20), colour))
             told.append(f"{one} ends at {y[-1]:.1%}")
+            read += [(epoch, f"{one} {percent(share)}") for epoch, share in zip(x, y, strict=True)]
         step_axis(axes, max(1, round(max(point[0] for points in paths.values() for point in points))), "epoch")
         name_ends(axes, ends)
-        return inline(figure, name, "Accuracy on real validation images by epoch: " + "; ".join(told) + ".")
+        told_all = "Accuracy on real validation images by epoch: " + "; ".join(told) + "."
+        return inline(figure, name, told_all, strips(axes, read, "epoch "))
 
 
 def features(shown: Mapping[str, Record], name: str) -> str:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from brittle.ground import write_out
 
-from . import exhibits, figures
-from .drawing import GREY, WIDTH, drawing, inline, panel
+from . import exhibits
+from .drawing import WIDTH, drawing, panel
 from .page import template
 from .pictures import picture
+from .svg import GREY, inline, standing
 
 SHOWN = 12  # features of each verdict in the page's list
 
@@ -35,7 +36,7 @@ def write_features(record: dict[str, Any], images: NDArray[Any], folder: Path) -
         images: the test images [N, C, H, W], uint8, that its `telling` rows count in.
     """
     drawn = plane(record["features"], record["threat"], "plane")
-    write_out(folder / "features.svg", figures.standing(drawn))
+    write_out(folder / "features.svg", standing(drawn))
     groups = {
         verdict: [one for one in record["features"] if one["verdict"] == verdict] for verdict, *_ in exhibits.VERDICTS
     }

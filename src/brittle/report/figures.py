@@ -8,17 +8,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from .drawing import (
-    BAR,
     DASH_WORDS,
-    GREY,
-    INK,
-    PALETTE,
     WIDTH,
     End,
     accuracy_axis,
@@ -26,18 +23,19 @@ from .drawing import (
     dash,
     dot,
     drawing,
-    inline,
     mark,
     name_ends,
     numbers,
     panel,
+    percent,
     plain,
-    readable,
     room_for,
     step_axis,
 )
+from .svg import BAR, GREY, INK, PALETTE, inline, readable, strips
 
 Record = Mapping[str, Any]
+MOST_EPOCHS = 1_000_000  # what is larger was no epoch
 
 
 def colours_of(threats: Sequence[str]) -> dict[str, str]:
@@ -50,34 +48,44 @@ def curves(threats: Sequence[Record], colours: Mapping[str, str], name: str) -> 
 
     Where the norms differ, eps is measured in units of each threat's own eps, so that 1 is the threat itself.
     """
-    shown = [threat for threat in threats if threat["curve"] and threat["curve"]["radius"]]
+    drawable = (threat for threat in threats if threat["curve"] and threat["curve"]["radius"])
+    shown = [threat for threat in drawable if np.isfinite(numbers(threat["curve"]["accuracy"])).any()]
     if not shown:
         return ""
-    (norm, _, _), *others = (threat["threat"].partition(":") for threat in shown)
-    relative = any(other != norm for other, _, _ in others)
+    norm, *others = map(norm_of, shown)
+    relative = any(other != norm for other in others)
     with drawing(name, height=320) as figure:
         axes = panel(figure, 46, 52, WIDTH - room_for(threat["threat"] for threat in shown), 320 - 34)
         accuracy_axis(axes)
-        ends, told = [], []
+        ends, told, read = [], [], []
         for i, threat in enumerate(shown):
             curve, colour = threat["curve"], colours[threat["threat"]]
             unit = float(curve["radius"])
-            eps, accuracy = numbers(curve["eps"]), numbers(curve["accuracy"])
+            eps, accuracy, low, high = (numbers(curve[key]) for key in ("eps", "accuracy", "low", "high"))
             x = eps / unit if relative else eps
-            axes.fill_between(x, numbers(curve["low"]), numbers(curve["high"]), color=colour, alpha=0.14, linewidth=0)
+            axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
             axes.plot(x, accuracy, color=colour, linestyle=dash(i))
             if not relative:
                 mark(axes, unit, readable(f"eps {threat['threat'].partition(':')[2]}"), 6 + 14 * (i % 2))
             ends.append(End(accuracy, threat["threat"], colour))
             start, stop = (f"{accuracy[k]:.1%} at eps {eps[k]:.3g}" for k in (0, -1))
             told.append(f"{threat['threat']} from {start} to {stop}")
+            for at, own, share, *ends_ in zip(x, eps, accuracy, low, high, strict=True):
+                where = f"{norm_of(threat)} {own:.3g}" if relative else norm_of(threat)
+                read.append((at, f"{where} {percent(share)} [{', '.join(map(percent, ends_))}]"))
         if relative:
             mark(axes, 1, "the audited eps")
         axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(plain())
         axes.set_xlabel("eps, in units of each threat’s own eps" if relative else readable(f"eps ({norm})"))
         name_ends(axes, ends)
-        return inline(figure, name, "Accuracy against eps. " + "; ".join(told) + ".")
+        readings = strips(axes, read, "eps × " if relative else "eps ")
+        return inline(figure, name, "Accuracy against eps. " + "; ".join(told) + ".", readings)
+
+
+def norm_of(threat: Record) -> str:
+    """The kind of a threat, without its size."""
+    return str(threat["threat"]).partition(":")[0]
 
 
 def breakers(threats: Sequence[Record], examples: Sequence[Record], colours: Mapping[str, str], name: str) -> str:
@@ -132,12 +140,12 @@ def gradients(paths: Sequence[Record], colours: Mapping[str, str], name: str) ->
     norms = [numbers(path["mean_norm"]) for path in shown]
     positive = np.concatenate(norms)
     positive = positive[np.isfinite(positive) & (positive > 0)]
-    spread = bool(positive.size) and positive.max() / positive.min() >= 100
+    spread = bool(positive.size) and positive.max() >= 100 * positive.min()
     ways = list(dict.fromkeys(path["path"] for path in shown))
     with drawing(name, height=300) as figure:
         axes = panel(figure, 54, 52, WIDTH - room_for(clip(path["threat"], 20) for path in shown), 300 - 30)
         ends: dict[str, End] = {}
-        told = []
+        told, read = [], []
         for i, (path, norm) in enumerate(zip(shown, norms, strict=True)):
             colour = colours.get(path["threat"], INK)
             height = np.where(norm > 0, norm, np.nan) if spread else norm
@@ -147,6 +155,7 @@ def gradients(paths: Sequence[Record], colours: Mapping[str, str], name: str) ->
             if np.isfinite(height).any():
                 ends.setdefault(path["threat"], End(height, clip(path["threat"], 20), colour))
             told.append(f"{path['threat']} {path['path']} from {norm[0]:.3g} to {norm[-1]:.3g}")
+            read += [(k, f"{path['threat']} {path['path']} {one:.3g}") for k, one in enumerate(norm, 1)]
         if spread:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(numticks=6))
@@ -161,14 +170,15 @@ def gradients(paths: Sequence[Record], colours: Mapping[str, str], name: str) ->
         )
         axes.set_title(", ".join(["mean gradient norm (L2)", *words]), loc="left", color=GREY, x=-0.115, pad=10)
         name_ends(axes, list(ends.values()))
-        return inline(figure, name, "Mean gradient norm along the path. " + "; ".join(told) + ".")
+        told_all = "Mean gradient norm along the path. " + "; ".join(told) + "."
+        return inline(figure, name, told_all, strips(axes, read, "step "))
 
 
 def walks(paths: Mapping[str, Sequence[Record]], name: str) -> str:
     """Mean gradient length at each step of several attacks, with bands of 95 %, on a logarithmic axis."""
     with drawing(name, height=320) as figure:
         axes = panel(figure, 60, 46, WIDTH - room_for(clip(one, 20) for one in paths), 320 - 16)
-        ends, told = [], []
+        ends, told, read = [], [], []
         for i, (one, points) in enumerate(paths.items()):
             colour, steps = PALETTE[i % len(PALETTE)], np.arange(1, len(points) + 1)
             mean, low, high = (numbers([_of(point, k) for point in points]) for k in range(3))
@@ -177,51 +187,61 @@ def walks(paths: Mapping[str, Sequence[Record]], name: str) -> str:
             if (mean > 0).any():
                 ends.append(End(np.where(mean > 0, mean, np.nan), clip(one, 20), colour))
             told.append(f"{one} from {mean[0]:.3g} to {mean[-1]:.3g}")
+            read += [
+                (k, f"{one} {value:.3g} [{down:.3g}, {up:.3g}]")
+                for k, (value, down, up) in enumerate(zip(mean, low, high, strict=True), 1)
+            ]
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(plain())
         step_axis(axes, max(map(len, paths.values())), "step")
         name_ends(axes, ends)
-        return inline(figure, name, "Mean gradient length along the path. " + "; ".join(told) + ".")
+        told_all = "Mean gradient length along the path. " + "; ".join(told) + "."
+        return inline(figure, name, told_all, strips(axes, read, "step "))
 
 
 def _of(point: Record, k: int) -> float:
     return float((point["mean"], *point["interval"])[k])
 
 
-def standing(drawn: str) -> str:
-    """A drawing as a file of its own, which needs its namespace; inside a page it does not."""
-    return str.replace(str(drawn), "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
-
-
 def training(history: Sequence[Record], name: str) -> str:
-    """Clean and robust accuracy above the loss, epoch by epoch; '' without a history."""
-    if not history:
+    """Clean and robust accuracy above the loss, epoch by epoch; '' without a history.
+
+    A history comes with a checkpoint from anywhere: rows without an epoch are left out, values that are no numbers too.
+    """
+    rows = [
+        row for row, epoch in zip(history, numbers([row.get("epoch") for row in history]), strict=True) if epoch > 0
+    ]
+    lines = [(key, numbers([row.get(key) for row in rows])) for key in ("clean", "robust", "loss")]
+    *accuracies, (_, loss) = lines
+    if not any(np.isfinite(line).any() for _, line in lines):
         return ""
-    epochs = numbers([row["epoch"] for row in history])
+    epochs = numbers([row["epoch"] for row in rows])
     with drawing(name, height=330) as figure:
         above, below = panel(figure, 54, 150, WIDTH - 70, 330 - 30), panel(figure, 54, 52, WIDTH - 70, 124)
         accuracy_axis(above)
-        ends, told = [], []
-        for i, (key, colour) in enumerate((("clean", INK), ("robust", PALETTE[0]))):
-            height = numbers([row.get(key) for row in history])
-            finite = height[np.isfinite(height)]
-            if finite.size:
+        ends, told, read = [], [], []
+        for i, ((key, height), colour) in enumerate(zip(accuracies, (INK, PALETTE[0]), strict=True)):
+            if (finite := height[np.isfinite(height)]).size:
                 above.plot(epochs, height, color=colour, linestyle=dash(i), marker=dot(height), clip_on=False)
                 ends.append(End(height, key, colour))
                 told.append(f"{key} accuracy ends at {finite[-1]:.1%}")
-        loss = numbers([row.get("loss") for row in history])
+                read += [
+                    (at, f"{key} {percent(one)}") for at, one in zip(epochs, height, strict=True) if np.isfinite(one)
+                ]
         finite = loss[np.isfinite(loss)]
         below.plot(epochs, loss, color=PALETTE[1], marker=dot(loss), clip_on=False)
-        below.set_ylim(0, 1.15 * max(finite.max(), 1e-9) if finite.size else 1)
+        below.set_ylim(min(0, 1.15 * finite.min(initial=0)), 1.15 * max(finite.max(initial=0), 1e-9))
         below.yaxis.set_major_locator(MaxNLocator(2))
         below.yaxis.set_major_formatter(plain())
         if finite.size:
             name_ends(below, [End(loss, "loss", PALETTE[1])])
             told.append(f"loss ends at {finite[-1]:.3g}")
+            read += [(at, f"loss {one:.3g}") for at, one in zip(epochs, loss, strict=True) if np.isfinite(one)]
         step_axis(above, math.ceil(epochs.max()), "")
         step_axis(below, math.ceil(epochs.max()), "epoch")
         above.tick_params(labelbottom=False)
         name_ends(above, ends)
-        return inline(figure, name, "Training, by epoch: " + "; ".join(told) + ".")
+        readings = [replace(one, height=300 - 24) for one in strips(above, read, "epoch ")]  # over both panels
+        return inline(figure, name, "Training, by epoch: " + "; ".join(told) + ".", readings)

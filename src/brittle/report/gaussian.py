@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from brittle.ground import BrittleError
 from brittle.science import Gaussians, Robust, robust_likelihood
 
-from .drawing import DASHES, GREY, INK, PALETTE, WIDTH, drawing, inline, panel, plain
+from .drawing import DASHES, WIDTH, drawing, panel, plain
+from .svg import GREY, INK, PALETTE, PAPER, inline
 
 Plane = NDArray[np.float64]  # two directions of length 1, as columns [d, 2]
 SIDES = ((1, PALETTE[0], "o"), (-1, PALETTE[1], "x"))
 LEFT, BELOW, ABOVE, HEAD, FOOT = 30, 34, 26, 44, 18
 FLATTEST, STEEPEST = 0.4, 0.75  # a panel's height over its width
 SEEN = 0.3  # the arrows' length over half the height, at least
-HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+HALO: dict[str, Any] = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 ARROW: dict[str, Any] = {
     "arrowstyle": "-|>,head_width=0.3,head_length=0.55",
     "shrinkA": 0,
@@ -137,7 +138,7 @@ def _draw(axes: Axes, fit: Robust, points: NDArray[np.float64], y: NDArray[np.fl
         (mean * length / np.linalg.norm(mean), "mean", GREY, not turned),
         (gradient * length / np.linalg.norm(gradient), "gradient", INK, turned),
     ):
-        for paint, width in (("white", 6.5), (colour, 2.6)):
+        for paint, width in ((PAPER, 6.5), (colour, 2.6)):
             axes.annotate(
                 "", (tip[0], tip[1]), xytext=(0, 0), arrowprops=ARROW | {"color": paint, "linewidth": width}, zorder=5
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,9 +14,11 @@ from markupsafe import Markup
 
 from brittle.ground import BrittleError, write_out
 
-from . import figures, pictures
+from . import figures, pictures, words
 from .reading import CHECKS, Audited, Record
+from .svg import themed
 
+DOUBTS_TOLD = 5  # findings told before the fold
 MATRIX_ROWS = 200  # examples listed on the page; audit.json has them all
 LEVELS = {  # of verdicts and of checks: colour, sign, word
     "trust": ("good", "✓", "trust"),
@@ -28,11 +32,13 @@ LEVELS = {  # of verdicts and of checks: colour, sign, word
 }
 
 
-def page(audits: Sequence[Audited], *, title: str = "brittle audit") -> str:
+def page(audits: Sequence[Audited], *, title: str | None = None) -> str:
     """One HTML document about these audits, with everything inside: no font, script or image comes from elsewhere.
 
     The same audits give the same text, byte for byte. Everything a record says is escaped.
 
+    Args:
+        title: of the page; without one, it names the model, or asks which of several is more robust.
     Raises:
         BrittleError: no audit at all.
     """
@@ -42,15 +48,20 @@ def page(audits: Sequence[Audited], *, title: str = "brittle audit") -> str:
     colours = figures.colours_of([threat["threat"] for record in records for threat in record["threats"]])
     models = [model(audited, f"m{i}", colours) for i, audited in enumerate(audits, 1)]
     return template("page.html.j2").render(
-        title=title,
+        title=title
+        or (
+            f"Audit of {records[0]['model']['name']}"
+            if len(models) == 1
+            else f"Which of {len(models)} models is more robust?"
+        ),
         models=models,
         colours=colours,
         compared=comparison(models, list(colours)) if len(models) > 1 else None,
-        matrix_rows=MATRIX_ROWS,
+        told=DOUBTS_TOLD,
     )
 
 
-def write_page(audits: Sequence[Audited], path: Path, *, title: str = "brittle audit") -> Path:
+def write_page(audits: Sequence[Audited], path: Path, *, title: str | None = None) -> Path:
     """The path of the page it writes; a reader finds the old file or the new one, never half of one.
 
     Raises:
@@ -70,22 +81,32 @@ def model(audited: Audited, ident: str, colours: dict[str, str]) -> Record:
     threats, examples = record["threats"], record["examples"]
     checks = sorted(record["checks"], key=lambda check: CHECKS.index(check["level"]))
     history = (record["model"]["training"] or {}).get("history") or []
-    counts = [threat["curve"].get("n", record["data"]["n"]) for threat in threats if threat["curve"]]
+    counts = [threat["curve"]["n"] or record["data"]["n"] for threat in threats if threat["curve"]]
     drawn = {
         "curves": figures.curves(threats, colours, f"{ident}-curves"),
         "breakers": figures.breakers(threats, examples, colours, f"{ident}-breakers"),
         "gradients": figures.gradients(record["gradients"], colours, f"{ident}-gradients"),
         "training": figures.training(history, f"{ident}-training"),
     }
+    wall = [triple(audited, i, named) for i in range(len(record["wall"])) if audited.clean.ndim == 4]
     return {
         **record,
         "ident": ident,
+        "headline": words.headline(record),
+        "differences": words.differences(record),
+        "certainty": words.certainty(record),
+        "doubts": words.doubts(record),
+        "threats": [{**threat, "count": len(threat["attacks"])} for threat in threats],
         "figures": {name: Markup(svg) for name, svg in drawn.items()},
         "checks": checks,
         "checked": list(Counter(check["level"] for check in checks).items()),
         "skipped": record.get("skipped", []),
         "curve_n": max((n for n in counts if n < record["data"]["n"]), default=None),
-        "wall": [triple(audited, i, named) for i in range(len(record["wall"])) if audited.clean.ndim == 4],
+        "walls": {
+            name: [one for one in wall if one["threat"] == name]
+            for name in dict.fromkeys(one["threat"] for one in wall)
+        },
+        "example": wall[0] if wall else None,
         "images_missing": len(audited.clean) < len(record["wall"]),
         "matrix": [
             {
@@ -112,8 +133,7 @@ def triple(audited: Audited, i: int, named: Callable[[int], str]) -> Record:
         "difference": pictures.picture(between),
         "factor": f"{factor:.3g}",
         "size_text": f"{shown['size']:.4g}",
-        "width": clean.shape[-1],
-        "height": clean.shape[-2],
+        "shape": Markup('width="%d" height="%d"') % (clean.shape[-1], clean.shape[-2]),
         "large": max(clean.shape[-2:]) > 96,
     }
 
@@ -139,7 +159,9 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
         for i in level:
             signs[i][column] = "best" if len(level) == 1 else "level"
         if column != "clean":
-            said.append({"column": column, "best": best, "second": second, "alone": len(level) == 1, "level": level})
+            winner = {"best": best, "second": second, "alone": len(level) == 1, "level": level}
+            may = "choose among these" if column == "union" else words.allowed(column)
+            said.append({"column": column, "allowed": may, **winner})
     notes = []
     if len({(each["data"]["digest"], each["data"]["n"]) for each in models}) > 1:
         notes.append("The models were audited on different examples, so small differences mean little.")
@@ -150,10 +172,14 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
 
 @cache
 def template(name: str) -> Template:
-    """A page's template, with its filters, read once."""
+    """A page's template, with its filters, read once; the policy of a page lets no script run but ours."""
     loader = PackageLoader("brittle.report", ".")
     room = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     room.filters.update(percent=percent, interval=interval, duration=duration, pieces=pieces, level=LEVELS.__getitem__)
+    room.filters.update(ink=themed, allowed=words.allowed)
+    script, *_ = loader.get_source(room, "page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    room.globals.update(script=Markup(script), script_hash=Markup(f"sha256-{digest}"))
     return room.get_template(name)
 
 

@@ -1,6 +1,7 @@
 """The record of a paper to one self-contained HTML page: its tables beside ours, its figures, its claims."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from . import figures
 from .contact_sheet import Row, sheet
 from .page import template
 from .pictures import picture
+from .svg import standing
 
 Images = Mapping[str, NDArray[Any]]
 DRAWN: dict[str, Callable[[Any, str], str]] = {
@@ -53,13 +55,15 @@ def write_paper(record: dict[str, Any], images: Images, folder: Path) -> Path:
     exhibits = [_exhibit(one, count, images) for count, one in enumerate(record["exhibits"])]
     for one in exhibits:
         if one["svg"]:
-            write_out(folder / f"{one['plain']}.svg", figures.standing(one["svg"]))
+            write_out(folder / f"{one['plain']}.svg", standing(one["svg"]))
         if one["kind"] == "sets":
             write_out(folder / f"{one['plain']}.png", _wall(one))
     text = template("paper.html.j2").render(
         record=record,
         tables=[_table(record, name) for name in dict.fromkeys(figure["table"] for figure in record["figures"])],
         exhibits=exhibits,
+        claims=[{**one, **rule_in_parts(one["rule"])} for one in record["claims"]],
+        resolution=_resolution(record),
         verdicts=VERDICTS,
         counts=_counts(record),
         curved=CURVED,
@@ -75,6 +79,27 @@ def _counts(record: dict[str, Any]) -> str:
         count = sum(claim["verdict"] == verdict for claim in record["claims"])
         parts += [f"{count} {one if count == 1 else many}{' undecided' if verdict == 'open' else ''}"] if count else []
     return ", ".join(parts)
+
+
+def rule_in_parts(rule: str) -> dict[str, str]:
+    """A claim's rule as the page lays it out: what agrees, what would have failed (if the rule names it), what else it
+    says."""
+    agrees, _, rest = rule.partition("; it fails ")
+    fails, aside = [*re.split(r"[;.] ", rest, maxsplit=1), ""][:2]
+    return {"agrees": agrees, "fails": fails, "aside": aside[:1].upper() + aside[1:]}
+
+
+def _resolution(record: dict[str, Any]) -> str:
+    """How fine a difference the figures can show, in words: the widest interval among those on fewest images."""
+    shares = [figure["measured"] for figure in record["figures"] if figure["measured"]["accuracy"] is not None]
+    if not shares:
+        return ""
+    n = min(share["n"] for share in shares)
+    widest = max((share["interval"][1] - share["interval"][0]) / 2 for share in shares if share["n"] == n)
+    return (
+        f"Accuracies here are of {n:,} images or more; the widest interval reaches {100 * widest:.1f} points to each "
+        "side, and a gap much smaller than that leaves a claim undecided unless it is measured image by image."
+    )
 
 
 def read_paper(folder: Path) -> tuple[dict[str, Any], Images]:

@@ -50,6 +50,9 @@ def read_run(folder: Path) -> Audited:
         raise BrittleError(f"{path}: cannot be read ({error.strerror or error})") from error
     except BrittleError as error:
         raise BrittleError(f"{path}: {error}; {AGAIN}") from error
+    for curve in (threat["curve"] for threat in record["threats"] if threat["curve"]):
+        if len({len(curve[line]) for line in ("eps", "accuracy", "low", "high")}) > 1:
+            raise BrittleError(f"{path}: damaged: a curve's lists differ in length; {AGAIN}")
     tensors = folder / "audit.safetensors"
     if not tensors.exists():  # a record is small enough to be kept without its images
         return Audited(record, np.empty(0), np.empty(0))
