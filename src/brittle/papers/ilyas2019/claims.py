@@ -165,7 +165,7 @@ def no_masking(lab: Ilyas2019Lab) -> Claim:
         claim=f"Stronger attacks take no more than {100 * MASKED:g} points from the net that was trained on D_R.",
         where="appendix D.2",
         rule="on the same images, what all attacks together break beyond plain PGD has an interval below "
-        f"{100 * MASKED:g} points",
+        f"{100 * MASKED:g} points; it fails where one lies above",
         nodes=tuple(attacks.values()),
         evidence=read,
     )
@@ -273,7 +273,7 @@ def opposite_labels(lab: Ilyas2019Lab) -> Claim:
         "net's, the reverse.",
         where="appendix D.6",
         rule="accuracy on true labels lies above that on labels y + 1 for the standard net's set, and below it for the "
-        "robust net's (intervals apart)",
+        "robust net's (intervals apart); it fails where either lies the other way round",
         nodes=(standard, robust),
         evidence=lambda results: OppositeLabels(
             standard_y=results.share(standard, "clean"),
@@ -293,7 +293,7 @@ def no_leakage(lab: Ilyas2019Lab) -> Claim:
         claim="What robust features tell of the labels of D_det does not carry over to true labels.",
         where="Goh 2019",
         rule="the interval through robust linear features lies below the share of the rarest test label for D_det; "
-        "D_rand's figure and those of all features stand beside it",
+        "D_rand's figure and those of all features stand beside it; it fails where it lies above the commonest label's",
         nodes=(d_rand, d_det),
         evidence=lambda results: NoLeakage(
             d_rand=results.share(d_rand, "clean"),
@@ -317,7 +317,7 @@ def some_are_bugs(lab: Ilyas2019Lab) -> Claim:
         where="Nakkiran 2019",
         rule=f"without transfer the attack still succeeds on more than {100 * FOOLED:g} % of the images; what "
         "transfers lies below the same for PGD (intervals apart), and what is learned of them about the test set is "
-        "not above chance; " + CHANCE,
+        "not above chance; it fails where one lies on the other side; " + CHANCE,
         nodes=(pgd, bugs, to_pgd, to_bugs, of_pgd, of_bugs),
         evidence=lambda results: SomeAreBugs(
             fooling_pgd=results.share(pgd, "reached"),
@@ -340,7 +340,7 @@ def mistakes_teach(lab: Ilyas2019Lab) -> Claim:
         claim="A net that learns nothing but another net's mistakes is right on the real test set more often than "
         "chance.",
         where="Wallace 2019",
-        rule="the interval lies above chance; " + CHANCE,
+        rule="the interval lies above chance; it fails where it lies below; " + CHANCE,
         nodes=(answers,),
         evidence=lambda results: MistakesTeach(accuracy=results.share(answers, "clean"), chance=chance(lab)),
     )

@@ -234,7 +234,8 @@ def theory_claims(seed: int) -> tuple[Claim, ...]:
             "training is perfectly accurate and robust without it.",
             where="appendix D.10 and Figure 14",
             rule="on our toy (the coordinates of the paper are not known) both trainings are accurate on all points, "
-            "only robust training is robust on all, and its weight on the brittle feature is 0",
+            "only robust training is robust on all, and its weight on the brittle feature is 0"
+            "; it fails where one of these does not hold",
             nodes=(),
             evidence=lambda results: compare_trainings(),
         ),
@@ -247,7 +248,8 @@ def theory_claims(seed: int) -> tuple[Claim, ...]:
             where="section 4, theorems 1 to 3",
             rule=f"on {SAMPLES:,} samples the gap lies within {STANDARD_ERRORS:g} standard errors of the formula, "
             f"adversarial training arrives at the closed form of its own samples ({RELATIVE:g}, relative), the "
-            "condition number falls with eps, and the worst cosine between gradient and mean grows",
+            "condition number falls with eps, and the worst cosine between gradient and mean grows"
+            "; it fails where one of these does not hold",
             nodes=(),
             evidence=lambda results: check_theorems(seed),
         ),
@@ -258,7 +260,8 @@ def theory_claims(seed: int) -> tuple[Claim, ...]:
             where="section 4, theorem 1",
             rule=f"{SPECTRA} spectra are drawn uniformly from all of the same trace in each of {_listed(DIMENSIONS)} "
             "dimensions; every gap lies above that at the multiple of I, and that of the multiple of I itself does "
-            f"not ({ROUNDING:g}, relative); the penalty is {PENALTY:g} / s_min of the spectrum in both gaps",
+            f"not ({ROUNDING:g}, relative); the penalty is {PENALTY:g} / s_min of the spectrum in both gaps"
+            "; it fails where one of these does not hold",
             nodes=(),
             evidence=lambda results: check_minimum(seed),
         ),
@@ -270,7 +273,7 @@ def theory_claims(seed: int) -> tuple[Claim, ...]:
             where="appendix E.3.3",
             rule=f"at the robust parameters, eigenvalues from 1 to {WIDEST:g}, the relative difference of the inner "
             f"maxima falls from {_listed(DIMENSIONS[:-1])} to {DIMENSIONS[-1]} dimensions at every budget, and ends "
-            f"below {100 * NEAR:g} %",
+            f"below {100 * NEAR:g} %; it fails where one of these does not hold",
             nodes=(),
             evidence=lambda results: check_relaxation(seed),
         ),
@@ -281,7 +284,7 @@ def theory_claims(seed: int) -> tuple[Claim, ...]:
             "constants.",
             where="theorem 2 and appendix E.3.3",
             rule=f"for the example's Gaussians and eps = E||delta||^2 from {LOWEST:g} to {HIGHEST:g} it is more than "
-            f"1/{CONSTANT:g} of the lower bound and less than {CONSTANT:g} times the upper one",
+            f"1/{CONSTANT:g} of the lower bound and less than {CONSTANT:g} times the upper one; it fails where one of these does not hold",
             nodes=(),
             evidence=lambda results: check_bounds(),
         ),
