@@ -284,7 +284,8 @@ def theory_claims(seed: int) -> tuple[Claim, ...]:
             "constants.",
             where="theorem 2 and appendix E.3.3",
             rule=f"for the example's Gaussians and eps = E||delta||^2 from {LOWEST:g} to {HIGHEST:g} it is more than "
-            f"1/{CONSTANT:g} of the lower bound and less than {CONSTANT:g} times the upper one; it fails where one of these does not hold",
+            f"1/{CONSTANT:g} of the lower bound and less than {CONSTANT:g} times the upper one; it fails where one "
+            "of these does not hold",
             nodes=(),
             evidence=lambda results: check_bounds(),
         ),
