@@ -71,6 +71,7 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             "weights": None,
             "bpda": [],
             "reject": None,
+            "inputs": {},
             "parameters": 3274634,
             "training": {
                 "goal": "adversarial",
@@ -89,6 +90,7 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             "classes": [f"class {i}" for i in range(10)],
             "digest": "cd" * 32,
             "given": "cifar10",
+            "files": [],
         },
         "verdict": {
             "level": "trust",

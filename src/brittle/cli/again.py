@@ -7,11 +7,11 @@ import typer
 
 from brittle.errors import BrittleError
 
-from .asked import Asked
 from .files import computed
+from .given import Given
 
 
-def repeated(report: Path, where: Asked, device: str, batch: int, json: bool) -> None:
+def repeated(report: Path, where: Given, device: str, batch: int, json: bool) -> None:
     """Do the audit that `report` (a folder, or its audit.json) tells of, and say what came out otherwise.
 
     Args:

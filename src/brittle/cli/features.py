@@ -8,8 +8,8 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .asked import Asked, about_a_model, count_asked
 from .files import computed, json_of, run_folder
+from .given import Given, about_a_model, count_asked
 from .options import Device, Fresh, Json, OneThreat, Out, Seed, count_of, l2_or
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ REACHED = 0.5  # of the images, on which the model must answer the label for a s
 @app.command()
 @about_a_model
 def features(
-    asked: Asked,
+    given: Given,
     threat: OneThreat = None,
     kind: Annotated[str, typer.Option("--kind", help="units, logits, random or components")] = "units",
     layer: Annotated[
@@ -51,7 +51,7 @@ def features(
     from .terminal import as_json, features_table
     from .terminal import out as terminal
 
-    file, source = asked.subject()
+    file, source = given.subject()
     within, examples = l2_or(threat, source.name), count_asked(n, source, 1000)
     node = Score(file, source, within, kind, layer, examples, attacked, steps, count, seed)
     target = out or run_folder("features", node)
@@ -67,7 +67,7 @@ def features(
 @app.command()
 @about_a_model
 def disentangle(
-    asked: Asked,
+    given: Given,
     make: Annotated[str, typer.Option("--make", help="D_R, D_NR, D_rand, D_det, D_mis or D")] = "D_NR",
     threat: Annotated[
         list[str] | None,
@@ -111,7 +111,7 @@ def disentangle(
     from .terminal import as_json
     from .terminal import out as terminal
 
-    file, source = asked.subject()
+    file, source = given.subject()
     others = tuple(File.of(name).tried_on(source) for name in other or ())
     within = l2_or(threat, source.name)
     changes = {"steps": steps, "step": step, "start": start, "layer": layer, "copies": copies}

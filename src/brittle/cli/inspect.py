@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .app import app
-from .asked import Asked, about_a_model
+from .given import Given, about_a_model
 from .options import DataDir, Device, Json, OneThreat, Out, Seed, threat_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def quickstart(
 @app.command()
 @about_a_model
 def doctor(
-    asked: Asked,
+    given: Given,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -52,7 +52,7 @@ def doctor(
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
-    target, part, _ = asked.loaded("100", device)
+    target, part, _ = given.loaded("100", device)
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
     if json:
         as_json(findings)
@@ -65,7 +65,7 @@ def doctor(
 @app.command()
 @about_a_model
 def curvature(
-    asked: Asked,
+    given: Given,
     threat: OneThreat = None,
     n: Annotated[str, typer.Option("-n", help="number of test images, or all")] = "100",
     seed: Seed = 0,
@@ -78,7 +78,7 @@ def curvature(
     from .terminal import as_json, curvature_table
     from .terminal import out as terminal
 
-    target, part, name = asked.loaded(n, device)
+    target, part, name = given.loaded(n, device)
     within = threat_of(threat, name)
     figures = measure(target, (part.x(), part.labels), within, seed=seed)
     if json:

@@ -9,8 +9,8 @@ from brittle.errors import BrittleError
 
 from .again import repeated
 from .app import app
-from .asked import Asked, about_a_model, count_asked
 from .files import computed, copied, json_of, planned, run_folder
+from .given import Given, about_a_model, count_asked
 from .options import (
     Batch,
     Bpda,
@@ -96,7 +96,7 @@ def train(
 @app.command()
 @about_a_model
 def audit(
-    asked: Asked,
+    given: Given,
     threat: Threats = None,
     effort: Annotated[str, typer.Option("--effort", help="quick, standard or thorough")] = "standard",
     n: Annotated[
@@ -147,11 +147,11 @@ def audit(
             or (effort, n, seed) != ("standard", None, 0)
         ):
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
-        repeated(again, asked, device, batch, json)
+        repeated(again, given, device, batch, json)
         return
     through = tuple(bpda or ())
     limit, more = seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
-    file, source = asked.subject()
+    file, source = given.subject()
     count = count_asked(n, source)
     node = Audit(
         file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through, reject
@@ -185,7 +185,7 @@ def audit(
 @app.command()
 @about_a_model
 def attack(
-    asked: Asked,
+    given: Given,
     threat: OneThreat = None,
     name: Annotated[
         str, typer.Option("--attack", help="see: brittle attacks; settings as in mm:targets=9,steps=20")
@@ -211,7 +211,7 @@ def attack(
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
-    file, source = asked.subject()
+    file, source = given.subject()
     spec = AttackSpec.parse(name).changed(steps=steps, step=step, start=start, loss=loss)
     one, count = threat_of(threat, source.name), count_asked(n, source)
     node = RunAttack(file, source, one, spec, count, seed, batch, tuple(bpda or ()), reject)

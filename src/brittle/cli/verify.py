@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .asked import Asked, about_a_model
+from .given import Given, about_a_model
 from .options import Device, Json, Threats, threats_of
 
 
@@ -14,7 +14,7 @@ from .options import Device, Json, Threats, threats_of
 @about_a_model
 def verify(
     file: Annotated[Path, typer.Argument(help="adversarial images: npz, npy, safetensors or pt")],
-    asked: Asked,
+    given: Given,
     threat: Threats = None,
     key: Annotated[str | None, typer.Option("--key", help="the array's name in the file")] = None,
     device: Device = "auto",
@@ -27,7 +27,7 @@ def verify(
     from .terminal import as_json, judgements_table
     from .terminal import out as terminal
 
-    target, part, name = asked.loaded("all", device)
+    target, part, name = given.loaded("all", device)
     x, moved, y = adversarial_of(read_arrays(file), key, part.x(), part.labels)
     found = [judge(target, one, x, moved, y) for one in threats_of(threat, name)]
     if json:

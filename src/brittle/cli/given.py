@@ -1,4 +1,4 @@
-"""What a verb is asked about: a model and data, by options that all such verbs share."""
+"""What a verb is given: a model and data, by options that all such verbs share."""
 
 import inspect
 from collections.abc import Callable
@@ -27,7 +27,7 @@ OWN = ("folder", "npz", "hf", "tensors")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Given:
     """The model and the data of a verb, as they are typed."""
 
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = None
@@ -85,8 +85,8 @@ class Asked:
 
 
 def about_a_model(verb: Callable[..., None]) -> Callable[..., None]:
-    """A verb whose parameter `asked: Asked` becomes the argument and the options of `Asked`."""
-    hints = get_type_hints(Asked, include_extras=True)
+    """A verb whose parameter `given: Given` becomes the argument and the options of `Given`."""
+    hints = get_type_hints(Given, include_extras=True)
     options = [
         inspect.Parameter(
             field.name,
@@ -94,10 +94,10 @@ def about_a_model(verb: Callable[..., None]) -> Callable[..., None]:
             default=inspect.Parameter.empty if field.default is MISSING else field.default,
             annotation=hints[field.name],
         )
-        for field in fields(Asked)
+        for field in fields(Given)
     ]
     own = inspect.signature(verb, eval_str=True).parameters.values()
-    ahead = [one for one in own if one.default is inspect.Parameter.empty and one.name != "asked"]
+    ahead = [one for one in own if one.default is inspect.Parameter.empty and one.name != "given"]
     after = [one for one in own if one.default is not inspect.Parameter.empty]
     listed = [
         *ahead,
@@ -107,8 +107,8 @@ def about_a_model(verb: Callable[..., None]) -> Callable[..., None]:
     ]
 
     @wraps(verb)
-    def asking(**given: Any) -> None:
-        verb(asked=Asked(**{field.name: given.pop(field.name) for field in fields(Asked)}), **given)
+    def asking(**typed: Any) -> None:
+        verb(given=Given(**{field.name: typed.pop(field.name) for field in fields(Given)}), **typed)
 
     asking.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in listed]
