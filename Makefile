@@ -22,7 +22,8 @@ site: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 tutorials: $(INSTALLED)
-	$(BIN)/python tests/documents.py docs/tutorials/*.md
+	$(BIN)/python scripts/documents.py docs/tutorials/*.md
+	$(BIN)/python scripts/notebooks.py
 
 docs: $(INSTALLED)
 	$(BIN)/brittle attacks --markdown > .attacks.md

@@ -1,4 +1,4 @@
-"""What README and the tutorials show is what runs."""
+"""What README, the tutorials and the notebooks show is what runs."""
 
 import subprocess
 import sys
@@ -35,7 +35,22 @@ def test_the_python_of_the_readme_runs(
 def test_a_tutorial_prints_what_it_shows(page: Path) -> None:
     """In a process of its own: as fast as a reader's, and nothing that it registers stays."""
     command = [sys.executable, "-W", "error", "-m", "documents", "--check", str(page)]
-    done = subprocess.run(command, cwd=ROOT / "tests", capture_output=True, text=True, check=False)
-    if "BrittleError: mnist: no " in done.stderr:
-        pytest.skip(done.stderr.splitlines()[-1])  # nor can it be downloaded; `-rs` in pyproject.toml shows it
+    done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=False)
+    without_mnist(done.stderr)
     assert done.returncode == 0, f"{done.stderr}\nwrite it anew: make tutorials"
+
+
+def test_the_notebooks_run_and_are_what_their_tutorials_are() -> None:
+    command = [sys.executable, "notebooks.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=False)
+    without_mnist(done.stderr)
+    assert done.returncode == 0, f"{done.stderr}\nwrite them anew: make tutorials"
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert len(sizes) == 3
+    assert max(sizes.values()) < 100_000, "a notebook is read in a diff"
+
+
+def without_mnist(said: str) -> None:
+    """Skip where MNIST is neither in $BRITTLE_DATA nor can be downloaded; `-rs` in pyproject.toml shows it."""
+    if "BrittleError: mnist: no " in said:
+        pytest.skip(said.splitlines()[-1])

@@ -33,7 +33,7 @@ def test_every_public_name_has_its_entry_as_what_it_is(site: Path) -> None:
     kinds = {name: kind for kind, name in re.findall(r'doc-object doc-(\w+)">\s*<h3 id="brittle\.(\w+)"', told)}
     missing = sorted(set(brittle.__all__) - set(kinds))
     assert not missing, f"write `::: brittle.{missing[0]}` into a page of docs/api"
-    assert "module" not in kinds.values(), "a function is taken for its file: see scripts/docstrings.py"
+    assert "module" not in kinds.values(), "a function is taken for its file: see scripts/site_api.py"
 
 
 def test_every_page_is_in_the_navigation(site: Path) -> None:

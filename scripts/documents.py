@@ -1,6 +1,6 @@
 """Pages as programs: their Python and their `brittle` commands are run, and what they show is what is printed.
 
-`python tests/documents.py docs/tutorials/*.md` writes what is printed now, and the pictures drawn, into these pages.
+`python scripts/documents.py docs/tutorials/*.md` writes what is printed now, and the pictures drawn, into these pages.
 """
 
 import difflib
