@@ -1,5 +1,5 @@
-"""How code becomes pages: sections and "Cost:", "Random:", "Source:" begin paragraphs; `<` is a sign, not a tag; a
-name that a function shares with its file means the function."""
+"""How code becomes pages: sections and "Cost:", "Random:", "Source:" begin paragraphs; `<` and `$` are signs;
+a name that a function shares with its file means the function."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ class Pages(griffe.Extension):
         if obj.docstring:
             text = WORD.sub(r"\n\n**\1:** ", SECTION.sub("\n\n", obj.docstring.value))
             parts = text.split("`")  # code stands in every other one
-            parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
+            parts[::2] = [part.replace("<", "&lt;").replace("$", "&#36;") for part in parts[::2]]
             obj.docstring.value = "`".join(parts)
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:

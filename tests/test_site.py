@@ -62,6 +62,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 def test_formulas_are_drawn(site: Path) -> None:
     drawn = pages(site)["tutorials/gaussian-model"]
     assert "<math" in drawn
+    assert not [name for name, page in pages(site).items() if name.startswith("api") and "<math" in page], "$VARIABLES"
     assert not re.search(r"\\[(\[]|\$", drawn[drawn.index("<article") : drawn.index("</article")])
 
 
