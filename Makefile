@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test check docs bench bench-audit mutants clean
+.PHONY: quickstart test check wheel site tutorials docs bench bench-audit mutants clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/brittle quickstart
@@ -17,6 +17,18 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+wheel: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/pip wheel -q --no-deps -w dist .
+	$(BIN)/python scripts/check_wheel.py dist/*.whl
+
+site: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+tutorials: $(INSTALLED)
+	$(BIN)/python scripts/documents.py docs/tutorials/*.md
+	$(BIN)/python scripts/notebooks.py
 
 docs: $(INSTALLED)
 	$(BIN)/brittle attacks --markdown > .attacks.md
@@ -41,4 +53,4 @@ $(INSTALLED): pyproject.toml constraints.txt tests/peers.txt
 	touch $@
 
 clean:
-	rm -rf .venv runs mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv runs dist site mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,6 +1,7 @@
-"""What the README shows is what runs."""
+"""What README, the tutorials and the notebooks show is what runs."""
 
-import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from torch import nn
 
 from brittle.learning import load
+from documents import played
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
 @pytest.mark.filterwarnings("ignore:D_.*the model")
@@ -20,10 +23,34 @@ def test_the_python_of_the_readme_runs(
     split = load("digits").test.take(20)
     names = {"model": digits_net, "robust": digits_net, "standard": digits_net, "split": split}
     names |= {"x": split.x(), "y": split.labels, "mu": np.array([1.0, 0.5]), "sigma": np.eye(2)}
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    exec(compile(code, "README.md", "exec"), names)
-    assert "union" in capsys.readouterr().out
+    played((ROOT / "README.md").read_text(), names)
     assert names["x_adv"].shape == split.x().shape
+    assert str(names["report"]).splitlines()[-2].startswith("union")
     assert set(names["sets"]) == {"D_R", "D_NR", "D_rand", "D_det"}
     folder = names["report"].save("run")
     assert (folder / "audit.json").exists()
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_prints_what_it_shows(page: Path) -> None:
+    """In a process of its own: as fast as a reader's, and nothing that it registers stays."""
+    command = [sys.executable, "-W", "error", "-m", "documents", "--check", str(page)]
+    done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=False)
+    without_mnist(done.stderr)
+    assert done.returncode == 0, f"{done.stderr}\nwrite it anew: make tutorials"
+
+
+def test_the_notebooks_run_and_are_what_their_tutorials_are() -> None:
+    command = [sys.executable, "notebooks.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=False)
+    without_mnist(done.stderr)
+    assert done.returncode == 0, f"{done.stderr}\nwrite them anew: make tutorials"
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert len(sizes) == 3
+    assert max(sizes.values()) < 100_000, "a notebook is read in a diff"
+
+
+def without_mnist(said: str) -> None:
+    """Skip where MNIST is neither in $BRITTLE_DATA nor can be downloaded; `-rs` in pyproject.toml shows it."""
+    if "BrittleError: mnist: no " in said:
+        pytest.skip(said.splitlines()[-1])

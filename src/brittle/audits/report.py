@@ -64,7 +64,8 @@ class Report:
         images.
 
         Args:
-            model, data: what the record says of them, where it is known.
+            model: what the record says of it, where it is known.
+            data: the same of the images.
         """
         folder, record = Path(folder), self._named(model, data)
         places = {entry.threat: index for index, entry in enumerate(record.threats)}

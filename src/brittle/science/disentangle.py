@@ -189,8 +189,9 @@ def disentangle(
     standard one.
 
     Args:
-        robust, standard: modules that take images in [0, 1], on the device of `split`.
-        makings: the constructions by name; default: the paper's settings for CIFAR-10, of the four names.
+        robust: a module that takes images in [0, 1], on the device of `split`.
+        standard: another, trained without attacks.
+        constructions: by name; default: the paper's settings for CIFAR-10, of the four names.
         threat: in which the source models are tested first; what does not fit is in each record's `source`, and warned
             of.
     Returns:

@@ -146,7 +146,8 @@ def usefulness(
         threat: what may be added.
         attacked: of features that are not linear, at most how many useful ones are attacked, evenly from the most
             useful to the least; 0 for all. The others' gamma stays unknown, their verdict undecided.
-        steps, images: of PGD, and on how many images of the second half it is tried.
+        steps: of PGD.
+        images: on how many of the second half it is tried.
     Raises:
         BrittleError: too few images, or a model without a usable representation.
     Cost: a forward pass per image; `attacked` x `images` x `steps` gradients. Random: the starts of PGD and the

@@ -36,7 +36,8 @@ def vmi_fgsm(
     width].
 
     Args:
-        draws, width: of the neighbours; the paper takes 20 and 1.5 eps (Linf 16/255).
+        draws: neighbours at each step; the paper takes 20.
+        width: how far they lie at most in each pixel; the paper takes 1.5 eps (Linf 16/255).
     Cost: `steps` * (`draws` + 1) gradients, one forward pass. Random: the neighbours.
     Source: Wang and He 2021 (variance tuning), algorithm 1. Differs: `width` is in pixel units, for every norm.
     """
