@@ -234,15 +234,15 @@ def _compare(
 ) -> Iterator[tuple[int, str]]:
     """Compare attacks threat by threat, on a few examples that the model gets right."""
     model, x, y = state.subject.model, state.subject.x, state.subject.y
-    rows = state.right.nonzero().squeeze(1)[: effort.probes]
     for number, one in enumerate(state.threats):
         threat = one.threat
+        rows = state.right.nonzero().squeeze(1)[: effort.probes // (2 if one.lost else 1)]
         yield number, f"{threat} comparing attacks"
         if not state.subject.gradients:
             continue
         kept = journal.read(f"{threat} probes", Probe)
-        if kept is None and one.lost:
-            found = Probe([Finding("comparisons", "fine", one.lost)], [])
+        if kept is None and one.lost_at_once:
+            found = Probe([Finding("comparisons", "fine", one.lost_at_once)], [])
         elif kept is not None:
             found = kept[1]
         else:

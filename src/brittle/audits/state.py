@@ -20,7 +20,7 @@ from .records import AttackTally, Check, GradientPath, ProportionRecord
 from .statistics import Proportion
 from .subject import Subject, prepared
 
-LOST = 0.95  # of what the model gets right: where so much is broken, attacks are not compared
+LOST = 0.95  # of what the model gets right: where so much is broken, comparisons can tell little
 
 
 class Piece(NamedTuple):
@@ -81,13 +81,18 @@ class ThreatState:
         return Proportion(int(self.alive.sum()), len(self.alive))
 
     @property
-    def lost(self) -> str:
-        """Why attacks need not be compared with one another: together they broke nearly all that the model gets right.
-        Empty where they did not."""
-        broke, right = sum(row.broke for row in self.tally.values()), int(self.right.sum())
-        if not right or broke < LOST * right:
+    def lost(self) -> bool:
+        """Whether nearly all that the model gets right is broken, so that little could be hidden."""
+        return sum(row.broke for row in self.tally.values()) >= LOST * int(self.right.sum()) > 0
+
+    @property
+    def lost_at_once(self) -> str:
+        """Why attacks need not be compared with one another: the first of them alone broke nearly all that the model
+        gets right. Empty where it did not."""
+        first, right = next(iter(self.tally.values()), None), int(self.right.sum())
+        if first is None or not right or first.broke < LOST * right:
             return ""
-        return f"{broke} of {right} are broken: there is hardly any robustness that a comparison could disprove"
+        return f"{first.name} alone breaks {first.broke} of {right}: there is no robustness that others could disprove"
 
     @property
     def proven(self) -> Proportion | None:

@@ -87,7 +87,8 @@ def classifier(
 
     Args:
         model: any callable; its answer is passed on as it is.
-        mean, std: one number, or one for each channel, in units of `input_range`; none: nothing is normalised.
+        mean: one number, or one for each channel, in units of `input_range`; none: nothing is normalised.
+        std: likewise, as many.
         input_range: what 0 and 1 become: (0, 255), (-1, 1).
         layout: `NCHW` or `NHWC`.
     Raises:
