@@ -1,0 +1,131 @@
+"""One graph on several workers: the figures of one process, whoever dies; what fails stops only what needs it."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import ray
+
+from brittle.attacks import Linf
+from brittle.ground import BrittleError
+from brittle.learning import Standard, load_tensors
+from brittle.papers import ilyas2019, li2019
+from brittle.studies import Audit, DataSource, Node, Store, Train, all_nodes, graphs_in, hash_of, plan, run_graph
+from brittle.studies.nodes import NodeProgress
+from brittle.studies.ray_cluster import _compute
+from test_nodes import A, B, Broken, Note, last, rows
+from test_studies import QUICK
+
+PARTS = {li2019: ["figure-1", "figure-2", "curvature"], ilyas2019: ["made-sets", "d.3", "mislabelled"]}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Ray cluster of two workers on this machine, with a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("workers")))
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the nodes of these tests
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        yield
+        ray.shutdown()
+
+
+@dataclass(frozen=True)
+class Mortal(Note):
+    """A node whose process is killed when it is computed for the first time."""
+
+    def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Iterator[NodeProgress]:
+        if not (folder / "begun").exists():
+            (folder / "begun").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().compute(folder, results, device)
+
+
+def digests(nodes: list[Node], store: Store) -> dict[str, str]:
+    """For each node the digest of its results, without the time and the place of their run."""
+    found = {}
+    for node in all_nodes(nodes):
+        folder, _ = store.read(hash_of(node), node.results)
+        assert folder is not None
+        digest = sha256()
+        for name in node.results:
+            tensors, record = {}, None
+            if name.endswith(".safetensors"):
+                tensors, record = load_tensors(folder / name)
+            else:
+                record = json.loads((folder / name).read_text())
+            digest.update(json.dumps(placeless(record), sort_keys=True).encode())
+            for key in sorted(tensors):
+                digest.update(key.encode() + tensors[key].numpy().tobytes())
+        found[node.title] = digest.hexdigest()
+    return found
+
+
+def placeless(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: placeless(part) for key, part in value.items() if key not in ("run", "seconds")}
+    return [placeless(part) for part in value] if isinstance(value, list) else value
+
+
+def test_two_workers_one_killed_give_both_papers_the_figures_of_one_process(cluster: None, tmp_path: Path) -> None:
+    source = DataSource.of("digits")
+    audit = Audit(Train(source, "mlp", Standard(), QUICK), source, (Linf(0.1),), "smoke", n=40)
+    nodes = [audit, *(node for paper, parts in PARTS.items() for node in paper("smoke").only(parts).nodes)]
+    alone = Store(tmp_path / "alone")
+    list(run_graph(plan(nodes, alone, "cpu"), alone, device="cpu"))
+    url = f"file://{tmp_path}/shared"
+    store, killed = Store(url, tmp_path / "driver"), ""
+    for _ in run_graph(plan(nodes, store, "cpu"), store, device="cpu", on="ray"):
+        running = [node for graph in graphs_in(store) for node in graph.nodes if node.state == "running" and node.share]
+        if not killed and running:
+            killed = running[0].key
+            dead = running[0].where
+            os.kill(int(dead.split()[-1]), signal.SIGKILL)
+    (graph,) = graphs_in(store)
+    (node,) = (node for node in graph.nodes if node.key == killed)
+    assert node.state == "done"
+    assert node.where != dead
+    assert graph.count("done") == len(graph.nodes) == len(all_nodes(nodes))
+    assert digests(nodes, Store(url, tmp_path / "elsewhere")) == digests(nodes, alone)
+
+
+@pytest.mark.parametrize("on", [None, "ray"])
+def test_a_node_whose_process_dies_is_begun_again(cluster: None, on: str | None, tmp_path: Path) -> None:
+    store, top = Store(tmp_path), Note("top", (Mortal("mortal"), A))
+    list(run_graph(rows(top, store=store), store, device="cpu", jobs=2, on=on))
+    assert (last(top, store) / "note.txt").read_text() == "top(a() mortal())"
+
+
+@pytest.mark.parametrize(("jobs", "on"), [(1, None), (2, None), (2, "ray")])
+def test_a_failed_node_stops_only_what_needs_it(cluster: None, jobs: int, on: str | None, tmp_path: Path) -> None:
+    store, c = Store(tmp_path), Note("c", (A, B))
+    planned = rows(Note("needs it", (Broken("broken"), A)), c, store=store)
+    warnings: list[str | None] = []
+    moves = run_graph(planned, store, device="cpu", jobs=jobs, on=on)
+    with pytest.raises(
+        BrittleError, match=r"broken: it cannot be done \(left because they need it: 1; done and stored: 3"
+    ):
+        warnings.extend(move.warning for move in moves)
+    assert "broken: it cannot be done; what does not need it goes on" in warnings
+    assert store.read(hash_of(c))[0] is not None
+    (graph,) = graphs_in(store)
+    assert {node.title: node.state for node in graph.nodes} == {
+        "a": "done",
+        "b": "done",
+        "c": "done",
+        "broken": "failed",
+        "needs it": "waiting",
+    }
+
+
+def test_a_worker_that_sees_another_folder_says_so(tmp_path: Path) -> None:
+    said = _compute("key", A, str(tmp_path), tmp_path / "nothing", "cpu", 1, None)
+    assert "is another store than here; set BRITTLE_STORE" in str(said.error)
