@@ -19,6 +19,7 @@ from brittle.papers import ilyas2019, li2019
 from brittle.studies import Audit, DataSource, Node, Store, Train, all_nodes, graphs_in, hash_of, plan, run_graph
 from brittle.studies.nodes import NodeProgress
 from brittle.studies.ray_cluster import _compute
+from conftest import Run
 from test_nodes import A, B, Broken, Note, last, rows
 from test_studies import QUICK
 
@@ -129,3 +130,48 @@ def test_a_failed_node_stops_only_what_needs_it(cluster: None, jobs: int, on: st
 def test_a_worker_that_sees_another_folder_says_so(tmp_path: Path) -> None:
     said = _compute("key", A, str(tmp_path), tmp_path / "nothing", "cpu", 1, None)
     assert "is another store than here; set BRITTLE_STORE" in str(said.error)
+
+
+def test_status_tells_what_runs_where_what_failed_and_what_it_cost(run: Run, tmp_path: Path) -> None:
+    assert "no graph has run" in run("studies", "status")[1]
+    store = Store()
+    moves = run_graph(rows(Broken("broken"), store=store), store, device="cpu")
+    with pytest.raises(BrittleError):
+        list(moves)
+    said = run("studies", "status")[1]
+    assert "ended: 0 of 1 nodes, 1 failed" in said
+    assert "it cannot be done" in said
+    moves = run_graph(rows(Note("slow"), store=store), store, device="cpu")
+    next(moves)
+    (last_one, _) = json.loads(run("studies", "status", "--all", "--json")[1])
+    assert last_one["nodes"][0]["title"] == "slow"
+    (path, _) = sorted((store.root / "graphs").glob("*.json"), reverse=True)
+    graph = json.loads(path.read_text())
+    graph["nodes"][0] |= {"state": "running", "share": 0.25, "where": "elsewhere 7", "seconds": 3661.0}
+    path.write_text(json.dumps(graph))
+    assert "running: 0 of 1 nodes, 1 running; 1:01:01 of computing" in run("studies", "status")[1]
+    assert "elsewhere 7" in run("studies", "status")[1]
+    path.write_text(json.dumps(graph | {"heard": graph["heard"] - 100}))
+    assert "not heard of for 0:01:40" in run("studies", "status")[1]
+    list(moves)
+    assert "ended: 1 of 1 nodes" in run("studies", "status")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--on slurm", "runs on ray or ray:ADDRESS, not on slurm"),
+        ("--on ray:127.0.0.1:1", "there is no Ray cluster at 127.0.0.1:1 ("),
+        ("--on ray:somewhere", "there is no Ray cluster at somewhere ("),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_one_line(run: Run, words: str, said: str) -> None:
+    code, _, line = run("paper", "li2019", "figure-2", "--scale", "smoke", "--device", "cpu", *words.split())
+    assert code == 2
+    assert said in line
+
+
+def test_without_ray_it_is_said_how_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, _, line = run("paper", "li2019", "figure-2", "--scale", "smoke", "--device", "cpu", "--on", "ray")
+    assert (code, "pip install 'brittle[cluster]'" in line) == (2, True)

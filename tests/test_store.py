@@ -1,4 +1,4 @@
-"""A store behind a URL: files first, the entry last and once; digests; a cache here; locks that outlive nobody."""
+"""A store behind a URL: files first, the entry last and once; digests; a cache here; locks end with their holder."""
 
 import json
 import threading

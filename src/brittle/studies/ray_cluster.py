@@ -38,6 +38,7 @@ class OnRay:
         if self.ours:
             os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
             try:
+                _knock(address)
                 self.ray.init(address or None, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
             except (OSError, RuntimeError, ValueError) as error:
                 raise BrittleError(
@@ -123,6 +124,13 @@ def _compute(key: str, node: Node, place: str, sign: Path | None, device: str, t
         if not said.end:
             board.tell.remote(said)
     return said
+
+
+def _knock(address: str | None) -> None:
+    """Raise `OSError` where an address is one at which nobody answers (Ray itself would wait for many minutes)."""
+    if address and address != "auto":
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _ray() -> Any:

@@ -68,7 +68,7 @@ class StatusFile:
         self.nodes = {node.key: node for node in nodes}
         self.begun: dict[str, float] = {}
         folder = store.root / "graphs"
-        self.path = folder / f"{now:.0f}-{secrets.token_hex(4)}.json"
+        self.path = folder / f"{now * 1000:.0f}-{secrets.token_hex(4)}.json"
         for old in sorted(folder.glob("*.json"))[: -KEPT + 1]:
             old.unlink(missing_ok=True)
         self._write()
