@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import AttackSpec, Threat, answer_of
-from brittle.ground import Images, Labels, check_count, check_number, check_seed, eval_mode
+from brittle.ground import Images, Labels, check_count, check_number, check_seed, crew, eval_mode
 
 from .doctor import Finding
 from .jobs import Job, jobs
@@ -158,17 +158,27 @@ class _Clock:
 
 def _attack(state: AuditState, work: list[Job], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:
     """Do the work, or take it from the journal; before a piece is begun, its number and a line about it."""
+    me = crew()
     for number, job in enumerate(work):
-        for rows in job.parts(state.subject):
-            piece = job.read(journal, rows)
-            if piece is None and clock.spent:
-                state.skipped.append(f"{job.name} in {job.state.threat} on {len(rows)} examples")
-                continue
-            if piece is None:
-                yield number, f"{job.title}, {len(rows)} examples, {job.state.robust} withstand so far"
-                piece = job.run(state.subject, rows)
-                job.write(journal, piece)
-            job.state.enter(job.name, piece)
+        for batches in job.parts(state.subject):
+            own = [rows for place, rows in enumerate(batches) if me.takes(place)]
+            for rows in own if me.size > 1 else ():  # before it waits for those of the others
+                if not clock.spent and job.read(journal, rows) is None:
+                    yield number, f"{job.title}, {len(rows)} examples, {job.state.robust} withstand so far"
+                    job.write(journal, job.run(state.subject, rows))
+            for place, rows in enumerate(batches):
+                piece = job.read(journal, rows)
+                while piece is None and not me.takes(place) and not clock.spent:
+                    time.sleep(0.02)
+                    piece = job.read(journal, rows)
+                if piece is None and clock.spent:
+                    state.skipped.append(f"{job.name} in {job.state.threat} on {len(rows)} examples")
+                    continue
+                if piece is None:
+                    yield number, f"{job.title}, {len(rows)} examples, {job.state.robust} withstand so far"
+                    piece = job.run(state.subject, rows)
+                    job.write(journal, piece)
+                job.state.enter(job.name, piece)
 
 
 def _claims(state: ThreatState) -> Check:

@@ -3,7 +3,8 @@ habits."""
 
 from brittle.errors import BrittleError
 
-from .devices import fast_dtype, full_float32, keep_freed_memory, pick_device
+from .crew import Crew, crew, join_crew
+from .devices import device_count, fast_dtype, full_float32, keep_freed_memory, pick_device
 from .files import cache_folder, write_bytes, write_out
 from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
@@ -15,6 +16,7 @@ from .types import Flags, Images, Labels, Logits, PerExample
 
 __all__ = [
     "BrittleError",
+    "Crew",
     "Flags",
     "Images",
     "Keys",
@@ -30,6 +32,8 @@ __all__ = [
     "check_number",
     "check_seed",
     "check_share",
+    "crew",
+    "device_count",
     "eval_mode",
     "fast_dtype",
     "first_line",
@@ -37,6 +41,7 @@ __all__ = [
     "full_float32",
     "functional_model",
     "grad_and_hessian",
+    "join_crew",
     "keep_freed_memory",
     "keys_of",
     "normal",
