@@ -54,7 +54,7 @@ def paper(
     """Measure a paper's tables and figures again; resumes after a kill."""
     import torch
 
-    from brittle.ground import pick_device
+    from brittle.ground import device_count, pick_device
     from brittle.studies import Store, run_graph
     from brittle.studies import plan as planned_for
 
@@ -75,6 +75,7 @@ def paper(
         _once_more(again, rows, store, here)
         return
     usual = 4 * torch.cuda.device_count() if place.type == "cuda" else min(2, torch.get_num_threads())
+    usual = 1 if device_count(device) > 1 else usual
     side = jobs if on else jobs or usual
     if not follow_graph(run_graph(rows, store, device=device, jobs=side, limit=seconds, on=on)):
         raise KeyboardInterrupt  # as if somebody had stopped it

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, device_count
 
 from .declare import hash_of
 from .executors import Executor, InProcess, Said, what_went_wrong
@@ -80,6 +80,8 @@ def _executor(rows: list[PlanRow], store: Store, device: str, jobs: int | None, 
     if name:
         raise BrittleError(f"a graph runs on ray or ray:ADDRESS, not on {on}")
     slots = min(jobs or 1, len(rows))
+    if slots > 1 and device_count(device) > 1:
+        raise BrittleError(f"{slots} nodes at a time cannot each have {device}; take --jobs 1")
     return Processes(store, device, slots) if slots > 1 else InProcess(store, device)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from brittle.ground import BrittleError, first_line
+from brittle.ground import BrittleError, device_count, first_line
 
 from .executors import TRIES, Said, told
 from .nodes import Node
@@ -22,7 +22,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "
 
 class OnRay:
     """As many nodes at a time as `jobs`, each with an equal part of the cluster; by default one for each GPU, or for
-    each processor core where there is no GPU.
+    each processor core where there is no GPU. With a device such as `8xcuda` each node takes eight of one machine.
 
     Args:
         address: of a cluster (`auto`, HOST:PORT, ray://HOST:PORT); none: `$RAY_ADDRESS`, or a cluster of this machine
@@ -35,41 +35,41 @@ class OnRay:
     def __init__(self, store: Store, device: str, jobs: int | None, address: str | None, sign: Path) -> None:
         self.ray, self.place, self.sign = _ray(), store.place, None if store.shared else sign
         self.ours = not self.ray.is_initialized()
-        if self.ours:
-            os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-            try:
-                _knock(address)
+        try:
+            _knock(address)
+            if self.ours:
+                os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
                 self.ray.init(address or None, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-            except (OSError, RuntimeError, ValueError) as error:
-                raise BrittleError(
-                    f"there is no Ray cluster at {address or 'this machine'} ({first_line(error)})"
-                ) from error
+        except (OSError, RuntimeError, ValueError) as error:
+            where = address or "this machine"
+            raise BrittleError(f"there is no Ray cluster at {where} ({first_line(error)})") from error
         self.device = "cuda" if device == "auto" and self._machines("GPU") else device
-        self.kind = "GPU" if self.device.startswith("cuda") else "CPU"
-        if not self._machines(self.kind):
-            raise BrittleError(f"this Ray cluster has no {self.kind}; try another --device")
+        self.kind, self.several = ("GPU" if "cuda" in self.device else "CPU"), device_count(self.device)
+        if not self._machines(self.kind, self.several):
+            raise BrittleError(f"no machine of this Ray cluster has {self.several} {self.kind}; try another --device")
         self.jobs, self.part = jobs, self._part(jobs)
         self.board = self.ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
         self.compute = self.ray.remote(max_retries=TRIES - 1)(_compute)
         self.tasks: dict[Any, str] = {}
 
-    def _machines(self, kind: str) -> list[dict[str, float]]:
-        """What those machines have that have GPUs, or processor cores."""
+    def _machines(self, kind: str, least: int = 1) -> list[dict[str, float]]:
+        """What those machines have that have so many GPUs, or processor cores."""
         there = [machine["Resources"] for machine in self.ray.nodes() if machine["Alive"]]
-        return [machine for machine in there if machine.get(kind)]
+        return [machine for machine in there if machine.get(kind, 0) >= least]
 
     def _part(self, jobs: int | None) -> dict[str, float]:
-        """What one node takes: of a GPU at most one, and of a machine's cores as many as go with it."""
-        machines = self._machines(self.kind)
+        """What one node takes: as many devices as are asked for, or a part of one, and the cores that go with them."""
+        machines = self._machines(self.kind, self.several)
         part = sum(machine[self.kind] for machine in machines) / jobs if jobs else 1.0
-        part = min(1.0, part) if self.kind == "GPU" else part
+        if self.kind == "GPU" or self.several > 1:
+            part = min(1.0, part) if self.several == 1 else float(self.several)
         cores = min(machine.get("CPU", 1.0) * min(1.0, part / machine[self.kind]) for machine in machines)
         return {"num_cpus": float(int(cores)) if cores > 1 else cores, "num_gpus": part if self.kind == "GPU" else 0.0}
 
     @property
     def slots(self) -> int:
         """Counted anew each time, since machines come and go."""
-        return self.jobs or int(sum(machine[self.kind] for machine in self._machines(self.kind)))
+        return self.jobs or int(sum(machine[self.kind] // self.several for machine in self._machines(self.kind)))
 
     def start(self, row: PlanRow) -> None:
         words = row.key, row.node, self.place, self.sign, self.device, max(1, int(self.part["num_cpus"])), self.board

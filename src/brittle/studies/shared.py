@@ -27,8 +27,9 @@ class Shared:
         import fsspec  # here, because only this needs it
 
         self.url = url
+        options = {"auto_mkdir": True} if url.startswith(("file:", "local:")) else {"use_listings_cache": False}
         with self._usable():
-            self.files, path = fsspec.url_to_fs(url, auto_mkdir=True, use_listings_cache=False)
+            self.files, path = fsspec.url_to_fs(url, **options)
         self.path = path.rstrip("/")
 
     def publish(self, key: str, folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -64,11 +65,18 @@ class DataSource:
     def of(cls, name: str, data_dir: Path | None = None) -> "DataSource":
         """The data set called `name`, loaded once to know its content."""
         data = _data(name, str(data_dir) if data_dir else None)
-        return cls(data.name, data.train.digest[:32] + data.test.digest[:32], str(data_dir) if data_dir else None, name)
+        return cls(data.name, _digest_of(data), str(data_dir) if data_dir else None, name)
 
     def load(self) -> DataSet:
-        """The data."""
-        return _data(self.typed, self.folder)
+        """The data.
+
+        Raises:
+            BrittleError: what is found under this name has changed, or is another on this machine.
+        """
+        data = _data(self.typed, self.folder)
+        if _digest_of(data) != self.digest:
+            raise BrittleError(f"the data set {self.typed} on {socket.gethostname()} is another than the one asked for")
+        return data
 
     @property
     def typed(self) -> str:
@@ -89,6 +97,10 @@ class DataSource:
 @lru_cache(maxsize=2)  # data sets are large
 def _data(name: str, folder: str | None) -> DataSet:
     return load(name, Path(folder) if folder else None)
+
+
+def _digest_of(data: DataSet) -> str:
+    return data.train.digest[:32] + data.test.digest[:32]
 
 
 @dataclass(frozen=True)
