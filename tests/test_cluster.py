@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import ray
+import torch
 
 from brittle.attacks import AttackSpec, Linf
+from brittle.audits import command
 from brittle.ground import BrittleError
-from brittle.learning import Adversarial, Recipe, load_tensors
+from brittle.learning import Adversarial, InnerAttack, Recipe, load_tensors
 from brittle.papers import ilyas2019, li2019
 from brittle.studies import (
     Audit,
@@ -31,6 +33,7 @@ from brittle.studies import (
     run_graph,
 )
 from brittle.studies.nodes import NodeProgress
+from brittle.studies.processes import devices_for
 from brittle.studies.ray_cluster import _compute
 from conftest import Run
 from test_nodes import A, B, Broken, Note, last, rows
@@ -90,7 +93,7 @@ def placeless(value: object) -> object:
 
 def test_two_workers_one_killed_give_both_papers_the_figures_of_one_process(cluster: None, tmp_path: Path) -> None:
     source = DataSource.of("digits")
-    slow = Train(source, "small", Adversarial((Linf(0.1),)), Recipe(epochs=4, batch=64))
+    slow = Train(source, "small", Adversarial((Linf(0.1),), InnerAttack(steps=4)), Recipe(epochs=4, batch=64))
     audit = Audit(slow, source, (Linf(0.1),), "smoke", n=40)
     nodes = [audit, *(node for paper, parts in PARTS.items() for node in paper("smoke").only(parts).nodes)]
     alone = Store(tmp_path / "alone")
@@ -147,10 +150,26 @@ def test_a_node_on_a_cluster_may_have_two_devices(cluster: None, tmp_path: Path)
         list(run_graph(rows(attack, store=store), store, device=device, on=on))
         found.append(digests([attack], store))
     assert found[0] == found[1]
+    record = json.loads((last(attack, store) / "attack.json").read_text())
+    assert record["run"]["command"] == command()  # that of the driver
     with pytest.raises(BrittleError, match="no machine of this Ray cluster has 64 CPU"):
         list(run_graph(rows(Note("more"), store=store), store, device="64xcpu", on="ray"))
     with pytest.raises(BrittleError, match="2 nodes at a time cannot each have 2xcpu"):
         list(run_graph(rows(Note("x", (A, B)), store=store), store, device="2xcpu", jobs=2))
+
+
+def test_processes_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brittle.studies.processes.pick_device", lambda name: torch.device("cuda", 0))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert devices_for("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert devices_for("cuda:1", 2) == ["cuda:1", "cuda:1"]
+
+
+def test_the_last_twenty_graphs_are_remembered(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in range(22):
+        list(run_graph(rows(Note(str(number)), store=store), store, device="cpu"))
+    assert [graph.nodes[0].title for graph in graphs_in(store)] == [str(number) for number in range(21, 1, -1)]
 
 
 def test_data_that_are_others_on_a_worker_are_refused() -> None:
@@ -160,7 +179,7 @@ def test_data_that_are_others_on_a_worker_are_refused() -> None:
 
 
 def test_a_worker_that_sees_another_folder_says_so(tmp_path: Path) -> None:
-    said = _compute("key", A, str(tmp_path), tmp_path / "nothing", "cpu", 1, None)
+    said = _compute("key", A, str(tmp_path), tmp_path / "nothing", "cpu", 1, None, [])
     assert "is another store than here; set BRITTLE_STORE" in str(said.error)
 
 

@@ -18,7 +18,6 @@ from brittle.learning.sharing import own_mean, own_rows
 from brittle.science import Targeted
 from brittle.studies import Audit, DataSource, File, Make, Node, RunAttack, Store, Train, run_node
 from brittle.studies.nodes import NodeProgress
-from test_audits import timeless
 from test_nodes import Note
 
 SOURCE, INNER = DataSource.of("digits"), InnerAttack(steps=2)

@@ -1,6 +1,8 @@
 """A store behind a URL: files first, the entry last and once; digests; a cache here; locks end with their holder."""
 
 import json
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -119,6 +121,13 @@ def test_a_lock_keeps_others_out_and_that_of_a_dead_holder_is_taken_over(
     began = time.monotonic()
     wait_for_it()
     assert time.monotonic() - began > 0.8
+    monkeypatch.setattr(shared, "LEASE", 60.0)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    store.files.pipe_file(f"{store.path}/{KEY}.lock", f"{socket.gethostname()} {ended.pid} word 3".encode())
+    began = time.monotonic()
+    wait_for_it()  # a process of this machine that is gone
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("url", ["nothing://bucket", "file:///proc/nothing"])

@@ -117,13 +117,13 @@ def graph_table(graph: "GraphStatus") -> Table:
     ]
     cost = f"{_clock(graph.seconds)} of computing in {_clock(graph.heard - graph.began)}"
     title = f"{graph.machine} {graph.process} on {graph.on}, {state}: {', '.join(counts)}; {cost}"
-    table = Table(title=title, title_justify="left")
+    shown = [node for node in graph.nodes if node.state in ("running", "failed")]
+    table = Table(title=title, title_justify="left", box=None, show_header=bool(shown))
     for name in ("node", "where", "done", "time", ""):
         table.add_column(name, justify="right" if name in ("done", "time") else "left", overflow="fold")
-    for node in graph.nodes:
-        if node.state in ("running", "failed"):
-            said = node.text if node.state == "running" else f"[red]failed:[/] {escape(node.text)}"
-            table.add_row(escape(node.title), node.where, f"{node.share:.0%}", _clock(node.seconds), said)
+    for node in shown:
+        said = escape(node.text) if node.state == "running" else f"[red]failed:[/] {escape(node.text)}"
+        table.add_row(escape(node.title), node.where, f"{node.share:.0%}", _clock(node.seconds), said)
     return table
 
 

@@ -76,7 +76,8 @@ def _serve(
     device: str,
 ) -> None:
     """One of the processes: the first tells its progress; each, whether it is complete, or what went wrong."""
-    logging.getLogger("lightning_fabric").setLevel("WARNING")
+    for module in ("distributed", "rank_zero"):  # not a line from each process
+        logging.getLogger(f"lightning_fabric.utilities.{module}").setLevel("WARNING")
     torch.set_num_threads(threads)
     join_crew(rank, device_count(device), port)
     kind = device.partition("x")[2]

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -72,7 +73,8 @@ class OnRay:
         return self.jobs or int(sum(machine[self.kind] // self.several for machine in self._machines(self.kind)))
 
     def start(self, row: PlanRow) -> None:
-        words = row.key, row.node, self.place, self.sign, self.device, max(1, int(self.part["num_cpus"])), self.board
+        threads = max(1, int(self.part["num_cpus"]))
+        words = row.key, row.node, self.place, self.sign, self.device, threads, self.board, sys.argv
         self.tasks[self.compute.options(name=row.node.title, **self.part).remote(*words)] = row.key
 
     def hear(self) -> Iterator[Said]:
@@ -112,13 +114,16 @@ class _Board:
         return said
 
 
-def _compute(key: str, node: Node, place: str, sign: Path | None, device: str, threads: int, board: Any) -> Said:
+def _compute(
+    key: str, node: Node, place: str, sign: Path | None, device: str, threads: int, board: Any, argv: list[str]
+) -> Said:
     """Compute a node on this worker; what is said last is its end."""
     where = f"{socket.gethostname()} {os.getpid()}"
     if sign and not sign.exists():
         hint = "set BRITTLE_STORE to a folder that all machines see, or to a URL"
         return Said(key, end=True, error=BrittleError(f"{place} on {where} is another store than here; {hint}"))
     torch.set_num_threads(threads)
+    sys.argv = argv  # records name the command
     board.tell.remote(Said(key, text="begun", where=where))
     for said in told(key, node, Store(place), device, where):
         if not said.end:

@@ -1,7 +1,9 @@
 """Results behind a URL (S3, GCS, any other that fsspec knows), for machines that share no folder."""
 
 import json
+import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -69,9 +71,10 @@ class Shared:
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Held while a result is made. Whoever holds it writes a new word into it four times a `LEASE`; where the word
-        stays the same for a whole one, by the clock of who waits, the holder is dead and the lock is taken over. (Two
-        that take it over at once both work, and the first result counts.)"""
-        path, name, ended = f"{self.path}/{key}.lock", secrets.token_hex(8), threading.Event()
+        stays the same for a whole one, by the clock of who waits, or the holder was a process of this machine that is
+        gone, the lock is taken over. (Two that take it over at once both work, and the first result counts.)"""
+        path, ended = f"{self.path}/{key}.lock", threading.Event()
+        name = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(8)}"
         with self._usable():
             self._acquire(path, name)
 
@@ -102,7 +105,7 @@ class Shared:
                 continue
             if found != seen:
                 seen, since = found, time.monotonic()
-            if time.monotonic() - since > LEASE:
+            if time.monotonic() - since > LEASE or _gone(found):
                 with suppress(FileNotFoundError):
                     self.files.rm_file(path)
             else:
@@ -131,3 +134,17 @@ class Shared:
             raise
         except Exception as error:  # each kind of store has its own
             raise BrittleError(f"results cannot be kept in {self.url} ({first_line(error)})") from error
+
+
+def _gone(holder: bytes) -> bool:
+    """Whether the holder of a lock was a process of this machine that has ended."""
+    machine, process, *_ = [*holder.decode(errors="replace").split(), "", ""]
+    if machine != socket.gethostname() or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it lives, and belongs to somebody else
+        return False
+    return False
