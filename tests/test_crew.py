@@ -18,9 +18,11 @@ from brittle.learning.sharing import own_mean, own_rows
 from brittle.science import Targeted
 from brittle.studies import Audit, DataSource, File, Make, Node, RunAttack, Store, Train, run_node
 from brittle.studies.nodes import NodeProgress
+from test_cluster import placeless
 from test_nodes import Note
 
 SOURCE, INNER = DataSource.of("digits"), InnerAttack(steps=2)
+TENSORS = ("attack.safetensors", "set.safetensors", "audit.safetensors")
 STEPS = Recipe(epochs=1, batch=100, optimizer="sgd", lr=0.1, precision="float32", averaging=0.9)
 
 
@@ -65,17 +67,13 @@ def test_attacks_sets_and_audits_shared_by_two_are_those_of_one(tmp_path: Path) 
     attack = RunAttack(model, SOURCE, Linf(0.1), AttackSpec.of("pgd", steps=5), n=90, batch=20)
     audit = Audit(model, SOURCE, (Linf(0.1), L2(0.5)), "quick", n=90, batch=20)
     made = Make("D_rand", model, SOURCE, Targeted("random", Linf(0.3), 5, 0.1), Linf(0.1), n=600)
-    found = []
+    found: list[list[object]] = []
     for device in ("cpu", "2xcpu"):
         store = Store(tmp_path / device)
-        folders = [folder_of(node, store, device) for node in (attack, made)]
-        found.append(
-            (
-                (folders[0] / "attack.safetensors").read_bytes(),
-                (folders[1] / "set.safetensors").read_bytes(),
-                timeless(folder_of(audit, store, device)),
-            )
-        )
+        one, two, three = (folder_of(node, store, device) for node in (attack, made, audit))
+        tensors = [folder / name for folder, name in zip((one, two, three), TENSORS, strict=True)]
+        found.append([path.read_bytes() for path in tensors])
+        found[-1].append(placeless(json.loads((three / "audit.json").read_text())))
     assert found[0] == found[1]
 
 
