@@ -14,7 +14,17 @@ from rich.progress import Progress
 from torch import Tensor
 
 from brittle.attacks import AttackSpec, Threat, answer_of
-from brittle.ground import Images, Labels, OutOfTime, check_count, check_number, check_seed, eval_mode, until
+from brittle.ground import (
+    Images,
+    Labels,
+    OutOfTime,
+    check_count,
+    check_number,
+    check_seed,
+    crew,
+    eval_mode,
+    until,
+)
 from brittle.learning import behaviour_of, digest_of_code, examples_of
 
 from .doctor import Finding
@@ -25,7 +35,7 @@ from .provenance import circumstances
 from .records import Asked, Check, GradientPath
 from .report import Report
 from .schedule import Effort, effort_named
-from .state import AuditState, ThreatState, first_state
+from .state import AuditState, Piece, ThreatState, first_state
 from .statistics import Proportion
 from .subject import VOTES, Subject
 from .two_sided import prove
@@ -183,22 +193,41 @@ class _Clock:
 
 def _attack(state: AuditState, work: list[Job], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:
     """Do the work, or take it from the journal; before a piece is begun, its number and a line about it."""
+    me = crew()
     for number, job in enumerate(work):
-        for rows in job.parts(state.subject):
-            piece = job.read(journal, rows)
-            if piece is None and clock.spent:
-                state.skipped.append(f"{job.name} in {job.state.threat} on {len(rows)} examples")
-                continue
-            if piece is None:
-                yield number, f"{job.title}, {len(rows)} examples, {job.state.robust} withstand so far"
-                try:
-                    with until(lambda: clock.spent):
-                        piece = job.run(state.subject, rows)
-                except OutOfTime:
+        for batches in job.parts(state.subject):
+            own = [rows for place, rows in enumerate(batches) if me.takes(place)]
+            for rows in own if me.size > 1 else ():  # before it waits for those of the others
+                if not clock.spent and job.read(journal, rows) is None:
+                    yield number, _said(job, rows)
+                    _run(job, state, rows, journal, clock)
+            for place, rows in enumerate(batches):
+                piece = job.read(journal, rows)
+                while piece is None and not me.takes(place) and not clock.spent:
+                    time.sleep(0.02)
+                    piece = job.read(journal, rows)
+                if piece is None and not clock.spent:
+                    yield number, _said(job, rows)
+                    piece = _run(job, state, rows, journal, clock)
+                if piece is None:
                     state.skipped.append(f"{job.name} in {job.state.threat} on {len(rows)} examples")
-                    continue
-                job.write(journal, piece)
-            job.state.enter(job.name, piece)
+                else:
+                    job.state.enter(job.name, piece)
+
+
+def _said(job: Job, rows: Tensor) -> str:
+    return f"{job.title}, {len(rows)} examples, {job.state.robust} withstand so far"
+
+
+def _run(job: Job, state: AuditState, rows: Tensor, journal: Journal, clock: _Clock) -> Piece | None:
+    """A piece of work, kept in the journal; none if the budget is spent before it is done."""
+    try:
+        with until(lambda: clock.spent):
+            piece = job.run(state.subject, rows)
+    except OutOfTime:
+        return None
+    job.write(journal, piece)
+    return piece
 
 
 def _claims(state: ThreatState) -> Check:

@@ -61,17 +61,18 @@ class Job(NamedTuple):
     def title(self) -> str:
         return f"{self.state.threat} {self.name}"
 
-    def parts(self, subject: Subject) -> Iterator[Tensor]:
-        """The rows that it tries, a batch at a time, nearest to breaking first; a stage may give up on the way."""
+    def parts(self, subject: Subject) -> Iterator[tuple[Tensor, ...]]:
+        """The rows that it tries, some batches at a time which do not depend on one another, nearest to breaking first;
+        a stage may give up on the way."""
         if self.stage.curve:
-            yield from torch.split(subject.drawn(CURVE_OF), subject.batch)
+            yield torch.split(subject.drawn(CURVE_OF), subject.batch)
             return
         rows = self.state.nearest(self.stage.share, LEAST)
         if len(rows) == 0:
             return
         some = max(LEAST, math.ceil(AT_A_TIME * len(rows))) if self.stage.gives_up else len(rows)
         for part in torch.split(rows, some):
-            yield from torch.split(part, subject.batch)
+            yield torch.split(part, subject.batch)
             if self.state.alive_8bit[part].all():
                 return
 

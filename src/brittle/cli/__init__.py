@@ -20,7 +20,7 @@ def _run(debug: bool) -> int:
 
     from brittle.errors import BrittleError
 
-    from . import export, features, inspect, paper, run, theory, verify  # noqa: F401 - they join the verbs to the app
+    from . import export, features, inspect, paper, run, studies, theory, verify  # noqa: F401 - they join the verbs to the app
     from .app import app
 
     try:

@@ -30,7 +30,11 @@ def paper(
         str | None, typer.Option("--again", help="compute one stored node once more (its key in the CSV) and compare")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on CUDA, else 2")
+        int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on each GPU, else 2")
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", help="ray or ray:ADDRESS: a Ray cluster; --jobs: one on each GPU, else on each core"),
     ] = None,
     limit: Annotated[
         str | None, typer.Option("--for", help="stop after 90s, 30m or 2h, as Ctrl-C does (status 130)")
@@ -50,7 +54,7 @@ def paper(
     """Measure a paper's tables and figures again; resumes after a kill."""
     import torch
 
-    from brittle.ground import pick_device
+    from brittle.ground import device_count, pick_device
     from brittle.studies import Store, run_graph
     from brittle.studies import plan as planned_for
 
@@ -60,19 +64,22 @@ def paper(
     whole = _paper(name, changes)(scale, str(data_dir) if data_dir else None, tuple(range(seed, seed + seeds)))
     if again is not None and plan:
         raise BrittleError("--plan runs nothing and --again computes a node; drop one of the two")
-    place, store, seconds = pick_device(device), Store(), seconds_of(limit) or math.inf
+    here = "auto" if on else device  # on a cluster the device is that of the workers
+    place, store, seconds = pick_device(here), Store(), seconds_of(limit) or math.inf
     declared = whole.only(parts or ())
-    rows = planned_for(declared.nodes, store, device)
+    rows = planned_for(declared.nodes, store, here)
     if plan:
         _show_plan(rows, json)
         return
     if again is not None:
-        _once_more(again, rows, store, device)
+        _once_more(again, rows, store, here)
         return
-    usual = 4 if place.type == "cuda" else min(2, torch.get_num_threads())
-    if not follow_graph(run_graph(rows, store, device=device, jobs=jobs or usual, limit=seconds)):
+    usual = 4 * torch.cuda.device_count() if place.type == "cuda" else min(2, torch.get_num_threads())
+    usual = 1 if device_count(device) > 1 else usual
+    side = jobs if on else jobs or usual
+    if not follow_graph(run_graph(rows, store, device=device, jobs=side, limit=seconds, on=on)):
         raise KeyboardInterrupt  # as if somebody had stopped it
-    page = _write(declared, store, device, out or Path("runs") / f"{name}-{scale}", json)
+    page = _write(declared, store, here, out or Path("runs") / f"{name}-{scale}", json)
     if browse:
         typer.launch(str(page))
 

@@ -15,11 +15,12 @@ from rich.table import Table
 if TYPE_CHECKING:
     from brittle.audits import Judgement
     from brittle.science import Curvature
-    from brittle.studies import GraphProgress, NodeEvent, PlanRow
+    from brittle.studies import GraphProgress, GraphStatus, NodeEvent, PlanRow
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False, soft_wrap=True)
 QUIET = 20.0  # seconds between lines where there is no terminal
+SILENT = 60.0  # seconds after which a graph that says nothing is taken to have been killed
 VERDICTS = {"agrees": "[green]=[/]", "differs": "[red]≠[/]", "open": " ", "not trained": "∅"}
 SIGNS = {
     "fine": "[green]ok  [/]",
@@ -104,6 +105,25 @@ def plan_table(rows: list["PlanRow"]) -> Table:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         table.add_row(row.node.title, f"{row.gradients:,.0f}", f"{row.seconds:.0f}", "stored" if row.stored else "")
+    return table
+
+
+def graph_table(graph: "GraphStatus") -> Table:
+    """The nodes of a graph that are running or have failed; how many others there are, and what it cost, above."""
+    done, silent = graph.count("stored", "done"), time.time() - graph.heard
+    state = "ended" if graph.ended else "running" if silent < SILENT else f"not heard of for {_clock(silent)}"
+    counts = [f"{done} of {len(graph.nodes)} nodes"] + [
+        f"{count} {word}" for word in ("running", "waiting", "failed") if (count := graph.count(word))
+    ]
+    cost = f"{_clock(graph.seconds)} of computing in {_clock(graph.heard - graph.began)}"
+    title = f"{graph.machine} {graph.process} on {graph.on}, {state}: {', '.join(counts)}; {cost}"
+    shown = [node for node in graph.nodes if node.state in ("running", "failed")]
+    table = Table(title=title, title_justify="left", box=None, show_header=bool(shown))
+    for name in ("node", "where", "done", "time", ""):
+        table.add_column(name, justify="right" if name in ("done", "time") else "left", overflow="fold")
+    for node in shown:
+        said = escape(node.text) if node.state == "running" else f"[red]failed:[/] {escape(node.text)}"
+        table.add_row(escape(node.title), node.where, f"{node.share:.0%}", _clock(node.seconds), said)
     return table
 
 

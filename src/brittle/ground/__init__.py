@@ -3,8 +3,9 @@ habits."""
 
 from brittle.errors import BrittleError
 
+from .crew import Crew, crew, join_crew
 from .deadline import OutOfTime, check_time, until
-from .devices import fast_dtype, full_float32, keep_freed_memory, pick_device
+from .devices import device_count, fast_dtype, full_float32, keep_freed_memory, pick_device
 from .files import cache_folder, write_bytes, write_out
 from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
@@ -17,6 +18,7 @@ from .types import Flags, Images, Labels, Logits, PerExample
 
 __all__ = [
     "BrittleError",
+    "Crew",
     "Flags",
     "Images",
     "Keys",
@@ -34,6 +36,8 @@ __all__ = [
     "check_seed",
     "check_share",
     "check_time",
+    "crew",
+    "device_count",
     "eval_mode",
     "fast_dtype",
     "first_line",
@@ -41,6 +45,7 @@ __all__ = [
     "full_float32",
     "functional_model",
     "grad_and_hessian",
+    "join_crew",
     "keep_freed_memory",
     "keys_of",
     "normal",

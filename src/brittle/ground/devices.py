@@ -15,11 +15,16 @@ from .text import first_line
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device called `name`; `auto` is the first of CUDA, Apple's MPS and the CPU that works here.
+    """The device called `name`; `auto` is the first of CUDA, Apple's MPS and the CPU that works here. Of several
+    (`8xcuda`) it is the first.
 
     Raises:
-        BrittleError: the device is unknown or absent.
+        BrittleError: the device is unknown or absent, or there are not so many.
     """
+    count = device_count(name)
+    name = name.removeprefix(f"{count}x")
+    if count > 1 and name == "cuda" and count > torch.cuda.device_count():
+        raise BrittleError(f"{count} CUDA devices are asked for, and {torch.cuda.device_count()} are here")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -28,6 +33,12 @@ def pick_device(name: str = "auto") -> torch.device:
         return place.device
     except (RuntimeError, AssertionError) as error:
         raise BrittleError(f"device {name!r} cannot be used here ({first_line(error)}); try --device cpu") from None
+
+
+def device_count(name: str) -> int:
+    """How many devices a name asks for: `8xcuda` eight, any other name one."""
+    count, times, _ = name.partition("x")
+    return int(count) if times and count.isdecimal() else 1
 
 
 @functools.cache

@@ -16,7 +16,9 @@ from torch.optim.swa_utils import AveragedModel
 from brittle.attacks import AttackSpec, Ball, Threat, against, answer_of, session
 from brittle.ground import (
     BrittleError,
+    Crew,
     check_seed,
+    crew,
     eval_mode,
     fast_dtype,
     first_line,
@@ -28,6 +30,7 @@ from brittle.ground import (
 from .data import Augment, DataSet, Split, batches, default_augment
 from .goals import Goal, Learner, Moment
 from .recipe import Recipe
+from .sharing import own_mean, own_rows, strategy_of
 from .training_state import State, identity_of, load_state, save_state
 
 SAVE_EVERY = 20.0  # seconds between saved states
@@ -75,7 +78,8 @@ def train(
         static: nets trained before, through which the goal may attack; not changed.
         probe: other images on which the net is tried after each epoch; nothing is chosen by them.
         state_file: written every 20 s and at each epoch's end; read if it is there.
-        device: `auto`, `cpu`, `cuda`, ...
+        device: `auto`, `cpu`, `cuda`, ... In a process of a `crew`, batches are shared between all: the same losses
+            but for rounding, save that batch norm and dropout look at each part alone.
     Raises:
         BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), a state of other
             training, a static net for other images or classes, or data with nothing to learn from.
@@ -102,7 +106,7 @@ def train(
         if ends:
             event = _validation(run.average or net, validation, probe, goal, event, state.history)
             state.history.append({"epoch": state.step / run.per_epoch, **asdict(event)})
-        if due and state_file:
+        if due and state_file and not run.crew.helps:
             save_state(state_file, run.modules, run.optimizer, state, run.identity)
             saved = time.monotonic()
         yield event
@@ -123,6 +127,7 @@ class _Run:
     optimizer: Any
     average: AveragedModel | None
     fabric: Any
+    crew: Crew
     place: torch.device
     state_file: Path | None
     identity: str
@@ -160,7 +165,9 @@ def _set_up(
 
     half = recipe.precision == "fast" and fast_dtype(place.type) == torch.bfloat16
     devices = [place.index or 0] if place.type == "cuda" else 1
-    fabric = Fabric(accelerator=place.type, devices=devices, precision="bf16-mixed" if half else "32-true")
+    spread = {"devices": devices} | strategy_of(crew())
+    fabric = Fabric(accelerator=place.type, precision="bf16-mixed" if half else "32-true", **spread)
+    fabric.launch()
     if getattr(net, "channels_last", False):
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(net, recipe.over(net.parameters()))
@@ -180,6 +187,7 @@ def _set_up(
         optimizer,
         recipe.average_of(net),
         fabric,
+        crew(),
         place,
         state_file,
         identity_of(learner, data, goal, recipe, seed, half),
@@ -217,11 +225,12 @@ def _gradients(run: _Run, state: State, rows: Tensor) -> Tensor:
         rows = rows.to(run.place)
         run.learner.net.train()
         x, y = run.augment(run.data.x(rows), at.seed), run.data.labels[rows]
-        losses, state.memory = run.goal.losses(run.learner, x, y, at, state.memory)
-        loss = losses.mean()
+        mine = own_rows(len(y), run.crew)
+        losses, state.memory = run.goal.losses(run.learner, x[mine], y[mine], at, state.memory)
+        loss = own_mean(losses, len(y), run.crew, state.memory)
         run.optimizer.zero_grad()
         run.fabric.backward(loss)
-    return loss.detach()
+    return run.fabric.all_reduce(loss.detach())  # type: ignore[no-any-return]
 
 
 def _check_alone(net: nn.Module, split: Split, batch: int, place: torch.device) -> None:

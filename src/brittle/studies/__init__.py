@@ -26,6 +26,7 @@ from .nodes import (
 from .order import all_nodes
 from .planning import PlanRow, plan
 from .runner import NodeEvent, recompute, run_node
+from .status import GraphStatus, NodeStatus, graphs_in
 from .store import Store
 
 Attack = RunAttack  # until papers/ says RunAttack
@@ -40,10 +41,12 @@ __all__ = [
     "Directions",
     "File",
     "GraphProgress",
+    "GraphStatus",
     "Leak",
     "Make",
     "Node",
     "NodeEvent",
+    "NodeStatus",
     "PlanRow",
     "RunAttack",
     "Score",
@@ -55,6 +58,7 @@ __all__ = [
     "contact_rows",
     "declaration_of",
     "examples_from",
+    "graphs_in",
     "hash_of",
     "on_device",
     "plan",

@@ -4,29 +4,39 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from brittle.ground import BrittleError, cache_folder, write_bytes
+from brittle.ground import BrittleError, cache_folder, plain_name, write_bytes
 
 from .declare import key_of
+from .shared import Shared
 
 
 class Store:
     """A folder of results. `HASH/` is finished work; `HASH.work/` is work that goes on, or that was interrupted.
 
     Args:
-        root: default `$BRITTLE_STORE`, or `brittle/store` in the user's cache.
+        place: the folder, which machines may share, or a URL (see `Shared`), whose results are kept in a folder here
+            too; default `$BRITTLE_STORE`, or `brittle/store` in the user's cache.
+        cache: the folder here that goes with a URL; default one in the user's cache.
     Raises:
-        BrittleError: there is neither; and from every method, the folder cannot be used.
+        BrittleError: there is neither; and from every method, the place cannot be used.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = Path(root or os.environ.get("BRITTLE_STORE") or cache_folder() / "store")
+    def __init__(self, place: Path | str | None = None, cache: Path | None = None) -> None:
+        asked = str(place or os.environ.get("BRITTLE_STORE") or cache_folder() / "store")
+        self.shared = Shared(asked) if "://" in asked else None
+        if self.shared:
+            self.place, self.root = asked, cache or cache_folder() / "stores" / plain_name(asked)
+        else:
+            self.root = Path(asked).absolute()
+            self.place = str(self.root)
 
     def read(self, key: str, results: tuple[str, ...] = ()) -> tuple[Path | None, str | None]:
         """The folder of a finished result, or none; and, where an entry was damaged, a line that says so (it is
@@ -38,12 +48,29 @@ class Store:
         folder = self.root / key
         with self._usable():
             if not folder.is_dir():
-                return None, None
+                return self._fetched(key, results)
             wrong = _wrong(folder, key, results)
             if not wrong:
                 return folder, None
             shutil.rmtree(folder)
-        return None, f"the stored result {key[:12]} was damaged ({', '.join(wrong)}) and is computed again"
+        found, warning = self._fetched(key, results)
+        return found, None if found else warning or _damaged(key, wrong)
+
+    def _fetched(self, key: str, results: tuple[str, ...]) -> tuple[Path | None, str | None]:
+        """The same of what is behind the URL, copied here."""
+        if not self.shared:
+            return None, None
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.root, prefix=f".{key[:12]}.", ignore_cleanup_errors=True) as part:
+            copy = Path(part) / key
+            if not self.shared.fetch(key, copy):
+                return None, None
+            if wrong := _wrong(copy, key, results):
+                self.shared.forget(key)
+                return None, _damaged(key, wrong)
+            with suppress(OSError):  # another process was quicker
+                os.replace(copy, self.root / key)
+        return self.root / key, None
 
     def work(self, key: str) -> Path:
         """The folder in which the result is made; what an interrupted run left there is still in it."""
@@ -58,6 +85,10 @@ class Store:
         work, folder = self.work(key), self.root / key
         files = {name: _digest(work / name) for name in results}
         write_bytes(work / "entry.json", json.dumps({"declaration": declaration, "files": files}, indent=1).encode())
+        while self.shared and not self.shared.publish(key, work):  # another machine was first: what it found counts
+            if self._fetched(key, results)[0]:
+                shutil.rmtree(work)
+                return folder
         os.replace(work, folder)
         for path in folder.iterdir():
             if path.is_dir():
@@ -70,16 +101,19 @@ class Store:
         """Remove a result and any work towards it."""
         for folder in (self.root / key, self.root / f"{key}.work"):
             shutil.rmtree(folder, ignore_errors=True)
+        if self.shared:
+            self.shared.forget(key)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        """Held while the result is made, so that two processes do not make it at once."""
+        """Held while the result is made, so that two processes do not make it at once. It ends with its process."""
         lock = FileLock(self.root / f"{key}.lock")
         with self._usable():
             self.root.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         try:
-            yield
+            with self.shared.lock(key) if self.shared else nullcontext():
+                yield
         finally:
             lock.release()
 
@@ -104,6 +138,10 @@ def _wrong(folder: Path, key: str, results: tuple[str, ...]) -> list[str]:
         return [name for name, digest in digests.items() if _digest(folder / name) != digest]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ["entry.json"]
+
+
+def _damaged(key: str, wrong: list[str]) -> str:
+    return f"the stored result {key[:12]} was damaged ({', '.join(wrong)}) and is computed again"
 
 
 def _digest(path: Path) -> str:

@@ -26,7 +26,7 @@ from brittle.attacks import (
     within,
 )
 from brittle.audits import Proportion, checked, mean_interval, verify
-from brittle.ground import BrittleError, pick_device
+from brittle.ground import BrittleError, crew, pick_device
 from brittle.learning import Split, save_tensors
 
 from .common import (
@@ -36,11 +36,11 @@ from .common import (
     Node,
     NodeProgress,
     bit_key,
-    cached_part,
     defended,
     model_of,
     nodes_of_model,
     on_device,
+    parts_of,
     run_record,
     subject_record,
     test_examples,
@@ -91,13 +91,20 @@ class RunAttack:
         findings = checked(model, few.x(), few.labels, self.seed)
         attack = self.attack.build(model, self.threat, self.seed)
         attack = restarts(attack, self.restarts) if self.restarts > 1 else attack
+        slices = [slice(start, min(start + self.batch, len(split))) for start in range(0, len(split), self.batch)]
+        work = {
+            f"{bit_key(place)}-{which.start}-{which.stop}": partial(
+                self.attack_part, attack, model, split, which, place
+            )
+            for which in slices
+        }
         parts: list[dict[str, Tensor]] = []
-        for start in range(0, len(split), self.batch):
-            which = slice(start, min(start + self.batch, len(split)))
-            compute = partial(self.attack_part, attack, model, split.take(which).to(place))
-            parts.append(cached_part(folder, f"{bit_key(place)}-{which.start}-{which.stop}", compute))
+        for which, part in zip(slices, parts_of(folder, work), strict=False):
+            parts.append(part)
             left = Proportion(sum(int((~part["broken"]).sum()) for part in parts), which.stop)
             yield NodeProgress(which.stop, len(split), f"{left} withstand")
+        if crew().helps:
+            return True
         whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         save_tensors(folder / "attack.safetensors", whole, {})
         right = int((~whole["wrong"]).sum())
@@ -114,8 +121,11 @@ class RunAttack:
         )
         return True
 
-    def attack_part(self, attack: Attack, model: Any, part: Split) -> dict[str, Tensor]:
+    def attack_part(
+        self, attack: Attack, model: Any, split: Split, which: slice, place: torch.device
+    ) -> dict[str, Tensor]:
         """What the attack finds on some images, verified, and whether they were wrong when clean."""
+        part = split.take(which).to(place)
         x, y = part.x(), part.labels
         x_adv = attack(x, y)
         with session(against(model)) as evaluate, torch.no_grad():

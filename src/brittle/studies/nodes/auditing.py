@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import torch
 
 from brittle.attacks import AttackSpec, Threat
 from brittle.audits import AuditSettings, Effort, Journal, audit_events, effort_named
-from brittle.ground import pick_device
+from brittle.ground import crew, pick_device
 from brittle.science import curvature
 
 from ..declare import hash_of
@@ -20,6 +19,7 @@ from .common import (
     ModelRef,
     Node,
     NodeProgress,
+    bit_key,
     defended,
     model_of,
     nodes_of_model,
@@ -74,11 +74,13 @@ class Audit:
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split, place = model_of(self.model, results), test_examples(self.data, self.n), pick_device(device)
         model = defended(on_device(loaded, device), self.bpda, self.reject)
-        journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
+        journal = Journal(folder / "pieces", f"{hash_of(self)} {bit_key(place)}")
         data = split.x().to(place), split.labels.to(place)
         settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra, self.certify)
         for event in audit_events(model, data, self.threats, settings, journal):
             yield NodeProgress(event.done, event.total, event.text)
+        if crew().helps:
+            return True
         report = event.report
         assert report is not None, "the last event carries the report"
         record, examples = subject_of(loaded, split, self.data)

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import socket
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import Detector, straight_through
 from brittle.audits import DataRecord, ModelRecord, TrainingRecord, provenance
-from brittle.ground import BrittleError, fast_dtype, first_line, pick_device, write_bytes
+from brittle.ground import BrittleError, crew, fast_dtype, first_line, pick_device, write_bytes
 from brittle.learning import DataSet, Inputs, Loaded, Split, behaviour_of, load, load_model, load_tensors, save_tensors
 
 
@@ -64,11 +65,18 @@ class DataSource:
     def of(cls, name: str, data_dir: Path | None = None) -> "DataSource":
         """The data set called `name`, loaded once to know its content."""
         data = _data(name, str(data_dir) if data_dir else None)
-        return cls(data.name, data.train.digest[:32] + data.test.digest[:32], str(data_dir) if data_dir else None, name)
+        return cls(data.name, _digest_of(data), str(data_dir) if data_dir else None, name)
 
     def load(self) -> DataSet:
-        """The data."""
-        return _data(self.typed, self.folder)
+        """The data.
+
+        Raises:
+            BrittleError: what is found under this name has changed, or is another on this machine.
+        """
+        data = _data(self.typed, self.folder)
+        if _digest_of(data) != self.digest:
+            raise BrittleError(f"the data set {self.typed} on {socket.gethostname()} is another than the one asked for")
+        return data
 
     @property
     def typed(self) -> str:
@@ -89,6 +97,10 @@ class DataSource:
 @lru_cache(maxsize=2)  # data sets are large
 def _data(name: str, folder: str | None) -> DataSet:
     return load(name, Path(folder) if folder else None)
+
+
+def _digest_of(data: DataSet) -> str:
+    return data.train.digest[:32] + data.test.digest[:32]
 
 
 @dataclass(frozen=True)
@@ -216,12 +228,21 @@ def bit_key(place: torch.device) -> str:
     return f"{torch.__version__}-{place.type}-{fast_dtype(place.type)}".replace("torch.", "")
 
 
-def cached_part(folder: Path, name: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """A part of a node's work: what an earlier run left of it in `folder`, or computed now and left there."""
-    path = folder / "parts" / f"{name}.safetensors"
-    if not path.exists():
-        save_tensors(path, compute(), {})
-    return load_tensors(path)[0]
+def parts_of(folder: Path, work: Mapping[str, Callable[[], Mapping[str, Tensor]]]) -> Iterator[dict[str, Tensor]]:
+    """The parts of a node's work in their order: what an earlier run left in `folder`, or computed now and left there.
+
+    In a `crew` each process computes its own; the first waits for those of the others, which get none.
+    """
+    me = crew()
+    for number, (name, compute) in enumerate(work.items()):
+        path = folder / "parts" / f"{name}.safetensors"
+        while not path.exists() and (me.takes(number) or not me.helps):
+            if me.takes(number):
+                save_tensors(path, compute(), {})
+            else:
+                time.sleep(0.02)
+        if not me.helps:
+            yield load_tensors(path)[0]
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:

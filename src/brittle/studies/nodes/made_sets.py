@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Threat
-from brittle.ground import pick_device
+from brittle.ground import crew, pick_device
 from brittle.learning import Split, load_tensors, write_made
 from brittle.science import Construction, Part, check_set, check_source, join_parts, make_part, part_slices
 
@@ -23,10 +23,10 @@ from .common import (
     Node,
     NodeProgress,
     bit_key,
-    cached_part,
     model_of,
     nodes_of_model,
     on_device,
+    parts_of,
     run_record,
     subject_record,
     test_examples,
@@ -98,11 +98,20 @@ class Make:
         model = on_device(loaded, device)
         others = [on_device(model_of(other, results), device) for other in self.others]
         source = check_source(self.label, model, split.take(slice(0, 200)).to(place), self.threat)
+        slices = list(part_slices(len(split), place))
+        work = {
+            f"{bit_key(place)}-{which.start}-{which.stop}": partial(
+                self.construct_part, model, split, which, others, place
+            )
+            for which in slices
+        }
         parts: list[Part] = []
-        for which in part_slices(len(split), place):
-            yield NodeProgress(which.start, len(split), source["warning"] or f"{self.label}: {which.start} images")
-            compute = partial(self.construct_part, model, split, which, others, place)
-            parts.append(Part(**cached_part(folder, f"{bit_key(place)}-{which.start}-{which.stop}", compute)))
+        yield NodeProgress(0, len(split), source["warning"] or self.label)
+        for which, part in zip(slices, parts_of(folder, work), strict=False):
+            parts.append(Part(**part))
+            yield NodeProgress(which.stop, len(split), source["warning"] or f"{self.label}: {which.stop} images")
+        if crew().helps:
+            return True
         whole = join_parts(parts)
         found = check_set(whole, self.construction, split.classes, self.seed)
         header = {
