@@ -3,7 +3,7 @@ habits."""
 
 from brittle.errors import BrittleError
 
-from .devices import fast_dtype, full_float32, keep_freed_memory, pick_device
+from .devices import OutOfMemory, fast_dtype, full_float32, in_parts, keep_freed_memory, pick_device
 from .files import cache_folder, write_bytes, write_out
 from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
@@ -22,6 +22,7 @@ __all__ = [
     "Logits",
     "Model",
     "NoGradient",
+    "OutOfMemory",
     "PerExample",
     "Plugins",
     "broken_line",
@@ -37,6 +38,7 @@ __all__ = [
     "full_float32",
     "functional_model",
     "grad_and_hessian",
+    "in_parts",
     "keep_freed_memory",
     "keys_of",
     "normal",
