@@ -1,5 +1,6 @@
 """Gradients with respect to the input, and what must be as before once they are taken: modes and random states."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -32,7 +33,9 @@ class NoGradient(BrittleError):
 
 
 def _gradient(loss: PerExample, x: Images, *, keep: bool = False) -> Images:
-    grad = torch.autograd.grad(loss.sum(), x, create_graph=keep, allow_unused=True)[0] if loss.requires_grad else None
+    ones, grad = torch.ones_like(loss), None
+    if loss.requires_grad:
+        (grad,) = torch.autograd.grad(loss, x, ones, create_graph=keep, allow_unused=True)
     if grad is None:
         raise NoGradient(
             "no gradient reaches the image: the model cuts it off (no_grad, detach, numpy, argmax); use an attack that "
@@ -94,7 +97,7 @@ def unit(direction: Images) -> Images:
     Divided by the largest entry first, since the squares of tiny gradients would underflow.
     """
     flat = direction.flatten(1)
-    largest = flat.abs().amax(1, keepdim=True)
-    flat = flat / torch.where(largest > 0, largest, 1)
-    length = flat.norm(dim=1, keepdim=True)
-    return (flat / torch.where(length > 0, length, 1)).view_as(direction)
+    for order in (math.inf, 2):
+        size = torch.linalg.vector_norm(flat, order, 1, keepdim=True)
+        flat = flat / size.masked_fill(size == 0, 1)
+    return flat.view_as(direction)
