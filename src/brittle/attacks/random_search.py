@@ -13,6 +13,7 @@ from .loop import AttackResult, Estimator, Iterate, PathPoint, Rule, best_of, ev
 from .losses import Aim
 from .objectives import Evaluate, Evaluation, Objective, session
 from .threats import Threat
+from .threats.protocol import nearest
 
 Draw = Callable[[int, torch.Size], Tensor]  # (number of the draw, shape) -> numbers in [0, 1) per image [B, *shape]
 Noted = Tensor  # what a search remembers of a proposal beside its pixels, [B, ...]
@@ -45,7 +46,8 @@ def random_search(
         yield PathPoint(x, lambda: evaluation_at(evaluate, x, y), None)
         begun, noted = start(x, _draw(keys_of(x), seed))
         begun, rule = threat.project(x, begun), _keeping_the_best(propose, noted, seed)
-        advance = lambda evaluate, at, proposal: threat.project(at.x0, proposal)  # noqa: E731
+        near = nearest(threat)
+        advance = lambda evaluate, at, proposal: near(at.x0, proposal)  # noqa: E731
         steps = queries - 1
         yield from walk(evaluate, x, y, start=begun, rule=rule, advance=advance, estimator=LOOK, steps=steps)
 
