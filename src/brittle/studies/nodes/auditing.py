@@ -75,7 +75,7 @@ class Audit:
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split, place = model_of(self.model, results), test_examples(self.data, self.n), pick_device(device)
         model = defended(on_device(loaded, device), self.bpda, self.reject)
-        journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place}")
+        journal = Journal(folder / "pieces", f"{hash_of(self)} {torch.__version__} {place.type}")
         data = split.x().to(place), split.labels.to(place)
         settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra, self.certify)
         for event in audit_events(model, data, self.threats, settings, journal):
