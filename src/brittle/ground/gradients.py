@@ -1,6 +1,5 @@
 """Gradients with respect to the input, and what must be as before once they are taken: modes and random states."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -97,7 +96,7 @@ def unit(direction: Images) -> Images:
     Divided by the largest entry first, since the squares of tiny gradients would underflow.
     """
     flat = direction.flatten(1)
-    for order in (math.inf, 2):
-        size = torch.linalg.vector_norm(flat, order, 1, keepdim=True)
-        flat = flat / size.masked_fill(size == 0, 1)
-    return flat.view_as(direction)
+    largest = flat.abs().amax(1, keepdim=True)
+    flat = flat / largest.masked_fill(largest == 0, 1)
+    length = flat.norm(dim=1, keepdim=True)
+    return (flat / length.masked_fill(length == 0, 1)).view_as(direction)

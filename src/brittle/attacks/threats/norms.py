@@ -88,10 +88,10 @@ def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor, steps: in
     )  # low <= 0 <= high, so that |boxed| is the room of each coordinate, or |d| if that is less
     free, held, budget = d.square(), boxed.square(), _like(eps, d).square()
     tiny = torch.finfo(d.dtype).tiny
-    corner, t = held / free.clamp(min=tiny), torch.zeros_like(d[:, :1])
+    corner, t, stays = held / free.clamp(min=tiny), torch.zeros_like(d[:, :1]), torch.empty_like(d)
     for _ in range(d.shape[1] + 1 if steps is None else steps):
-        stays = corner <= t
-        left, slope = budget - (stays * held).sum(1, keepdim=True), (~stays * free).sum(1, keepdim=True)
+        torch.le(corner, t, out=stays)
+        left, slope = budget - vecdot(stays, held)[:, None], vecdot(1 - stays, free)[:, None]
         above = (left / slope.clamp(min=tiny)).clamp(max=1).maximum(t)
         if steps is None and not bool((above > t).any()):
             break
