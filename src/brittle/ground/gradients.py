@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from brittle.errors import BrittleError
 
@@ -99,4 +99,5 @@ def unit(direction: Images) -> Images:
     largest = flat.abs().amax(1, keepdim=True)
     flat = flat / largest.masked_fill(largest == 0, 1)
     length = flat.norm(dim=1, keepdim=True)
-    return (flat / length.masked_fill(length == 0, 1)).view_as(direction)
+    one: Tensor = flat / length.masked_fill(length == 0, 1)
+    return one.view_as(direction)
