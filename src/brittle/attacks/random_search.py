@@ -1,7 +1,7 @@
 """Random search on the one loop: a proposal is kept where it is worse for the model. It asks for no gradient."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -58,9 +58,11 @@ def random_search(
     return Attack(name, search, seed)
 
 
-LOOK = Estimator(
-    lambda x0: (), lambda evaluate, at, memory: (evaluation_at(evaluate, at.x, at.y), torch.zeros_like(at.x), memory)
-)
+def _look(evaluate: Evaluate, at: Iterate, memory: Any) -> tuple[Evaluation, Images, Any]:
+    return evaluation_at(evaluate, at.x, at.y), at.x.new_zeros(()).expand_as(at.x), memory
+
+
+LOOK = Estimator(lambda x0: (), _look)
 
 
 def _keeping_the_best(propose: Propose, noted: Noted, seed: int) -> Rule:
