@@ -90,7 +90,7 @@ def training(kind: str, steps: int) -> dict[str, float]:
     optimizer = recipe.over(net.parameters())
 
     def step() -> None:
-        bare(functional_model(net), x, y, 7, 0)
+        bare(functional_model(net, fast_dtype("cpu")), x, y, 7, 0)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(net(x), y).backward()
         optimizer.step()
