@@ -37,6 +37,7 @@ docs: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/pip install -q --no-deps -r benchmarks/peers.txt
 	$(BIN)/python benchmarks/pgd40.py
+	$(BIN)/python benchmarks/floor.py
 
 bench-audit: $(INSTALLED)
 	$(BIN)/pip install -q --no-deps -r benchmarks/peers.txt

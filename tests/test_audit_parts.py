@@ -176,7 +176,7 @@ def first(right: list[int], *threats: object) -> AuditState:
     flags = torch.tensor([row in right for row in range(N)])
     x, y = torch.zeros(N, 1, 2, 2), torch.zeros(N, dtype=torch.int64)
     subject = Subject(lambda x: torch.stack([1 - x.amax((1, 2, 3)), x.amax((1, 2, 3))], 1), x, y, 3)
-    clean = Evaluation(torch.zeros(N, 2), torch.zeros(N), torch.linspace(-1, 0, N), ~flags)
+    clean = Evaluation(torch.zeros(N, 0), torch.linspace(-1, 0, N), ~flags, y)
     return AuditState(subject, flags, y, [ThreatState.at_first(one, x, clean) for one in threats], [])  # type: ignore[arg-type]
 
 

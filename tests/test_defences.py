@@ -25,6 +25,7 @@ from brittle.attacks import (
 from brittle.audits import AuditSettings, Journal, Proportion, audit, audit_events, doctor
 from brittle.audits.proofs import graph_of, margins
 from brittle.ground import BrittleError, NoGradient
+from brittle.learning import accuracy, load
 from conftest import Run
 
 
@@ -348,7 +349,7 @@ def test_a_model_too_large_for_the_device_says_what_to_do(digits: tuple[Tensor, 
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(BrittleError, match="take a smaller --batch"):
-        pgd(against(model), Linf(0.1), steps=1)(digits[0][:5], digits[1][:5])
+        accuracy(model, load("digits").test.take(5))
 
 
 def test_a_rejected_image_is_as_good_as_a_right_one() -> None:

@@ -207,8 +207,8 @@ def test_apgd_steps_two_radii_at_first_and_keeps_some_of_the_step_before(inertia
     x, r = torch.full((1, 4), 0.5, dtype=torch.float64), 0.1
     d, e = torch.eye(4, dtype=torch.float64)[:2, None]
     rule = apgd_steps(L2(r), 100) if inertia is None else apgd_steps(L2(r), 100, inertia=inertia)
-    seen = Evaluation(x[:, :0], x[:, 0], x[:, 0], x[:, 0] > 1)
     y, a = torch.zeros(1, dtype=torch.int64), 0.75 if inertia is None else inertia
+    seen = Evaluation(x[:, :0], x[:, 0], x[:, 0] > 1, y)
     first, memory = rule.update(d, seen, Iterate(x, x, y, 0, None), rule.init(x))
     assert torch.allclose(first, r * d)
     second, _ = rule.update(e, seen, Iterate(x, x + first, y, 1, None), memory)

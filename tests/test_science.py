@@ -35,7 +35,7 @@ def symmetric(size: int, gap: float = 3.0) -> tuple[Tensor, Tensor]:
 
 
 def seen(loss: Tensor) -> Evaluation:
-    return Evaluation(loss[:, None], loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
+    return Evaluation(loss[:, None], loss, torch.zeros_like(loss, dtype=torch.bool), torch.zeros_like(loss).long())
 
 
 def estimate(estimator: Estimator, evaluate: Evaluate, x: Tensor, y: Tensor) -> Tensor:

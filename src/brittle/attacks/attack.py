@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, check_count, keep_freed_memory, seeded
+from brittle.ground import BrittleError, Images, check_count, in_parts, keep_freed_memory, seeded
 
 from .loop import PLAIN, Advance, AttackResult, Estimator, Path, Rule, best_of, projected, walk
 from .losses import Aim, Targets, true_class
 from .objectives import Objective, session
 from .starts import Start, start_named
 from .threats import Threat
+from .threats.protocol import nearest
 
 BATCH = 500  # examples whose activations are held at once
 
@@ -26,7 +27,7 @@ class Attack:
         name: as it stands in reports.
         search: `(x, y, seed) -> AttackResult` on one batch, without checks.
         seed: the only source of randomness; an image's noise depends on it and on the image alone, never on the batch.
-        batch: how many examples are searched at once.
+        batch: how many examples are searched at once; fewer, where the device's memory runs out.
         path: for attacks that walk: `(x, y, seed) -> points`, one by one, for training (`last_of`) and for diagnosis.
     """
 
@@ -53,10 +54,7 @@ class Attack:
             keep_freed_memory()
         x = x.detach()
         with seeded(self.seed, x.device):  # for models that draw numbers themselves
-            parts = [
-                self.search(x[i : i + self.batch], y[i : i + self.batch], self.seed)
-                for i in range(0, len(x), self.batch)
-            ]
+            parts = in_parts(lambda which: self.search(x[which], y[which], self.seed), len(x), self.batch)
         result = AttackResult(*(torch.cat(part) for part in zip(*parts, strict=True)))
         broken = int(result.margin.isnan().sum())
         if broken:
@@ -101,7 +99,7 @@ def gradient_attack(
                 y,
                 start=begin(evaluate, threat, x, y, seed),
                 rule=rule,
-                advance=advance or projected(threat.project),
+                advance=advance or projected(nearest(threat)),
                 estimator=estimator,
                 steps=steps,
             )
@@ -123,15 +121,19 @@ def check_examples(x: Any, y: Any) -> None:
             raise BrittleError(f"images are on {x.device} and labels on {labels.device}; put both on one device")
     if len(x) == 0:
         raise BrittleError("there are no examples to attack")
-    lowest = int(true_class(y).min())
+    lowest, low, high = _read(true_class(y).min(), *x.detach().aminmax())
     if lowest < 0:
-        raise BrittleError(f"labels must not be negative; there is {lowest}")
-    low, high = (float(value) for value in x.detach().aminmax())
+        raise BrittleError(f"labels must not be negative; there is {int(lowest)}")
     if not (low >= 0 and high <= 1):
         raise BrittleError(
             f"images must lie in [0, 1]; these range from {low:.3g} to {high:.3g}. "
             "Put the normalisation inside the model"
         )
+
+
+def _read(*numbers: Tensor) -> list[float]:
+    """Numbers of a device, which waits for the host once."""
+    return torch.stack([number.double() for number in numbers]).tolist()
 
 
 def check_step(step: float, threat: Any) -> None:

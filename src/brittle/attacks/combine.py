@@ -73,5 +73,5 @@ def merged(best: AttackResult, rows: Tensor, new: AttackResult) -> AttackResult:
 
 def worse_result(new: AttackResult, old: AttackResult) -> AttackResult:
     """Per example the worse of two results, for the model."""
-    better = (new.success & ~old.success) | ((new.success == old.success) & (new.margin > old.margin))
+    better = torch.where(new.success == old.success, new.margin > old.margin, new.success)
     return AttackResult(*(select(better | new.margin.isnan(), a, b) for a, b in zip(new, old, strict=True)))

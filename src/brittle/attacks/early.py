@@ -63,8 +63,9 @@ class Unfinished:
         return Evaluation(
             self.whole(part.logits, 0.0),
             self.whole(part.loss, lost),
-            self.whole(part.margin, lost),
             self.whole(part.success, False),
+            self.whole(part.own, 0),
+            part.sign,
         )
 
 

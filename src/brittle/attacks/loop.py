@@ -151,12 +151,12 @@ def best_of(path: Iterable[PathPoint]) -> AttackResult:
     points = iter(path)
     first = next(points)
     best_x, best = first.x, first.evaluation()
-    broken = best.loss.isnan()
+    largest = best.loss
     for point in points:
         evaluation = point.evaluation()
-        broken = broken | evaluation.loss.isnan()
+        largest = torch.maximum(largest, evaluation.loss)  # NaN, once any is
         best_x, best = worse_evaluation(point.x, evaluation, best_x, best, point.done)
-    return AttackResult(best_x, best.success, torch.where(broken, torch.nan, best.margin))
+    return AttackResult(best_x, best.success, torch.where(largest.isnan(), torch.nan, best.margin))
 
 
 def worse_evaluation(
@@ -164,9 +164,10 @@ def worse_evaluation(
 ) -> tuple[Images, Evaluation]:
     """Per example the worse of two points, for the model: success before none, then the larger loss; a point with which
     an image is done before all."""
-    better = (new.success & ~best.success) | ((new.success == best.success) & (new.loss > best.loss))
+    better = torch.where(new.success == best.success, new.loss > best.loss, new.success)
     better = better if done is None else better | done
-    return select(better, x, best_x), Evaluation(*(select(better, a, b) for a, b in zip(new, best, strict=True)))
+    logits, loss, success = (select(better, a, b) for a, b in zip(new[:3], best[:3], strict=True))
+    return select(better, x, best_x), best._replace(logits=logits, loss=loss, success=success)
 
 
 def last_of(path: Iterable[PathPoint]) -> Images:

@@ -15,6 +15,7 @@ from brittle.ground import (
     Images,
     Labels,
     Logits,
+    OutOfMemory,
     PerExample,
     check_time,
     eval_mode,
@@ -22,6 +23,7 @@ from brittle.ground import (
     first_line,
     full_float32,
     functional_model,
+    in_parts,
 )
 
 from .losses import Aim, Loss, Targets, cross_entropy, margin, true_class
@@ -33,17 +35,25 @@ class Evaluation(NamedTuple):
     Attributes:
         logits: [B, C]; [B, 0] where the objective has none. Gradients go through them unless they are detached.
         loss: the loss climbed [B].
-        margin: by how much the wrong class wins, or the target [B].
         success: whether the attack has what it wants: a wrong class, or the target [B].
+        own: the class that the margin is about [B]; sign: 1, or -1 if it is to be reached.
     """
 
     logits: Tensor
     loss: PerExample
-    margin: PerExample
     success: Flags
+    own: Labels
+    sign: int = 1
+
+    @property
+    def margin(self) -> PerExample:
+        """By how much the wrong class wins, or the target [B]; without logits, the loss."""
+        if self.logits.shape[1] == 0:
+            return self.loss.detach()
+        return self.sign * margin(self.logits.detach(), self.own)
 
     def detach(self) -> "Evaluation":
-        return Evaluation(self.logits.detach(), self.loss.detach(), self.margin.detach(), self.success)
+        return self._replace(logits=self.logits.detach(), loss=self.loss.detach())
 
 
 Evaluate = Callable[[Images, Aim], Evaluation]
@@ -73,7 +83,7 @@ def session(objective: Objective) -> AbstractContextManager[Evaluate]:
 
 def _plain(objective: Objective, x: Images, y: Aim) -> Evaluation:
     loss = objective(x, y)
-    return Evaluation(x.new_zeros(len(x), 0), loss, loss.detach(), torch.zeros_like(loss, dtype=torch.bool))
+    return Evaluation(x.new_zeros(len(x), 0), loss, torch.zeros_like(loss, dtype=torch.bool), true_class(y))
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ class ModelObjective:
 
     Attributes:
         done: asked of images that succeed; those that are done are searched no further (none: all are).
+        checked: labels are known to be classes of the model, so that none is read from the device.
     """
 
     model: Callable[[Tensor], Any]
@@ -106,6 +117,7 @@ class ModelObjective:
     targeted: bool
     precision: str
     done: Done | None = None
+    checked: bool = False
 
     def __call__(self, x: Images, y: Aim) -> PerExample:
         with self.session() as evaluate:
@@ -123,7 +135,7 @@ class ModelObjective:
                 fast = self.precision == "fast" and x.dtype == torch.float32
                 models[kind] = functional_model(self.model, fast_dtype(kind) if fast else torch.float32)
             logits = answer_of(models[kind], x)
-            if first:  # once, since it reads from the device
+            if first and not self.checked:  # once, since it reads from the device
                 check_classes(y, logits.shape[1])
             return self.evaluation(logits if logits.dtype == torch.float64 else logits.float(), y)
 
@@ -131,15 +143,13 @@ class ModelObjective:
             yield evaluate if self.done is None else UntilDone(evaluate, self.done)
 
     def evaluation(self, logits: Tensor, y: Aim) -> Evaluation:
-        """Loss, margin and success of these logits [B, C]."""
-        own, sign = true_class(y), -1 if self.targeted else 1
+        """Loss and success of these logits [B, C]."""
+        own = true_class(y)
         if rejects(self.model) and not self.targeted:
             logits = accepted(logits, own)
-        with torch.no_grad():
-            fixed = logits.detach()
-            wrong = sign * margin(fixed, own)
-            success = (fixed.argmax(1) == own) if self.targeted else (fixed.argmax(1) != own)
-        return Evaluation(logits, sign * self.loss(logits, y), wrong, success)
+        answers, loss = logits.detach().argmax(1), self.loss(logits, y)
+        success = answers == own if self.targeted else answers != own
+        return Evaluation(logits, -loss if self.targeted else loss, success, own, -1 if self.targeted else 1)
 
 
 def rejects(model: Any) -> bool:
@@ -237,7 +247,7 @@ def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
     except BrittleError:
         raise
     except torch.OutOfMemoryError:
-        raise BrittleError(
+        raise OutOfMemory(
             f"{len(x)} images at once do not fit into the device's memory; take a smaller --batch"
         ) from None
     except (Exception, SystemExit) as error:  # whatever the code of a model raises
@@ -267,10 +277,11 @@ def answer_of(model: Callable[[Tensor], Any], x: Images) -> Logits:
 def check_classes(y: Aim, classes: int) -> None:
     """Raise `BrittleError` if a label or a target is none of so many classes."""
     for labels in (y.true, y.target) if isinstance(y, Targets) else (y,):
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        low, high = torch.stack(labels.aminmax()).tolist() if len(labels) else (0, 0)
+        if not 0 <= low <= high < classes:
             raise BrittleError(
-                f"labels go from {int(labels.min())} to {int(labels.max())} but the model has {classes} classes; check "
-                "that model and data set belong together"
+                f"labels go from {low} to {high} but the model has {classes} classes; check that model and data set "
+                "belong together"
             )
 
 
@@ -301,7 +312,7 @@ def classes_of(model: Callable[[Tensor], Any], x: Images, batch: int = 500) -> L
         BrittleError: the model fails, or answers NaN.
     """
     with torch.no_grad(), eval_mode(model), full_float32():
-        found = [answer_of(model, part).max(1) for part in torch.split(x, batch)]
+        found = in_parts(lambda which: answer_of(model, x[which]).max(1), len(x), batch)
     if broken := sum(int(part.values.isnan().sum()) for part in found):
         raise BrittleError(f"the model answers NaN on {broken} of {len(x)} images; find the layer that overflows")
     return torch.cat([part.indices for part in found])

@@ -1,7 +1,7 @@
 """Random search on the one loop: a proposal is kept where it is worse for the model. It asks for no gradient."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from .loop import AttackResult, Estimator, Iterate, PathPoint, Rule, best_of, ev
 from .losses import Aim
 from .objectives import Evaluate, Evaluation, Objective, session
 from .threats import Threat
+from .threats.protocol import nearest
 
 Draw = Callable[[int, torch.Size], Tensor]  # (number of the draw, shape) -> numbers in [0, 1) per image [B, *shape]
 Noted = Tensor  # what a search remembers of a proposal beside its pixels, [B, ...]
@@ -45,7 +46,8 @@ def random_search(
         yield PathPoint(x, lambda: evaluation_at(evaluate, x, y), None)
         begun, noted = start(x, _draw(keys_of(x), seed))
         begun, rule = threat.project(x, begun), _keeping_the_best(propose, noted, seed)
-        advance = lambda evaluate, at, proposal: threat.project(at.x0, proposal)  # noqa: E731
+        near = nearest(threat)
+        advance = lambda evaluate, at, proposal: near(at.x0, proposal)  # noqa: E731
         steps = queries - 1
         yield from walk(evaluate, x, y, start=begun, rule=rule, advance=advance, estimator=LOOK, steps=steps)
 
@@ -56,9 +58,11 @@ def random_search(
     return Attack(name, search, seed)
 
 
-LOOK = Estimator(
-    lambda x0: (), lambda evaluate, at, memory: (evaluation_at(evaluate, at.x, at.y), torch.zeros_like(at.x), memory)
-)
+def _look(evaluate: Evaluate, at: Iterate, memory: Any) -> tuple[Evaluation, Images, Any]:
+    return evaluation_at(evaluate, at.x, at.y), at.x.new_zeros(()).expand_as(at.x), memory
+
+
+LOOK = Estimator(lambda x0: (), _look)
 
 
 def _keeping_the_best(propose: Propose, noted: Noted, seed: int) -> Rule:

@@ -110,7 +110,7 @@ class ThreatState:
             self.minimum[rows.cpu()], self.minimum_by = piece.minimum.cpu(), name
         kept = fresh[piece.broken]  # of the images that broke, those that are news
         self.adversarial[broken] = piece.x[kept].to(self.adversarial)
-        self.sizes[broken.cpu()] = piece.size[kept].cpu()
+        self.sizes[broken.cpu()] = piece.size.cpu()[kept.cpu()]
         for row in broken.tolist():
             self.breaker[row] = name
         left = ProportionRecord.of(self.robust)

@@ -94,7 +94,8 @@ class Subject:
         with session(against(self.model)) as evaluate, torch.no_grad(), self.draws("clean"):
             parts = zip(torch.split(self.x, self.batch), torch.split(self.y, self.batch), strict=True)
             found = [evaluate(*part) for part in parts]
-        whole = Evaluation(*(torch.cat(part) for part in zip(*found, strict=True)))
+        logits, loss, success, own = (torch.cat(part) for part in zip(*(one[:4] for one in found), strict=True))
+        whole = Evaluation(logits, loss, success, own)
         if self.majority is None and not rejects(self.model):
             return whole
         return whole._replace(success=self.answers(self.x) != self.y)

@@ -5,7 +5,15 @@ from brittle.errors import BrittleError
 
 from .crew import Crew, crew, join_crew
 from .deadline import OutOfTime, check_time, until
-from .devices import device_count, fast_dtype, full_float32, keep_freed_memory, pick_device
+from .devices import (
+    OutOfMemory,
+    device_count,
+    fast_dtype,
+    full_float32,
+    in_parts,
+    keep_freed_memory,
+    pick_device,
+)
 from .files import cache_folder, write_bytes, write_out
 from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
@@ -26,6 +34,7 @@ __all__ = [
     "Logits",
     "Model",
     "NoGradient",
+    "OutOfMemory",
     "OutOfTime",
     "PerExample",
     "Plugins",
@@ -45,6 +54,7 @@ __all__ = [
     "full_float32",
     "functional_model",
     "grad_and_hessian",
+    "in_parts",
     "join_crew",
     "keep_freed_memory",
     "keys_of",

@@ -4,14 +4,17 @@ import ctypes
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 
 from brittle.errors import BrittleError
 
 from .text import first_line
+
+Part = TypeVar("Part")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -58,17 +61,55 @@ def fast_dtype(kind: str) -> torch.dtype:
     return torch.float32
 
 
+class OutOfMemory(BrittleError):
+    """The device's memory is too small for so many images at once."""
+
+
+def in_parts(work: Callable[[slice], Part], count: int, size: int) -> list[Part]:
+    """What `work` gives for slices of at most `size` of `count` examples, in their order; where the device's memory
+    runs out, the size is halved from there on.
+
+    Raises:
+        BrittleError: memory is too small for one example.
+    """
+    parts, start = [], 0
+    while start < count:
+        which = slice(start, min(start + size, count))
+        try:
+            parts.append(work(which))
+        except (OutOfMemory, torch.OutOfMemoryError):
+            if which.stop - start == 1:
+                raise BrittleError(
+                    "one image alone does not fit into the device's memory beside the model; try --device cpu"
+                ) from None
+            size = (which.stop - start + 1) // 2
+            continue
+        start = which.stop
+    return parts
+
+
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """cuDNN's convolutions in float32 as it is written, not in TF32 (10 bits of mantissa), which is its default."""
-    before = torch.backends.cudnn.allow_tf32
-    if torch.cuda.is_available():
-        torch.backends.cudnn.allow_tf32 = False
+    """CUDA's convolutions and matrix products in float32 as it is written, not in TF32 (10 bits of mantissa), which is
+    cuDNN's default."""
+    switches, name, off = _float32_switches() if torch.cuda.is_available() else ((), "", None)
+    before = [getattr(switch, name) for switch in switches]
+    for switch in switches:
+        setattr(switch, name, off)
     try:
         yield
     finally:
-        if torch.cuda.is_available():
-            torch.backends.cudnn.allow_tf32 = before
+        for switch, value in zip(switches, before, strict=True):
+            setattr(switch, name, value)
+
+
+def _float32_switches() -> tuple[tuple[Any, ...], str, Any]:
+    """What holds the setting, its name, and its value without TF32; torch refuses the old names once the new ones are
+    in use."""
+    backends: Any = torch.backends
+    if hasattr(backends.cudnn, "conv"):  # torch 2.9
+        return (backends.cudnn.conv, backends.cuda.matmul), "fp32_precision", "ieee"
+    return (backends.cudnn, backends.cuda.matmul), "allow_tf32", False
 
 
 @functools.cache

@@ -1,15 +1,16 @@
 """A model held still while it is attacked, laid out for the device's convolutions."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import conv2d, pixel_shuffle
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
 Model = Callable[[Tensor], Any]
@@ -28,9 +29,10 @@ def functional_model(model: Model, dtype: torch.dtype = torch.float32) -> Model:
     forward = model
     if isinstance(model, nn.Module) and not isinstance(model, torch.jit.ScriptModule):
         ours = bool(getattr(model, "channels_last", False))
-        laid, still = (_channels_last, _folded(model)) if ours else (_as_it_is, model)
-        held = {name: laid(value.detach()) for name, value in still.named_parameters()}
-        held |= {name: value.clone() for name, value in still.named_buffers()}
+        laid = _channels_last if ours else _as_it_is
+        held = {name: laid(value.detach()) for name, value in model.named_parameters()}
+        held |= {name: value.clone() for name, value in model.named_buffers()}
+        still, held = _folded(model, held, dtype) if ours else (model, held)
 
         def forward(x: Tensor) -> Any:
             if ours and x.device.type == "cpu" and dtype == torch.float32:
@@ -48,15 +50,19 @@ def functional_model(model: Model, dtype: torch.dtype = torch.float32) -> Model:
     return mixed
 
 
-def _folded(model: nn.Module) -> nn.Module:
-    """The same function with each batch norm in eval mode folded into the convolution before it, where a `Sequential`
-    pairs them.
+Tensors = dict[str, Tensor]
+
+
+def _folded(model: nn.Module, held: Tensors, dtype: torch.dtype) -> tuple[nn.Module, Tensors]:
+    """A module and its tensors that are the same function, with each batch norm in eval mode folded into the
+    convolution before it, where a `Sequential` pairs them; weights are multiplied in `dtype`, so that autocast need not
+    convert them at every call.
 
     A batch norm costs a pass over all activations, forwards and backwards: a fifth of a gradient of a ResNet here.
     """
     pairs = [
-        (holder, before, after)
-        for holder in model.modules()
+        (f"{path}.{before}".lstrip("."), f"{path}.{after}".lstrip("."))
+        for path, holder in model.named_modules()
         if isinstance(holder, nn.Sequential)
         for (before, conv), (after, norm) in pairwise(holder.named_children())
         if isinstance(conv, nn.Conv2d)
@@ -65,16 +71,59 @@ def _folded(model: nn.Module) -> nn.Module:
         and norm.track_running_stats
         if not conv._forward_hooks and not norm._forward_hooks  # someone listens to what stands between them
     ]
-    if not pairs:
-        return model
-    copies: dict[int, Any] = {}
-    folded = copy.deepcopy(model, copies)
-    for holder, before, after in pairs:
-        own: nn.Sequential = copies[id(holder)]
-        fused = fuse_conv_bn_eval(own.get_submodule(before), own.get_submodule(after))  # type: ignore[type-var, arg-type]
-        setattr(own, before, fused)
-        setattr(own, after, nn.Identity())
-    return folded
+    shell = _shell(model, tuple(pairs))
+    for before, after in pairs:
+        conv: Any = model.get_submodule(before)
+        norm: Any = model.get_submodule(after)
+        weight, bias = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+        held = {name: value for name, value in held.items() if not name.startswith(f"{after}.")}
+        held |= {f"{before}.weight": _channels_last(weight.detach()), f"{before}.bias": bias.detach()}
+    if dtype != torch.float32:
+        multiplied = [path for path, one in shell.named_modules() if isinstance(one, nn.Conv2d | nn.Linear)]
+        names = {f"{path}.{name}" for path in multiplied for name in ("weight", "bias")} & held.keys()
+        held |= {name: held[name].to(dtype) for name in names}
+    return shell, held
+
+
+_SHELLS: WeakKeyDictionary[nn.Module, tuple[Any, nn.Module]] = WeakKeyDictionary()
+
+
+def _shell(model: nn.Module, pairs: tuple[tuple[str, str], ...]) -> nn.Module:
+    """A copy of the model without numbers, for `functional_call`, in which convolutions have a bias and the norms
+    after them do nothing.
+
+    It is kept for the next time, as training attacks a net once a step, if nothing but numbers has changed by then.
+    """
+    hooked = any(one._forward_hooks or one._forward_pre_hooks for one in model.modules())
+    made_for = pairs, hooked and object(), [(name, id(one), *_said(one)) for name, one in model.named_modules()]
+    known, shell = _SHELLS.get(model, (None, model))
+    if known == made_for:
+        return shell
+    numbers: dict[int, Any] = {id(one): nn.Parameter(_empty(one), False) for one in model.parameters()}
+    numbers |= {id(one): _empty(one) for one in model.buffers()}
+    shell = copy.deepcopy(model, numbers)
+    for before, after in pairs:
+        conv: Any = shell.get_submodule(before)
+        conv.weight = nn.Parameter(_empty(conv.weight), False)  # its own, even where another convolution has it too
+        conv.bias = nn.Parameter(conv.weight.new_empty(conv.out_channels), False)
+        holder, _, name = after.rpartition(".")
+        setattr(shell.get_submodule(holder), name, nn.Identity())
+    _SHELLS[model] = made_for, shell
+    return shell
+
+
+def _empty(value: Tensor) -> Tensor:
+    return torch.empty_like(value, device="meta")
+
+
+def _said(module: nn.Module) -> Iterator[Any]:
+    """The attributes of a module that are neither its modules nor its parameters and buffers; of what may change
+    unseen, something that is never the same."""
+    for name, value in vars(module).items():
+        if not name.startswith("_"):
+            yield name, value if isinstance(value, bool | int | float | str | tuple | None) else object()
 
 
 class _FewChannels(TorchFunctionMode):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from brittle.errors import BrittleError
 
@@ -32,7 +32,9 @@ class NoGradient(BrittleError):
 
 
 def _gradient(loss: PerExample, x: Images, *, keep: bool = False) -> Images:
-    grad = torch.autograd.grad(loss.sum(), x, create_graph=keep, allow_unused=True)[0] if loss.requires_grad else None
+    ones, grad = torch.ones_like(loss), None
+    if loss.requires_grad:
+        (grad,) = torch.autograd.grad(loss, x, ones, create_graph=keep, allow_unused=True)
     if grad is None:
         raise NoGradient(
             "no gradient reaches the image: the model cuts it off (no_grad, detach, numpy, argmax); use an attack that "
@@ -95,6 +97,7 @@ def unit(direction: Images) -> Images:
     """
     flat = direction.flatten(1)
     largest = flat.abs().amax(1, keepdim=True)
-    flat = flat / torch.where(largest > 0, largest, 1)
+    flat = flat / largest.masked_fill(largest == 0, 1)
     length = flat.norm(dim=1, keepdim=True)
-    return (flat / torch.where(length > 0, length, 1)).view_as(direction)
+    one: Tensor = flat / length.masked_fill(length == 0, 1)
+    return one.view_as(direction)

@@ -53,7 +53,9 @@ def _mix(words: Tensor) -> Tensor:
 
 
 def _mix_int(word: int) -> int:
-    return int(_mix(torch.tensor(_signed(word), dtype=torch.int32)).item()) & _MASK
+    word = (word ^ word >> 16) * 0x7FEB352D & _MASK
+    word = (word ^ word >> 15) * 0x846CA68B & _MASK
+    return word ^ word >> 16
 
 
 def _signed(word: int) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from brittle.attacks import AttackSpec, Ball, Threat, against, answer_of, session
+from brittle.attacks import AttackSpec, Ball, Threat, against, answer_of, check_classes, session
 from brittle.ground import (
     BrittleError,
     Crew,
@@ -98,7 +98,10 @@ def train(
     while state.step < run.last:
         epoch, index = divmod(state.step, run.per_epoch)
         if not order or index == 0:
-            order = batches(len(run.data), recipe.batch, seed=seed, epoch=epoch)
+            rows = torch.cat(batches(len(run.data), recipe.batch, seed=seed, epoch=epoch))
+            order = torch.split(
+                rows.to(run.place), recipe.batch
+            )  # on the device at once: a copy a step would be waited for
         ends = state.step + 1 == run.last or index + 1 == run.per_epoch
         due = ends or (state_file is not None and time.monotonic() - saved > SAVE_EVERY)
         rate, loss = recipe.rate(state.step, run.steps), _step(run, state, order[index], due)
@@ -174,14 +177,17 @@ def _set_up(
     lent = tuple(copy.deepcopy(other).to(place) for other in static)
     for other in lent:
         _check_static(other, data, place)
-    learner = Learner(net, wrapped, lent)
+    learner, train_split = Learner(net, wrapped, lent), data.train.to(place)
+    if goal.threats:  # attacks in a step do not look at labels themselves: it would be waited for
+        with seeded(seed, place):
+            check_classes(train_split.labels, _classes(net, data, place))
     if min(recipe.batch, len(data.train) % recipe.batch or recipe.batch) == 1:
         _check_alone(net, data.train, recipe.batch, place)
     return _Run(
         goal,
         recipe,
         seed,
-        data.train.to(place),
+        train_split,
         default_augment(data.name),
         learner,
         optimizer,
@@ -210,7 +216,7 @@ def _step(run: _Run, state: State, rows: Tensor, due: bool) -> float | None:
     if run.average:
         run.average.update_parameters(run.learner.net)
     state.step += 1
-    if due and not all(bool(parameter.isfinite().all()) for parameter in run.learner.net.parameters()):
+    if due and not torch.stack([one.isfinite().all() for one in run.learner.net.parameters()]).all():
         raise _divergence("a parameter became NaN or infinite", state.step, run.state_file)
     return float(loss) if read else None
 
@@ -222,7 +228,6 @@ def _gradients(run: _Run, state: State, rows: Tensor) -> Tensor:
         group["lr"] = run.recipe.rate(state.step, run.steps)
     at = Moment(state.step, state.step / run.steps, run.seed * 1_000_003 + state.step)
     with seeded(at.seed, run.place):
-        rows = rows.to(run.place)
         run.learner.net.train()
         x, y = run.augment(run.data.x(rows), at.seed), run.data.labels[rows]
         mine = own_rows(len(y), run.crew)
@@ -247,12 +252,17 @@ def _check_alone(net: nn.Module, split: Split, batch: int, place: torch.device) 
 def _check_static(net: nn.Module, data: DataSet, place: torch.device) -> None:
     """Raise `BrittleError` unless a static net takes these images and knows these classes."""
     try:
-        with torch.no_grad(), eval_mode(net):
-            classes = answer_of(net, data.validation.take(1).to(place).x()).shape[1]
+        classes = _classes(net, data, place)
     except BrittleError as error:
         raise BrittleError(f"a static net does not fit these data: {error}") from None
     if classes != len(data.classes):
         raise BrittleError(f"a static net has {classes} classes, but {data.name} has {len(data.classes)}")
+
+
+def _classes(net: nn.Module, data: DataSet, place: torch.device) -> int:
+    """How many classes a net tells apart."""
+    with torch.no_grad(), eval_mode(net):
+        return answer_of(net, data.validation.take(1).to(place).x()).shape[1]
 
 
 def _divergence(what: str, step: int, state_file: Path | None) -> BrittleError:

@@ -136,7 +136,7 @@ class Matched:
 
             def evaluate(at: Images, y: Aim) -> Evaluation:
                 near = -distance(represent(at), goal)
-                return Evaluation(at[:, :0], near, near.detach(), torch.zeros_like(near, dtype=torch.bool))
+                return Evaluation(at[:, :0], near, torch.zeros_like(near, dtype=torch.bool), none)
 
             pixels = projected(lambda x0, moved: moved.clamp(0, 1))
             found = best_of(walk(evaluate, start, none, start=start, rule=rule, advance=pixels, steps=self.steps))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import Threat, classes_of, require_threat
 from brittle.audits import Proportion, mean_interval
-from brittle.ground import BrittleError, Model
+from brittle.ground import BrittleError, Model, in_parts
 from brittle.learning import Split, accuracy, default_augment
 
 from .construction import CONSTRUCTIONS, EPS, Construction, Matched, Task
@@ -61,7 +61,7 @@ def make_part(
     others: Sequence[Model] = (),
     device: torch.device | str = "cpu",
 ) -> Part:
-    """The examples `which` of the set that `making` makes of `split`.
+    """The examples `which` of the set that `making` makes of `split`, fewer at once where the device's memory runs out.
 
     Unrelated images follow one random cycle through the split: each serves once, and none serves itself.
 
@@ -69,6 +69,24 @@ def make_part(
         model: the source of features, on `device`; `others` are models that are not to be fooled.
     Cost: `making.cost` gradients per example. Random: a function of (seed, split) and of the part, not of other parts.
     """
+    first = which.start
+
+    def some(part: slice) -> Part:
+        few = slice(first + part.start, first + part.stop)
+        return _made(model, split, construction, few, seed, others, device)
+
+    return join_parts(in_parts(some, which.stop - first, which.stop - first))
+
+
+def _made(
+    model: Model,
+    split: Split,
+    construction: Construction,
+    which: slice,
+    seed: int,
+    others: Sequence[Model],
+    device: torch.device | str,
+) -> Part:
     starts = cycle(len(split), seed)[which]
     wanted = construction.targets(split.labels, len(split.classes), seed)[which]
     here, there = split.take(which).to(device), split.take(starts).to(device)

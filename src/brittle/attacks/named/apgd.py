@@ -18,6 +18,7 @@ from ..registry import Cost, register
 from ..rules import chain, direction
 from ..starts import Start, start_named
 from ..threats import Ball, Threat
+from ..threats.protocol import nearest
 
 RISE_SHARE = 0.75  # rho: the share of steps that must have raised the loss
 INERTIA = 0.75  # alpha: the weight of the new step against the one before
@@ -76,7 +77,7 @@ def _phases(
         rule = sparse_adaptive(ball, count, first) if ball.sparse_steps else dense
         asked = evaluate if factor == 1 else to_the_end(evaluate)
         points = walk(
-            asked, x, y, start=first, rule=rule, advance=projected(ball.project), estimator=estimator, steps=count
+            asked, x, y, start=first, rule=rule, advance=projected(nearest(ball)), estimator=estimator, steps=count
         )
         if factor == 1:
             yield from points
@@ -128,7 +129,7 @@ def apgd_steps(threat: Ball, steps: int, inertia: float = INERTIA) -> Rule:
         inertia: the weight of the new step against the one before; 1: no momentum.
     Source: Croce and Hein 2020, algorithm 1, with the comparisons of the authors' code.
     """
-    checkpoints = checkpoint_steps(steps)
+    checkpoints, near = checkpoint_steps(steps), nearest(threat)
 
     def init(x0: Images) -> ApgdState:
         none = x0.new_full(x0.shape[:1], -torch.inf)
@@ -140,7 +141,7 @@ def apgd_steps(threat: Ball, steps: int, inertia: float = INERTIA) -> Rule:
         better = loss > was.best_loss
         best_x, best_direction = select(better, at.x, was.best_x), select(better, direction, was.best_direction)
         best_loss = torch.maximum(was.best_loss, loss)
-        rises = was.rises + (loss > was.loss_before).to(was.rises.dtype)
+        rises = was.rises + (loss > was.loss_before)
         step, at_checkpoint, halved, x = was.step, was.best_loss_at_checkpoint, was.halved, at.x
         if at.t in checkpoints:
             stuck = rises <= RISE_SHARE * checkpoints[at.t]
@@ -150,8 +151,8 @@ def apgd_steps(threat: Ball, steps: int, inertia: float = INERTIA) -> Rule:
             x, direction = select(halved, best_x, x), select(halved, best_direction, direction)
             at_checkpoint, rises = best_loss, torch.zeros_like(rises)
         share, before = (1.0, x) if at.t == 0 else (inertia, was.x_before)
-        reached = threat.project(at.x0, x + per_example(step, x) * direction)
-        moved = threat.project(at.x0, x + share * (reached - x) + (1 - share) * (x - before))
+        reached = near(at.x0, x + per_example(step, x) * direction)
+        moved = near(at.x0, x + share * (reached - x) + (1 - share) * (x - before))
         state = ApgdState(step, x, loss, best_x, best_direction, best_loss, at_checkpoint, rises, halved)
         return moved - at.x, state
 

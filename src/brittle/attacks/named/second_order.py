@@ -16,6 +16,7 @@ from ..registry import Cost, register
 from ..rules import chain, cosine, direction, momentum, scale, scheduled
 from ..starts import Start, start_named
 from ..threats import Ball, NormBall
+from ..threats.protocol import nearest
 from .apgd import apgd_walk
 
 SIGMA = 0.15  # of the authors' L2 attack; in Linf they take 0.1
@@ -65,7 +66,7 @@ def second_order(
                 y,
                 start=begin(evaluate, threat, x, y, seed),
                 rule=rule,
-                advance=projected(threat.project_ball if late else threat.project),
+                advance=projected(threat.project_ball if late else nearest(threat)),
                 estimator=smoothed_gradient(sigma, draws, seed),
                 steps=steps,
             )

@@ -1,5 +1,6 @@
 """Lp balls: all images within `eps` of x in one norm."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -83,12 +84,18 @@ class LpBall:
         return LpBall(self.norm, repr(float(self._geometry.size(torch.ones_like(x[:1]).flatten(1)))))
 
     def project(self, x: Images, moved: Images) -> Images:
-        return self.project_to(x, moved, x.new_full(x.shape[:1], self.radius))
+        return self.around(x)(moved)
+
+    def around(self, x: Images) -> Callable[[Images], Images]:
+        return self._around(x, self.radius)
 
     def project_to(self, x: Images, moved: Images, radius: PerExample) -> Images:
-        delta, low, high = ((part).flatten(1) for part in (moved - x, -x, 1 - x))
-        near = self._geometry.project_box(delta, radius[:, None], low, high)
-        return (x + near.view_as(x)).clamp(0, 1)
+        return self._around(x, radius[:, None])(moved)
+
+    def _around(self, x: Images, radius: float | Tensor) -> Callable[[Images], Images]:
+        flat = x.flatten(1)
+        near = self._geometry.in_box(radius, -flat, 1 - flat)
+        return lambda moved: x + near((moved - x).flatten(1)).view_as(x)  # in [0, 1]: x + (1 - x) never rounds above 1
 
     def project_ball(self, x: Images, moved: Images) -> Images:
         return x + self._geometry.project((moved - x).flatten(1), self.radius).view_as(x)

@@ -13,15 +13,15 @@ from torch.linalg import vecdot
 from brittle.ground import BrittleError, Keys, normal, uniform, unit
 
 Radius = float | Tensor
-NEWTON_STEPS = 16
+NEWTON_STEPS = 4  # where no value is read in the middle of a walk
 
 
 @dataclass(frozen=True)
 class Norm:
     """One norm on R^D.
 
-    `size(d)` is ||d|| [B]. `project(d, eps)` is the nearest point (in L2) of {||p|| <= eps}. `project_box(d, eps, low,
-    high)` is the nearest point of that ball cut with low <= p <= high (low <= 0 <= high). `steepest(g)` maximises <g,
+    `size(d)` is ||d|| [B]. `project(d, eps)` is the nearest point (in L2) of {||p|| <= eps}. `in_box(eps, low, high)`
+    gives d -> the nearest point of that ball cut with low <= p <= high (low <= 0 <= high). `steepest(g)` maximises <g,
     s> over ||s|| <= 1, so that <g, steepest(g)> is the dual norm of g. `sample(keys, D, seed)` is uniform in the unit
     ball. `most(w, room, eps)` is the largest <w, d> [B] over 0 <= d <= room, ||d|| <= eps, for w >= 0; never less.
     """
@@ -30,12 +30,16 @@ class Norm:
     dual: str
     size: Callable[[Tensor], Tensor]
     project: Callable[[Tensor, Radius], Tensor]
-    project_box: Callable[[Tensor, Radius, Tensor, Tensor], Tensor]
+    in_box: Callable[[Radius, Tensor, Tensor], Callable[[Tensor], Tensor]]
     steepest: Callable[[Tensor], Tensor]
     sample: Callable[[Keys, int, int], Tensor]
     reach: Callable[[Tensor, Tensor, Tensor], Tensor]
     proximal: Callable[[Tensor, Tensor], Tensor]
     most: Callable[[Tensor, Tensor, float], Tensor]
+
+    def project_box(self, d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
+        """The nearest point to d of ball and box."""
+        return self.in_box(eps, low, high)(d)
 
 
 def norm_named(name: str) -> Norm:
@@ -47,8 +51,9 @@ def norm_named(name: str) -> Norm:
         raise BrittleError(f"unknown norm {name!r}; known: {', '.join(NORMS)}") from None
 
 
-def _linf_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
-    return _linf_project(d, eps).clamp(low, high)
+def _linf_in_box(eps: Radius, low: Tensor, high: Tensor) -> Callable[[Tensor], Tensor]:
+    low, high = _linf_project(low, eps), _linf_project(high, eps)
+    return lambda d: d.clamp(low, high)
 
 
 def _linf_project(d: Tensor, eps: Radius) -> Tensor:
@@ -65,25 +70,30 @@ def _l2_project(d: Tensor, eps: Radius) -> Tensor:
     return d * shrink
 
 
-def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
+def _l2_in_box(eps: Radius, low: Tensor, high: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda d: _l2_project_box(d, eps, low, high, steps=None if d.device.type == "cpu" else NEWTON_STEPS)
+
+
+def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor, steps: int | None = None) -> Tensor:
     """Nearest point: clamp(s d), with the largest s in [0, 1] that the ball allows.
 
     Its squared length, sum min(t d^2, room^2) with t = s^2, is concave and piecewise linear in t. So Newton's method
     climbs to the root from the left, clamps at least one coordinate more at every step, and is exact once none is left
-    to clamp: after 3 or 4 steps on images. A GPU, which is not read in the middle of a walk, takes a fixed number of
-    steps: a point that is not there yet is allowed, but not nearest. |d| beyond 1e19 overflows float32 to NaN.
+    to clamp: after 3 or 4 steps on images. With a fixed number of `steps`, as devices take that are not read in the
+    middle of a walk, a point that is not there yet is allowed, but not nearest. |d| beyond 1e19 overflows float32 to
+    NaN.
     """
     boxed = d.clamp(
         low, high
     )  # low <= 0 <= high, so that |boxed| is the room of each coordinate, or |d| if that is less
     free, held, budget = d.square(), boxed.square(), _like(eps, d).square()
     tiny = torch.finfo(d.dtype).tiny
-    corner, t = held / free.clamp(min=tiny), torch.zeros_like(d[:, :1])
-    for _ in range(NEWTON_STEPS if d.is_cuda else d.shape[1] + 1):
-        stays = (corner <= t).to(d.dtype)
+    corner, t, stays = held / free.clamp(min=tiny), torch.zeros_like(d[:, :1]), torch.empty_like(d)
+    for _ in range(d.shape[1] + 1 if steps is None else steps):
+        torch.le(corner, t, out=stays)
         left, slope = budget - vecdot(stays, held)[:, None], vecdot(1 - stays, free)[:, None]
         above = (left / slope.clamp(min=tiny)).clamp(max=1).maximum(t)
-        if not d.is_cuda and not bool((above > t).any()):
+        if steps is None and not bool((above > t).any()):
             break
         t = above
     return _l2_project((d * t.sqrt()).clamp(low, high), eps)  # the last projection removes rounding only
@@ -96,7 +106,11 @@ def _l2_sample(keys: Keys, size: int, seed: int) -> Tensor:
 
 def _l1_project(d: Tensor, eps: Radius) -> Tensor:
     infinite = torch.full_like(d, torch.inf)
-    return _l1_project_box(d, eps, -infinite, infinite)
+    return _l1_in_box(eps, -infinite, infinite)(d)
+
+
+def _l1_in_box(eps: Radius, low: Tensor, high: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda d: _l1_project_box(d, eps, low, high)
 
 
 def _l1_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor) -> Tensor:
@@ -146,7 +160,8 @@ def _size_and_room(d: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor
 
 
 def _like(eps: Radius, d: Tensor) -> Tensor:
-    return torch.as_tensor(eps, dtype=d.dtype, device=d.device)
+    """The radius in the precision of d. A number stays on the CPU, where kernels take it along without a copy."""
+    return torch.as_tensor(eps, dtype=d.dtype)
 
 
 def _linf_reach(w: Tensor, room: Tensor, gain: Tensor) -> Tensor:
@@ -223,7 +238,7 @@ NORMS = {
             "L1",
             lambda d: d.abs().amax(1),
             _linf_project,
-            _linf_project_box,
+            _linf_in_box,
             torch.sign,
             _linf_sample,
             _linf_reach,
@@ -235,7 +250,7 @@ NORMS = {
             "L2",
             lambda d: d.norm(dim=1),
             _l2_project,
-            _l2_project_box,
+            _l2_in_box,
             unit,
             _l2_sample,
             _l2_reach,
@@ -247,7 +262,7 @@ NORMS = {
             "Linf",
             lambda d: d.abs().sum(1),
             _l1_project,
-            _l1_project_box,
+            _l1_in_box,
             _l1_steepest,
             _l1_sample,
             _l1_reach,

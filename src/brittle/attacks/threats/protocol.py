@@ -1,5 +1,6 @@
 """What a threat is: the set of images that an adversary may hand in instead of x."""
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from brittle.ground import Flags, Images, PerExample
@@ -111,6 +112,30 @@ class NormBall(Ball, Protocol):
     def linear_minimum(self, x: Images, weights: Images) -> Images:
         """The allowed change of x at which <weights, d> is smallest."""
         ...
+
+
+@runtime_checkable
+class Anchored(Threat, Protocol):
+    """A threat whose `project` does part of its work once for each x."""
+
+    def around(self, x: Images) -> Callable[[Images], Images]:
+        """`project` for this x."""
+        ...
+
+
+def nearest(threat: Threat) -> Callable[[Images, Images], Images]:
+    """`threat.project`, for a walk: what depends on x alone is computed once, as long as it is the same tensor."""
+    if not isinstance(threat, Anchored):
+        return threat.project
+    of, project = None, None
+
+    def near(x: Images, moved: Images) -> Images:
+        nonlocal of, project
+        if project is None or of is not x:
+            of, project = x, threat.around(x)
+        return project(moved)
+
+    return near
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -76,10 +77,10 @@ class Spatial:
         return 1.0
 
     def count(self, x: Images) -> int:
-        return len(self._transformations())
+        return len(_transformations(self))
 
     def member(self, x: Images, index: Int[Tensor, "B"]) -> Images:
-        return transformed(x, self._transformations().to(x)[index])
+        return transformed(x, self._transformations(x)[index])
 
     def size(self, x: Images, x_adv: Images) -> PerExample:
         """The smallest share of the ranges that reaches x_adv; infinite where no transformation does."""
@@ -105,23 +106,28 @@ class Spatial:
     def whole(self, x: Images) -> "Spatial":
         return Spatial(180, max(x.shape[2:]) // 2)
 
-    def _transformations(self) -> Tensor:
-        """Degrees, pixels right, pixels down [K, 3]; the identity first, larger ones later."""
-        turns, shifts = (torch.arange(-int(most), int(most) + 1.0) for most in (self.degrees, self.pixels))
-        grid = torch.cartesian_prod(turns, shifts, shifts)
-        return grid[grid.abs().sum(1).argsort(stable=True)]
+    def _transformations(self, x: Images) -> Tensor:
+        return _transformations(self, x.device, x.dtype)
 
     def _shares(self) -> Tensor:
         most = torch.tensor([self.degrees, self.pixels, self.pixels])
-        return (self._transformations().abs() / torch.where(most > 0, most, 1)).amax(1)
+        return (_transformations(self).abs() / torch.where(most > 0, most, 1)).amax(1)
 
     def _distances(self, x: Tensor, other: Tensor) -> Tensor:
         """|transformed x - other| for one image and every transformation [K, D]."""
         return torch.cat([(part - other).abs().flatten(1) for part in self._all(x)])
 
     def _all(self, x: Tensor) -> Iterator[Images]:
-        for part in torch.split(self._transformations().to(x), CHUNK):
+        for part in torch.split(self._transformations(x), CHUNK):
             yield transformed(x.expand(len(part), *x.shape), part)
+
+
+@lru_cache(maxsize=8)
+def _transformations(threat: Spatial, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
+    """Degrees, pixels right, pixels down [K, 3]; the identity first, larger ones later."""
+    turns, shifts = (torch.arange(-int(most), int(most) + 1.0) for most in (threat.degrees, threat.pixels))
+    grid = torch.cartesian_prod(turns, shifts, shifts)
+    return grid[grid.abs().sum(1).argsort(stable=True)].to(device, dtype)
 
 
 def transformed(x: Images, by: Tensor) -> Images:

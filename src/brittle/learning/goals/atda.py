@@ -80,8 +80,8 @@ def class_margin(logits: Logits, y: Labels, centres: Tensor) -> Tensor:
 
 def update_centres(centres: Tensor, logits: Logits, y: Labels, rate: float) -> Tensor:
     """The class centres after a batch; those of absent classes stay."""
-    counts = torch.bincount(y, minlength=len(centres)).to(centres)[:, None]
     sums = torch.zeros_like(centres).index_add(0, y, logits)
+    counts = torch.zeros_like(centres[:, :1]).index_add(0, y, torch.ones_like(logits[:, :1]))
     return centres - rate * (counts * centres - sums) / (1 + counts)
 
 

@@ -1,7 +1,7 @@
 """The attack inside a training step: any attack of the registry that walks."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -61,7 +61,7 @@ class InnerAttack:
         `net` is in eval mode meanwhile.
         """
         spec = self._spec(threat)
-        objective = against(net, loss, precision=spec.entry.precision)
+        objective = replace(against(net, loss, precision=spec.entry.precision), checked=True)
         attack = within(spec.search_on(objective, threat), threat)
         return attack.search(x, y, seed).x if attack.path is None else last_of(attack.path(x, y, seed))
 

@@ -1,6 +1,6 @@
 """MSD: the steepest threat per step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brittle.attacks import Ball, Threat, against, cross_entropy, last_of, msd, start_named
 from brittle.ground import BrittleError, Images, Labels, PerExample
@@ -38,7 +38,7 @@ class Msd:
     def losses(self, learner: Learner, x: Images, y: Labels, at: Moment, memory: Memory) -> tuple[PerExample, Memory]:
         ramped = (ramp_threat(threat, self.ramp, at) for threat in self.threats)
         threats = [threat for threat in ramped if isinstance(threat, Ball)]  # PGD's `check` lets no other in
-        objective = against(learner.net, precision="fast")
+        objective = replace(against(learner.net, precision="fast"), checked=True)
         start, inner = start_named(self.inner.start), self.inner
         attack = msd(objective, threats, steps=inner.steps, share=inner.step, start=start)
         assert attack.path is not None
