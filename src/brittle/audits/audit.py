@@ -263,9 +263,9 @@ def _compare(
 ) -> Iterator[tuple[int, str]]:
     """Compare attacks threat by threat, on a few examples that the model gets right."""
     model, x, y = state.subject.model, state.subject.x, state.subject.y
+    rows = state.right.nonzero().squeeze(1)[: effort.probes]
     for number, one in enumerate(state.threats):
         threat = one.threat
-        rows = state.right.nonzero().squeeze(1)[: effort.probes // (2 if one.lost else 1)]
         yield number, f"{threat} comparing attacks"
         if not state.subject.gradients:
             continue

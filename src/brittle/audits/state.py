@@ -20,7 +20,7 @@ from .records import AttackTally, Check, GradientPath, ProportionRecord
 from .statistics import Proportion
 from .subject import Subject, prepared
 
-LOST = 0.95  # of what the model gets right: where so much is broken, comparisons can tell little
+LOST = 0.95  # of what the model gets right, broken by the first attack alone
 
 
 class Piece(NamedTuple):
@@ -79,11 +79,6 @@ class ThreatState:
     @property
     def robust(self) -> Proportion:
         return Proportion(int(self.alive.sum()), len(self.alive))
-
-    @property
-    def lost(self) -> bool:
-        """Whether nearly all that the model gets right is broken, so that little could be hidden."""
-        return sum(row.broke for row in self.tally.values()) >= LOST * int(self.right.sum()) > 0
 
     @property
     def lost_at_once(self) -> str:
