@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import (
+    L1,
     L2,
     Averaged,
     Detector,
@@ -371,3 +372,28 @@ def test_random_classes_alone_are_a_majority_attacked_by_answers(
     report = audit(lambda x: noisy(x).argmax(1), data, [Linf(0.15)], effort="quick")
     assert {"classes only", "draws", "majority"} <= {check.name for check in report.record.checks}
     assert {one.name.partition("-")[0] for one in report.record.threats[0].attacks} == {"Square", "HSJ"}
+
+
+class Hot(nn.Module):
+    """The same answers at a scale at which the softmax is 0 or 1, and its gradient 0."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1e4 * self.net(x)
+
+
+def test_the_scale_of_logits_hides_nothing_and_is_said(digits_net: nn.Module) -> None:
+    data = load("digits").test.take(60)
+    threats = [Linf(0.1), L2(0.5), L1(2)]
+    plain, hot = (audit(model, data, threats, effort="quick") for model in (digits_net, Hot(digits_net)))
+    for threat in map(str, threats):
+        assert abs(plain.robust[threat].correct - hot.robust[threat].correct) <= 1
+    told = {check.name: check for check in hot.record.checks}
+    assert told["temperature"].level == "note"
+    assert hot.verdict.level == "broken"  # other tools find nothing
+    assert "temperature" not in {check.name for check in plain.record.checks}
+    tried = [sum(row.tried for one in report.record.threats for row in one.attacks) for report in (plain, hot)]
+    assert tried[1] < 1.2 * tried[0]

@@ -36,7 +36,16 @@ from .losses import (
     true_class,
 )
 from .minimum import MinimumNorm, MinimumResult, fitting, stretched
-from .models import Averaged, Detector, LabelOnly, StraightThrough, Voting, gives_only_classes, straight_through
+from .models import (
+    Averaged,
+    Detector,
+    LabelOnly,
+    StraightThrough,
+    Tempered,
+    Voting,
+    gives_only_classes,
+    straight_through,
+)
 from .named.apgd import apgd, apgd_steps
 from .named.apgd_targeted import apgd_targeted, mm
 from .named.ddn import ddn
@@ -154,6 +163,7 @@ __all__ = [
     "StartFunction",
     "StraightThrough",
     "Targets",
+    "Tempered",
     "Threat",
     "Voting",
     "WithoutTransfer",

@@ -32,6 +32,17 @@ class Averaged(nn.Module):
         return torch.stack(drawn).logsumexp(0) - math.log(self.draws)
 
 
+class Tempered(nn.Module):
+    """A model's logits divided by a temperature: the same answers, at a scale at which the softmax has a gradient."""
+
+    def __init__(self, model: Callable[[Tensor], Any], temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature, self.last_class_rejects = model, temperature, rejects(model)
+
+    def forward(self, x: Images) -> Logits:
+        return answer_of(self.model, x) / self.temperature
+
+
 class Voting(nn.Module):
     """A random model as the number of fresh draws that vote for each class: its answer is that of the majority. It has
     no gradient.

@@ -262,7 +262,7 @@ def _compare(
     state: AuditState, effort: Effort, seed: int, journal: Journal, clock: _Clock
 ) -> Iterator[tuple[int, str]]:
     """Compare attacks threat by threat, on a few examples that the model gets right."""
-    model, x, y = state.subject.model, state.subject.x, state.subject.y
+    model, x, y = state.subject.target, state.subject.x, state.subject.y
     rows = state.right.nonzero().squeeze(1)[: effort.probes]
     for number, one in enumerate(state.threats):
         threat = one.threat

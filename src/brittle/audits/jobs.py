@@ -133,7 +133,7 @@ class Job(NamedTuple):
         attack asked, with a gradient."""
         rows, kind = result.success.nonzero().squeeze(1), result.x.device.type
         if len(rows) and self.stage.attack.entry.precision == "fast" and fast_dtype(kind) != torch.float32:
-            with session(against(subject.model)) as evaluate, torch.enable_grad():
+            with session(against(subject.target)) as evaluate, torch.enable_grad():
                 rows = rows[evaluate(result.x[rows].requires_grad_(), y[rows]).success]
         return rows
 
@@ -169,7 +169,7 @@ def _in_one(whole: AuditState, state: ThreatState, stages: list[Stage], seed: in
     for number, stage in enumerate(stages):
         if not whole.subject.gradients and stage.attack.cost.backwards:
             continue
-        objective = stage.attack.objective(whole.subject.model)
+        objective = stage.attack.objective(whole.subject.target)
         if not stage.curve:
             objective = replace(objective, done=done_in(whole.subject, state))
         more = {} if stage.outside is None else {"start": _outside(whole, stage.outside)}

@@ -14,6 +14,7 @@ from brittle.attacks import (
     Averaged,
     Evaluation,
     LabelOnly,
+    Tempered,
     Voting,
     accepted,
     against,
@@ -35,6 +36,7 @@ from .records import Check
 
 MOST_CLASSES = 100_000  # a larger answer is a mistake, not a class
 DRAWS, VOTES = (4, 16), 25  # of a random model: for an average, at least and at most; for a majority
+SATURATED, USUAL = 60.0, 10.0  # leads of the largest logit: with no gradient left in float32, and of most nets
 OF_LOGITS = ("logits", "gradient", "finite differences")  # findings that mean nothing where there are none
 
 
@@ -46,6 +48,7 @@ class Subject:
         seed: of what is drawn, the images aside.
         gradients: whether any reaches the images, even if it is wrong; classes alone give none.
         majority: of a random model, the majority of fresh draws; `model` is then its average over draws.
+        temperature: by which attacks see the logits divided.
     """
 
     model: Callable[[Tensor], Any]
@@ -55,6 +58,12 @@ class Subject:
     seed: int = 0
     majority: Voting | None = None
     gradients: bool = True
+    temperature: float = 1.0
+
+    @property
+    def target(self) -> Callable[[Tensor], Any]:
+        """The model as attacks see it."""
+        return self.model if self.temperature == 1 else Tempered(self.model, self.temperature)
 
     @property
     def judge(self) -> Callable[[Tensor], Any]:
@@ -125,7 +134,18 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
         subject, draws = _averaged(subject, some)
         text = f"attacks average over {draws} draws, answers are by majority of {VOTES}"
         checks.append(Check("draws", None, "fine", text, ""))
+    elif not classes and (apart := _apart(subject, some)) > SATURATED:
+        subject = replace(subject, temperature=apart / USUAL)
+        text = f"logits are {apart:,.0f} apart, where the softmax has no gradient: attacks see them at {USUAL:g}"
+        checks.append(Check("temperature", None, "note", text, "other tools need a loss that minds no scale, as DLR"))
     return subject, checks
+
+
+def _apart(subject: Subject, some: slice) -> float:
+    """By how much the largest logit leads, on the median image."""
+    with torch.no_grad(), eval_mode(subject.model):
+        first, second = answer_of(subject.model, subject.x[some]).topk(2).values.T
+    return float((first - second).median())
 
 
 def _only_classes(subject: Subject) -> int:
