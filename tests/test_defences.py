@@ -396,4 +396,4 @@ def test_the_scale_of_logits_hides_nothing_and_is_said(digits_net: nn.Module) ->
     assert hot.verdict.level == "broken"  # other tools find nothing
     assert "temperature" not in {check.name for check in plain.record.checks}
     tried = [sum(row.tried for one in report.record.threats for row in one.attacks) for report in (plain, hot)]
-    assert tried[1] < 1.2 * tried[0]
+    assert tried[1] < 1.5 * tried[0]
