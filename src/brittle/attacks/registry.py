@@ -143,7 +143,7 @@ def register(
             if not entry.supports(within):
                 raise BrittleError(f"the attack {name!r} does not work in {threat}; brittle attacks tells which do")
             entry.check(settings)
-            if isinstance(objective, nn.Module):
+            if _is_model(objective):
                 objective = against(objective, loss_named(entry.loss or "cross_entropy"))
             return build(objective, within, **settings)
 
@@ -156,6 +156,14 @@ def register(
         return cast(Builder, checked)
 
     return enter
+
+
+def _is_model(objective: Any) -> bool:
+    """Whether this is a model, which is shown images alone, and no objective of images and labels."""
+    if not isinstance(objective, nn.Module):
+        return False
+    shown = inspect.signature(objective.forward).parameters.values()
+    return sum(one.default is one.empty and one.kind is not one.VAR_KEYWORD for one in shown) < 2
 
 
 def attack_entries() -> dict[str, AttackEntry]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import Evaluate, against, answer_of, evaluation_at, gradient_at, margin, session
 from brittle.ground import BrittleError, Images, Labels, NoGradient, PerExample, eval_mode, first_line, seeded, unit
-from brittle.learning import USUAL, Inputs
+from brittle.learning import USUAL, Classifier, Inputs
 
 Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads single attacks, not the audit
 COMPARED, STEPS, AGREE = 50, (0.01, 0.001), 0.8  # images, lengths of a step, share of them that must agree
@@ -93,7 +93,7 @@ def checked(model: Callable[[Tensor], Any], x: Images, y: Labels, seed: int) -> 
 def _takes_channels_last(model: Callable[[Tensor], Any], x: Images) -> bool:
     try:
         with torch.no_grad(), eval_mode(model):
-            answer_of(Inputs(layout="NHWC").around(model), x)
+            _read(Inputs(layout="NHWC"), model, x)
     except BrittleError:
         return False
     return True
@@ -196,9 +196,7 @@ def _normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits:
         return Finding("normalisation", "fine", f"accuracy {here:.0%} as given")
     axes = [0, *range(2, x.dim())]
     mean, std = x.mean(axes, keepdim=True), x.std(axes, keepdim=True).clamp(min=1e-3)
-    readings = [
-        (_accuracy(answer_of(inputs.around(model), x).float(), y), inputs) for inputs in _expected(x, mean, std)
-    ]
+    readings = [(_accuracy(_read(inputs, model, x).float(), y), inputs) for inputs in _expected(x, mean, std)]
     best, inputs = max(readings, key=lambda one: one[0], default=(0.0, Inputs()))
     undone = _accuracy(answer_of(model, x * std + mean).float(), y)
     if max(best, undone) > here + 0.1:
@@ -217,6 +215,14 @@ def _normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits:
             "accuracy", "warn", f"accuracy {here:.0%}, chance is {chance:.0%}", "check weights, labels and class order"
         )
     return Finding("normalisation", "fine", f"accuracy {here:.0%} as given; no other scaling of the pixels does better")
+
+
+def _read(inputs: Inputs, model: Callable[[Tensor], Any], x: Images) -> Tensor:
+    """What the model answers if it is shown what it would then expect."""
+    prepared = inputs.around(model)
+    if isinstance(prepared, Classifier):
+        prepared.normalize.to(x.device)  # the model is there already
+    return answer_of(prepared, x)
 
 
 def _expected(x: Images, mean: Tensor, std: Tensor) -> list[Inputs]:

@@ -90,7 +90,7 @@ def _l2_project_box(d: Tensor, eps: Radius, low: Tensor, high: Tensor, steps: in
     tiny = torch.finfo(d.dtype).tiny
     corner, t, stays = held / free.clamp(min=tiny), torch.zeros_like(d[:, :1]), torch.empty_like(d)
     for _ in range(d.shape[1] + 1 if steps is None else steps):
-        torch.le(corner, t, out=stays)
+        stays = (corner <= t).to(d.dtype) if held.requires_grad else torch.le(corner, t, out=stays)  # no graph keeps it
         left, slope = budget - vecdot(stays, held)[:, None], vecdot(1 - stays, free)[:, None]
         above = (left / slope.clamp(min=tiny)).clamp(max=1).maximum(t)
         if steps is None and not bool((above > t).any()):
