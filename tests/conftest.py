@@ -26,6 +26,14 @@ from selenium import webdriver  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The simulated device is known before anything is differentiated: autograd counts the devices once a process."""
+    if torch.version.cuda is None and any(item.path.name == "test_simulated_device.py" for item in session.items):
+        import simulated_device
+
+        simulated_device.library()
+
+
 @pytest.fixture(autouse=True)
 def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's results or caches."""

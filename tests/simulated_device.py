@@ -214,7 +214,7 @@ def simulated() -> Iterator[Count]:
         "device": lambda which: nullcontext(),
         **dict.fromkeys(("set_rng_state", "manual_seed", "set_device", "_lazy_init"), lambda *given, **named: None),
     }
-    library = _library()
+    hooks = library()
     with ExitStack() as stack:
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
@@ -223,15 +223,15 @@ def simulated() -> Iterator[Count]:
         swapped = torch.__future__.get_swap_module_params_on_conversion()
         torch.__future__.set_swap_module_params_on_conversion(True)
         stack.callback(torch.__future__.set_swap_module_params_on_conversion, swapped)
-        library.simulate(True)
-        stack.callback(library.simulate, False)
+        hooks.simulate(True)
+        stack.callback(hooks.simulate, False)
         stack.enter_context(_Dispatch())
         stack.enter_context(_Functions())
         yield COUNT
 
 
 @functools.cache
-def _library() -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
     """`simulated_device.cpp`, compiled."""
     source, torch_is = Path(__file__).with_suffix(".cpp"), Path(torch.__file__).parent
     built = Path(tempfile.mkdtemp()) / "simulated_device.so"
