@@ -8,6 +8,7 @@ generators are the CPU's.
 
 import ctypes
 import functools
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -234,8 +235,13 @@ def simulated() -> Iterator[Count]:
 def library() -> ctypes.CDLL:
     """`simulated_device.cpp`, compiled."""
     source, torch_is = Path(__file__).with_suffix(".cpp"), Path(torch.__file__).parent
+    digest = hashlib.sha256(source.read_bytes() + torch.__version__.encode()).hexdigest()[:16]
+    kept = Path(tempfile.gettempdir()) / f"simulated_device-{digest}.so"
+    if kept.exists():
+        return ctypes.CDLL(str(kept))
     built = Path(tempfile.mkdtemp()) / "simulated_device.so"
     words = ["c++", "-std=c++20", "-fPIC", "-shared", str(source), "-o", str(built), f"-I{torch_is / 'include'}"]
     done = subprocess.run([*words, f"-L{torch_is / 'lib'}", "-lc10", "-ltorch_cpu"], capture_output=True, text=True)
     assert done.returncode == 0, f"the simulated device needs a C++ compiler: {done.stderr}"
-    return ctypes.CDLL(str(built))
+    built.replace(kept)
+    return ctypes.CDLL(str(kept))
