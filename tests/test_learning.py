@@ -160,7 +160,7 @@ def test_a_collapse_of_robust_accuracy_raises_the_alarm(
 ) -> None:
     robust = iter((best, best, 0.0))  # at the end of each epoch
     monkeypatch.setattr(
-        "brittle.learning.training.accuracy", lambda net, part, threat=None: 0.5 if threat is None else next(robust)
+        "brittle.learning.progress.accuracy", lambda net, part, threat=None: 0.5 if threat is None else next(robust)
     )
     goal = Adversarial((Linf(0.3),), InnerAttack(steps=1))
     alarms = [

@@ -1,6 +1,7 @@
 """Floor 2. From an objective and a threat to adversarial images: `pgd(against(model), Linf("8/255"), steps=40)(x,
 y)`."""
 
+from .answers import accepted, answer_of, check_classes, classes_of, logits_of, output_of, rejects
 from .attack import Attack, check_examples, gradient_attack, path_attack
 from .combine import restarts, stages, worse_result, worst_of
 from .estimators import eot_gradient, gradient_of, hessian_gradient, smoothed_gradient
@@ -75,14 +76,7 @@ from .objectives import (
     Objective,
     SessionObjective,
     WithoutTransfer,
-    accepted,
     against,
-    answer_of,
-    check_classes,
-    classes_of,
-    logits_of,
-    output_of,
-    rejects,
     session,
     toward,
     without_transfer,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from brittle.ground import BrittleError, Images, Logits
 
-from .objectives import answer_of, output_of, rejects
+from .answers import answer_of, output_of, rejects
 
 
 class Averaged(nn.Module):

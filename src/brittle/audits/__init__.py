@@ -2,7 +2,8 @@
 
 from .again import differences
 from .audit import AuditEvent, AuditSettings, audit, audit_events
-from .doctor import Finding, checked, doctor
+from .doctor import checked, doctor
+from .findings import Finding
 from .journal import Journal
 from .judgement import Judgement, adversarial_of, judge
 from .provenance import command, provenance

@@ -27,7 +27,7 @@ from brittle.ground import (
 )
 from brittle.learning import behaviour_of, digest_of_code, examples_of
 
-from .doctor import Finding
+from .findings import Finding
 from .jobs import Job, jobs
 from .journal import Journal
 from .masking import Probe, probe

@@ -1,27 +1,19 @@
 """Is this model fit to be attacked at all? Cheap looks before any attack, each finding with what to do."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Evaluate, against, answer_of, evaluation_at, gradient_at, margin, session
 from brittle.ground import BrittleError, Images, Labels, NoGradient, PerExample, eval_mode, first_line, seeded, unit
-from brittle.learning import USUAL, Classifier, Inputs
 
-Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads single attacks, not the audit
+from .findings import Finding
+from .preparation import normalisation, range_of, takes_channels_last
+
 COMPARED, STEPS, AGREE = 50, (0.01, 0.001), 0.8  # images, lengths of a step, share of them that must agree
 ASKED = 16  # times again, of classes alone
-
-
-class Finding(NamedTuple):
-    """What was looked at, how it stands, what was seen, what to do."""
-
-    name: str
-    level: Level
-    text: str
-    hint: str = ""
 
 
 def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding]:
@@ -34,13 +26,13 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     gradients. The model is afterwards as it was before.
     """
     low, high = float(x.min()), float(x.max())
-    findings = [_range(low, high)]
+    findings = [range_of(low, high)]
     try:
         with torch.no_grad(), eval_mode(model):
             logits = answer_of(model, x).detach().float()
     except BrittleError as error:
         hint = "mend this first: nothing else can be looked at"
-        if _takes_channels_last(model, x):
+        if takes_channels_last(model, x):
             hint = "it takes images [B, H, W, C]: give --layout NHWC, in Python brittle.classifier"
         return [*findings, Finding("answer", "bad", str(error), hint)]
     findings.append(Finding("answer", "fine", f"logits {list(logits.shape)} for images {list(x.shape)}"))
@@ -67,7 +59,7 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
         if same:
             findings.append(_alone(alone, logits[:1]))
         if same and bool((y < logits.shape[1]).all()):
-            findings.append(_normalisation(model, x, y, logits))
+            findings.append(normalisation(model, x, y, logits))
     if not bool((y < logits.shape[1]).all()):
         return [*findings, Finding("gradient", "skipped", "labels do not fit")]
     findings.append(_gradient(model, x, y))
@@ -88,26 +80,6 @@ def checked(model: Callable[[Tensor], Any], x: Images, y: Labels, seed: int) -> 
         if finding.level == "bad" and finding.name in ("answer", "finite", "classes"):
             raise BrittleError("; ".join(filter(None, (f"the model cannot be attacked: {finding.text}", finding.hint))))
     return findings
-
-
-def _takes_channels_last(model: Callable[[Tensor], Any], x: Images) -> bool:
-    try:
-        with torch.no_grad(), eval_mode(model):
-            _read(Inputs(layout="NHWC"), model, x)
-    except BrittleError:
-        return False
-    return True
-
-
-def _range(low: float, high: float) -> Finding:
-    if low >= 0 and high <= 1:
-        return Finding("range", "fine", f"pixels from {low:.2f} to {high:.2f}")
-    return Finding(
-        "range",
-        "bad",
-        f"pixels range from {low:.3g} to {high:.3g}",
-        "give images in [0, 1] and put the normalisation inside the model",
-    )
 
 
 def _classes(logits: Tensor, y: Labels) -> Finding:
@@ -188,56 +160,6 @@ def _alone(alone: Tensor, together: Tensor) -> Finding:
         "an image gets another answer alone than in a batch",
         "batch statistics are in use; evaluate in eval mode",
     )
-
-
-def _normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: Tensor) -> Finding:
-    here = _accuracy(logits, y)
-    if here >= 0.9:
-        return Finding("normalisation", "fine", f"accuracy {here:.0%} as given")
-    axes = [0, *range(2, x.dim())]
-    mean, std = x.mean(axes, keepdim=True), x.std(axes, keepdim=True).clamp(min=1e-3)
-    readings = [(_accuracy(_read(inputs, model, x).float(), y), inputs) for inputs in _expected(x, mean, std)]
-    best, inputs = max(readings, key=lambda one: one[0], default=(0.0, Inputs()))
-    undone = _accuracy(answer_of(model, x * std + mean).float(), y)
-    if max(best, undone) > here + 0.1:
-        said = " ".join(f"--{option} {value}" for option, value in inputs.said.items())
-        cause, hint = (
-            (f"with {said}", f"give {said}, in Python brittle.classifier")
-            if best >= undone
-            else ("un-normalised", "the images seem to be normalised twice: drop one of the two")
-        )
-        return Finding(
-            "normalisation", "bad", f"accuracy {here:.0%} as given but {max(best, undone):.0%} {cause}", hint
-        )
-    chance = 1 / logits.shape[1]
-    if here < 2 * chance and here < 0.6:
-        return Finding(
-            "accuracy", "warn", f"accuracy {here:.0%}, chance is {chance:.0%}", "check weights, labels and class order"
-        )
-    return Finding("normalisation", "fine", f"accuracy {here:.0%} as given; no other scaling of the pixels does better")
-
-
-def _read(inputs: Inputs, model: Callable[[Tensor], Any], x: Images) -> Tensor:
-    """What the model answers if it is shown what it would then expect."""
-    prepared = inputs.around(model)
-    if isinstance(prepared, Classifier):
-        prepared.normalize.to(x.device)  # the model is there already
-    return answer_of(prepared, x)
-
-
-def _expected(x: Images, mean: Tensor, std: Tensor) -> list[Inputs]:
-    """What models usually expect of images like these, whose channels have this mean and standard deviation."""
-    own = ",".join(f"{float(one):.4g}" for one in (*mean.flatten(), *std.flatten()))
-    usual = [name for name, values in USUAL.items() if x.dim() == 4 and len(values) == 2 * x.shape[1]]
-    return [
-        *(Inputs(preprocess=text) for text in (*usual, *([own] if x.dim() == 4 else []))),
-        Inputs(input_range="0,255"),
-        Inputs(input_range="-1,1"),
-    ]
-
-
-def _accuracy(logits: Tensor, y: Labels) -> float:
-    return float((logits.argmax(1) == y).float().mean())
 
 
 def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:

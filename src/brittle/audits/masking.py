@@ -10,7 +10,7 @@ from torch import Tensor
 from brittle.attacks import Aim, Attack, AttackSpec, Ball, Finite, Threat, true_class, within
 from brittle.ground import Flags, Images, Labels
 
-from .doctor import Finding, Level
+from .findings import Finding, Level
 from .schedule import Effort
 from .statistics import paired_p_value
 from .verification import verify

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from brittle.ground import BrittleError
 
-from .doctor import Finding, Level
+from .findings import Finding, Level
 from .statistics import Proportion
 
 FORMAT = "brittle-audit/2"

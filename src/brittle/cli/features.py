@@ -1,5 +1,6 @@
 """Verbs of the features paper: what a model's features are worth, and data sets made of one kind of them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,8 +109,7 @@ def disentangle(
     """Make a data set of one kind of features; resumes after a kill."""
     from brittle.studies import File, Make
 
-    from .terminal import as_json
-    from .terminal import out as terminal
+    from .terminal import tell
 
     file, source = given.subject()
     others = tuple(File.of(name).tried_on(source) for name in other or ())
@@ -122,26 +122,26 @@ def disentangle(
     target = out or run_folder(make, node)
     record = json_of(computed(node, target, device, fresh) / "set.json")
     _shown(node, target, tensors, images)
-    if json:
-        as_json(record)
-        return
+    tell(record, list(_told(make, record, target)), json)
+
+
+def _told(make: str, record: dict[str, Any], target: Path) -> Iterator[str]:
+    """What is said of a made set on the terminal."""
     if record["source"]["warning"]:
-        terminal.print(f"[yellow]warning:[/] {record['source']['warning']}")
+        yield f"[yellow]warning:[/] {record['source']['warning']}"
     shares = [f"{record[key]['accuracy']:.1%}" for key in ("reached", "reached_8bit")]
-    terminal.print(
-        f"{make}: {record['n']:,} images; the model answers the new label on {shares[0]} (in 8 bits {shares[1]})"
-    )
+    yield f"{make}: {record['n']:,} images; the model answers the new label on {shares[0]} (in 8 bits {shares[1]})"
     if record["distance"]:
         before, after = record["distance"]["before"]["mean"], record["distance"]["after"]["mean"]
-        terminal.print(f"Representations were {before:.3g} apart (relative), and are {after:.3g}")
-    terminal.print(f"What to expect: {target / 'sheet.png'}")
+        yield f"Representations were {before:.3g} apart (relative), and are {after:.3g}"
+    yield f"What to expect: {target / 'sheet.png'}"
     if record["reached_8bit"]["accuracy"] < REACHED:
-        terminal.print(
+        yield (
             "[yellow]warning:[/] on most images the model does not answer the label, so that there is little in this "
             "set to learn it from; try a larger --threat or more --steps"
         )
-        return
-    terminal.print(f"Next: brittle train --data made:{target}")
+    else:
+        yield f"Next: brittle train --data made:{target}"
 
 
 def _making(name: str, threat: "Threat", changes: dict[str, Any], others: bool) -> "Construction":

@@ -132,54 +132,37 @@ def audit(
     from brittle.report import read_run, write_page
     from brittle.studies import Audit
 
-    from .terminal import as_json, audit_table, findings_table
-    from .terminal import out as terminal
+    from .terminal import audit_told, plan_told, tell
 
     if again is not None:
-        if (
-            threat
-            or extra
-            or certify
-            or bpda
-            or reject is not None
-            or budget
-            or out
-            or (effort, n, seed) != ("standard", None, 0)
-        ):
+        said = any((threat, extra, certify, plan, bpda, reject is not None, budget, out, n, seed))
+        if said or effort != "standard":
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
         repeated(again, given, device, batch, json)
         return
-    through = tuple(bpda or ())
-    limit, more = seconds_of(budget), tuple(AttackSpec.parse(text) for text in extra or ())
     file, source = given.subject()
-    count = count_asked(n, source)
     node = Audit(
-        file, source, threats_of(threat, source.name), effort, count, seed, limit, batch, more, certify, through, reject
+        model=file,
+        data=source,
+        threats=threats_of(threat, source.name),
+        effort=effort,
+        n=count_asked(n, source),
+        seed=seed,
+        budget=seconds_of(budget),
+        batch=batch,
+        extra=tuple(AttackSpec.parse(text) for text in extra or ()),
+        certify=certify,
+        bpda=tuple(bpda or ()),
+        reject=reject,
     )
     if plan:
-        said = planned(node, device)
-        if json:
-            as_json(said)
-        else:
-            terminal.print(
-                f"{node.title}: about {said['gradients']:,.0f} gradients, about {said['seconds']:,.0f} s here"
-                + ("; it is stored, and costs nothing" if said["stored"] else "")
-            )
+        cost = planned(node, device)
+        tell(cost, [plan_told(node.title, cost)], json)
         return
     target = out or run_folder("audit", node)
     run = read_run(computed(node, target, device, fresh))
     page = write_page([run], target / "report.html")
-    if json:
-        as_json(run.record)
-        return
-    terminal.print(audit_table([run.record]))
-    told = [check for check in run.record["checks"] if check["level"] != "fine" or check["name"] == "proofs"]
-    terminal.print(findings_table(told))
-    terminal.print(
-        f"[bold]{run.record['verdict']['level']}[/]: {run.record['verdict']['sentence']}\nNext: "
-        f"{run.record['verdict']['next']}"
-    )
-    terminal.print(f"The page: {page}")
+    tell(run.record, [*audit_told(run.record), f"The page: {page}"], json)
 
 
 @app.command()

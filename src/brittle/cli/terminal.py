@@ -3,11 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -125,6 +125,29 @@ def graph_table(graph: "GraphStatus") -> Table:
         said = escape(node.text) if node.state == "running" else f"[red]failed:[/] {escape(node.text)}"
         table.add_row(escape(node.title), node.where, f"{node.share:.0%}", _clock(node.seconds), said)
     return table
+
+
+def plan_told(title: str, cost: dict[str, Any]) -> str:
+    """What a piece of work costs, in one line."""
+    line = f"{title}: about {cost['gradients']:,.0f} gradients, about {cost['seconds']:,.0f} s here"
+    return line + ("; it is stored, and costs nothing" if cost["stored"] else "")
+
+
+def audit_told(record: dict[str, Any]) -> list[RenderableType]:
+    """What is said of an audit: its figures, what checks found, the verdict, and what to do next."""
+    told = [check for check in record["checks"] if check["level"] != "fine" or check["name"] == "proofs"]
+    verdict = record["verdict"]
+    said = f"[bold]{verdict['level']}[/]: {escape(verdict['sentence'])}\nNext: {escape(verdict['next'])}"
+    return [audit_table([record]), findings_table(told), said]
+
+
+def tell(record: Any, lines: Sequence[RenderableType], machine: bool) -> None:
+    """The record as JSON where a machine reads it, else the lines."""
+    if machine:
+        as_json(record)
+        return
+    for line in lines:
+        out.print(line)
 
 
 def paper_tables(record: dict[str, Any]) -> list[Table]:

@@ -58,8 +58,9 @@ from .goals import (
     inner_attack_of,
 )
 from .nets import NETS, Normalize, build_net
+from .progress import TrainingProgress, accuracy
 from .recipe import Recipe
-from .training import TrainingProgress, accuracy, train
+from .training import train
 from .training_state import history_of
 from .zoo import zoo_nets
 

@@ -4,8 +4,8 @@ CPU with as many threads."""
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from brittle.attacks import AttackSpec, Ball, Threat, against, answer_of, check_classes, session
+from brittle.attacks import answer_of, check_classes
 from brittle.ground import (
     BrittleError,
     Crew,
@@ -29,30 +29,12 @@ from brittle.ground import (
 
 from .data import Augment, DataSet, Split, batches, default_augment
 from .goals import Goal, Learner, Moment
+from .progress import TrainingProgress, validated
 from .recipe import Recipe
 from .sharing import own_mean, own_rows, strategy_of
 from .training_state import State, identity_of, load_state, save_state
 
 SAVE_EVERY = 20.0  # seconds between saved states
-COLLAPSE = 0.5  # robust accuracy below this share of its best is called a collapse
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """What the loop says as it goes: now and then the loss of a step; at each epoch's end accuracies on validation
-    images.
-
-    `real` is the accuracy on the images of `probe`, where there is one.
-    """
-
-    step: int
-    steps: int
-    loss: float | None
-    lr: float
-    clean: float | None = None
-    robust: float | None = None
-    real: float | None = None
-    alarm: str | None = None
 
 
 def train(
@@ -107,7 +89,7 @@ def train(
         rate, loss = recipe.rate(state.step, run.steps), _step(run, state, order[index], due)
         event = TrainingProgress(state.step, run.last, loss, rate)
         if ends:
-            event = _validation(run.average or net, validation, probe, goal, event, state.history)
+            event = validated(run.average or net, validation, probe, goal, event, state.history)
             state.history.append({"epoch": state.step / run.per_epoch, **asdict(event)})
         if due and state_file and not run.crew.helps:
             save_state(state_file, run.modules, run.optimizer, state, run.identity)
@@ -268,41 +250,3 @@ def _classes(net: nn.Module, data: DataSet, place: torch.device) -> int:
 def _divergence(what: str, step: int, state_file: Path | None) -> BrittleError:
     kept = f"; the state before it is in {state_file}" if state_file and state_file.exists() else ""
     return BrittleError(f"{what} at step {step}{kept}; try a smaller --lr")
-
-
-def accuracy(
-    net: Callable[[Tensor], Any], split: Split, threat: Threat | None = None, steps: int = 10, batch: int = 500
-) -> float:
-    """Share of right answers in eval mode; with a threat, of answers still right under PGD (where gradients lead
-    nowhere, under as many random draws)."""
-    right = 0
-    for start in range(0, len(split), batch):
-        rows = slice(start, start + batch)
-        x, y = split.x(rows), split.labels[rows]
-        if threat is not None:
-            spec = (
-                AttackSpec.of("pgd", steps=steps) if isinstance(threat, Ball) else AttackSpec.of("random", draws=steps)
-            )
-            right += int((~spec.build(net, threat).run(x, y).success).sum())
-        else:
-            with session(against(net)) as evaluate, torch.no_grad():
-                right += int((~evaluate(x, y).success).sum())
-    return right / len(split)
-
-
-def _validation(
-    net: nn.Module,
-    validation: Split,
-    probe: Split | None,
-    goal: Goal,
-    event: TrainingProgress,
-    history: list[dict[str, Any]],
-) -> TrainingProgress:
-    clean, real = accuracy(net, validation), None if probe is None else accuracy(net, probe)
-    robust = min((accuracy(net, validation, threat) for threat in goal.threats), default=None)
-    best = max((epoch["robust"] or 0.0 for epoch in history), default=0.0)
-    alarm = None
-    if robust is not None and best > 0.1 and robust < COLLAPSE * best:
-        fell = f"robust accuracy fell from {best:.1%} to {robust:.1%}"
-        alarm = f"{fell}: catastrophic overfitting; use more steps or a smaller step"
-    return replace(event, clean=clean, robust=robust, real=real, alarm=alarm)

@@ -1,0 +1,14 @@
+"""What a look at a model finds."""
+
+from typing import Literal, NamedTuple
+
+Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads single attacks, not the audit
+
+
+class Finding(NamedTuple):
+    """What was looked at, how it stands, what was seen, what to do."""
+
+    name: str
+    level: Level
+    text: str
+    hint: str = ""
