@@ -15,6 +15,8 @@ import own_models
 from brittle.learning import Inputs, load, load_model, save_tensors
 from conftest import Run
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
 AUDIT = "--data npz:some.npz --effort smoke --threat L2:1 --out out"
 
 MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what is said ("": the audit ends)
@@ -101,7 +103,6 @@ def brought(run: Run, tmp_path: Path) -> Run:
     return run
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("what", MODELS)
 def test_a_model_works_in_one_line_or_one_line_says_how(what: str, brought: Run) -> None:
     words, said = MODELS[what]
@@ -420,3 +421,18 @@ def test_a_plan_of_an_audit_says_what_it_costs_and_runs_nothing(run: Run) -> Non
     assert 0 < few["gradients"] < many["gradients"]
     assert few["seconds"] > 0
     assert "about" in run("audit", "zoo:digits-linf", "--plan")[1]
+
+
+def test_what_is_typed_goes_before_what_a_report_says(brought: Run) -> None:
+    asked = ("--data", "npz:some.npz", "--effort", "smoke", "--threat", "L2:1", "--input-range", "0,255")
+    assert brought("audit", "own:wants_bytes", *asked, "--out", "out")[0] == 0
+    assert brought("audit", "--again", "out")[0] == 0  # the range is taken from the report
+    status, out, _ = brought("audit", "--again", "out", "--input-range", "0,2")
+    assert (status, "clean" in out or "answer" in out) == (1, True), out
+    for words, said in (
+        (("audit", "--again", "out", "--size", "8"), "--size"),
+        (("audit", "--again", "out", "--plan"), "--again takes"),
+        (("audit", "zoo:digits-linf", "--size", "8"), "--size"),
+    ):
+        status, _, err = brought(*words)
+        assert (status, said in err) == (2, True), err

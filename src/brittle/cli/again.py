@@ -1,6 +1,5 @@
 """An audit done anew from its report."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -15,7 +14,7 @@ def repeated(report: Path, where: Given, device: str, batch: int, json: bool) ->
     """Do the audit that `report` (a folder, or its audit.json) tells of, and say what came out otherwise.
 
     Args:
-        where: model, weights and data lie now, if not where they lay.
+        where: what is typed of model and data goes before what the report says.
     """
     from brittle.attacks import AttackSpec, parse_threat
     from brittle.audits import decode_record, differences
@@ -34,15 +33,11 @@ def repeated(report: Path, where: Given, device: str, batch: int, json: bool) ->
     asked = then.asked
     if asked is None or not (where.model or then.model.source):
         raise BrittleError(f"{path} does not say how it was asked for, as reports do since 0.1.0")
-    inputs = then.model.inputs
-    file, source = replace(
-        where,
-        model=where.model or then.model.source,
-        weights=where.weights or (Path(then.model.weights) if then.model.weights else None),
-        preprocess=where.preprocess or inputs.get("preprocess", where.preprocess),
-        input_range=inputs.get("input-range", where.input_range),
-        layout=inputs.get("layout", where.layout),
-        data=where.data or then.data.given,
+    file, source = where.filled(
+        model=then.model.source,
+        data=then.data.given,
+        weights=Path(then.model.weights) if then.model.weights else None,
+        **{option.replace("-", "_"): text for option, text in then.model.inputs.items()},
     ).subject()
     threats = tuple(parse_threat(one.threat) for one in then.threats)
     count = 0 if then.data.n == then.data.of else then.data.n

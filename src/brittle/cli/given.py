@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -57,6 +57,10 @@ class Given:
     layout: Annotated[str, typer.Option("--layout", help="of the model's images: NCHW or NHWC")] = "NCHW"
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")] = None
 
+    def __post_init__(self) -> None:
+        if self.size is not None and self.data is None:
+            raise BrittleError("--size is of the pictures of --data; give both, or neither")
+
     def subject(self) -> tuple["File", "DataSource"]:
         """The model, and the data or else those that it was trained on, as declarations.
 
@@ -73,6 +77,12 @@ class Given:
         file = File.of(self.model, self.weights, inputs, asked)
         source = asked or DataSource.of(_trained_on(file.load().header), self.data_dir)
         return file.tried_on(source), source
+
+    def filled(self, **usual: Any) -> "Given":
+        """The same, with `usual` in the place of what is not typed."""
+        typed = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {field.name: field.default for field in fields(self)}
+        return replace(self, **{name: value for name, value in usual.items() if typed[name] == plain[name]})
 
     def loaded(self, n: str | None, device: str) -> tuple[Any, "Split", str]:
         """The model and the first `n` test images, both on the device, and the name of the data set."""
@@ -91,7 +101,7 @@ def about_a_model(verb: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            default=field.default,
             annotation=hints[field.name],
         )
         for field in fields(Given)
