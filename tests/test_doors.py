@@ -1,8 +1,11 @@
 """Models and data as users have them: each works in one line, or gives one line that says how."""
 
 import json
+import pickle
 import shutil
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ from PIL import Image
 
 import brittle
 import own_models
-from brittle.learning import Inputs, load, load_model, save_tensors
+from brittle.learning import Inputs, digest_of_code, load, load_model, save_tensors
+from brittle.studies import DataSource, File
 from conftest import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -46,6 +50,7 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "random": ("own:Random", ""),
     "without a gradient": ("own:detached", ""),
     "rounding, passed straight": ("own:Rounds --bpda step", ""),
+    "rounding, of normalised images": ("own:Rounds --bpda step --preprocess 0.1,0.9", ""),
     "0 to 255": ("own:wants_bytes --input-range 0,255", ""),
     "-1 to 1": ("own:wants_signed --input-range=-1,1", ""),
     "normalised": ("own:wants_normalised --preprocess 0.1307,0.3081", ""),
@@ -54,7 +59,7 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "channels last": ("own:ChannelsLast --layout NHWC", ""),
     "channels last, not said": ("own:ChannelsLast", "give --layout NHWC"),
     "colour": ("own:colour", "check that it is made for images of this shape"),
-    "means of other channels": ("own:instance --preprocess imagenet", "check that it is made for images of this shape"),
+    "means of other channels": ("own:instance --preprocess imagenet", "3 means are given, but the images are"),
     "numpy": ("own:from_numpy", "not ndarray"),
     "a batch that is fixed": ("own:Fixed", "export it with a dynamic batch dimension"),
     "weights beside a class": ("own:Net --weights net.pt", ""),
@@ -72,6 +77,7 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "torch.export": ("exported.pt2", "write trusted:exported.pt2"),
     "torch.export, trusted": ("trusted:exported.pt2", ""),
     "our net with weights": ("mlp --weights ours.pt", ""),
+    "our net, of fewer classes": ("mlp --weights ours.pt --data npz:two.npz", ""),
     "our net without": ("mlp", "give --weights FILE"),
     "one of the zoo": ("zoo:digits-linf", ""),
     "none of the zoo": ("zoo:nothing", "zoo"),
@@ -204,6 +210,18 @@ DATA: dict[
     "one class": (lambda p: in_classes(p / "pics/test", ("ant",)), "folder:pics", "at least two classes"),
     "a list of numbers": (listed("3 0 3"), "folder:pics/labels.csv", (3, 1, 8, 8)),
     "a list of names": (listed("bee ant bee", "path,class"), "folder:pics/labels.csv", (3, 1, 8, 8)),
+    "a list of floats": (listed("3.0 0.0 3.0"), "folder:pics/labels.csv", (3, 1, 8, 8)),
+    "a list of halves": (listed("3.5 0.0 3.0"), "folder:pics/labels.csv", "label '3.5' among numbers of classes"),
+    "a list with a label below 0": (listed("3 -1 3"), "folder:pics/labels.csv", "label '-1' among numbers of classes"),
+    "a list with a label too many": (listed("3 None 3"), "folder:pics/labels.csv", "label 'None' among numbers"),
+    "a list with a huge label": (listed(f"3 {10**30} 3"), "folder:pics/labels.csv", "among numbers of classes"),
+    "a list without a row": (listed(""), "folder:pics/labels.csv", "there is no file and label"),
+    "a list without a label": (listed("3 0 3", "file,label\nx/0.png,"), "folder:pics/labels.csv", "row 1 has no"),
+    "a list of files elsewhere": (
+        lambda p: [listed("0 1")(p / "a"), (p / "b.csv").write_text(f"file,label\n{p}/a/pics/x/0.png,1\n")],
+        "folder:b.csv",
+        (1, 1, 8, 8),
+    ),
     "a list without a header": (listed("3 0 3", "x/9.png,1"), "folder:pics/labels.csv", "columns file and label"),
     "a list of what is not there": (listed("1 0 1 0"), "folder:pics/labels.csv", "3.png"),
     "x and y": (arrays(x=grown(20, 1, 8, 8), y=LABELS), "npz:some.npz", (20, 1, 8, 8)),
@@ -226,9 +244,16 @@ DATA: dict[
     "floats beyond 1": (arrays(x=grown(20, 3, 8, 8) * 1.0, y=LABELS), "npz:some.npz", "must be in [0, 1]"),
     "labels that are no numbers": (arrays(x=grown(20, 8, 8), y=np.full(20, 0.5)), "npz:some.npz", "numbers of classes"),
     "one at the class": (arrays(x=grown(20, 8, 8), y=np.eye(10)[LABELS]), "npz:some.npz", (20, 1, 8, 8)),
+    "shares of classes": (arrays(x=grown(20, 8, 8), y=np.full((20, 4), 0.25)), "npz:some.npz", "numbers of classes"),
+    "words beside them": (
+        arrays(x=grown(20, 8, 8), y=LABELS, names=np.array(["a", "b"])),
+        "npz:some.npz",
+        (20, 1, 8, 8),
+    ),
     "images without labels": (arrays(x=grown(20, 8, 8)), "npz:some.npz", "call them x and y"),
     "CIFAR-10-C": (corrupted, "npz:fog.npy", (50, 3, 32, 32)),
     "a severity of CIFAR-10-C": (corrupted, "npz:fog.npy@5", (10, 3, 32, 32)),
+    "a severity that is none": (corrupted, "npz:fog.npy@6", "severities go from 1 to 5"),
     "MNIST-C": (digits_c, "npz:fog", (20, 1, 28, 28)),
     "no such file": (lambda p: None, "npz:some.npz", "there is no file"),
     "Hugging Face, not installed": (lambda p: None, "hf:mnist", "pip install 'brittle[hub]'"),
@@ -261,6 +286,23 @@ def test_a_size_is_cut_out_of_the_middle_of_the_resized_picture(tmp_path: Path) 
     assert (image[:, 29:] == 255).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_arrays_keep_pixels_and_labels_in_every_layout(channels: int, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, channels, 8, 9), dtype=np.uint8)
+    forms = {
+        "first": {"x": images, "y": LABELS},
+        "last": {"x": images.transpose(0, 2, 3, 1), "y": LABELS[:, None]},
+        "floats": {"x": images / 255, "y": np.eye(10)[LABELS]},
+    }
+    for name, held in forms.items():
+        np.savez(tmp_path / f"{name}.npz", **held)
+        part = load(f"npz:{tmp_path / name}.npz").test
+        there = part.in_file
+        assert not torch.equal(there, torch.arange(20))  # they are in another order
+        assert torch.equal(part.images[there], torch.from_numpy(images)), name
+        assert torch.equal(part.labels[there], torch.from_numpy(LABELS)), name
+
+
 def test_the_fifth_severity_is_the_last_fifth(tmp_path: Path) -> None:
     corrupted(tmp_path)
     severe = load(f"npz:{tmp_path / 'fog.npy'}@5").test
@@ -268,7 +310,11 @@ def test_the_fifth_severity_is_the_last_fifth(tmp_path: Path) -> None:
 
 
 def test_numbers_in_a_list_are_classes_and_names_are_sorted(tmp_path: Path) -> None:
-    for labels, expected in (("3 0 3", {"0": 3, "1": 0, "2": 3}), ("bee ant bee", {"0": 1, "1": 0, "2": 1})):
+    for labels, expected in (
+        ("3 0 3", {"0": 3, "1": 0, "2": 3}),
+        ("11.0 2.0 0.0", {"0": 11, "1": 2, "2": 0}),
+        ("bee ant bee", {"0": 1, "1": 0, "2": 1}),
+    ):
         listed(labels)(tmp_path)
         part = load(f"folder:{tmp_path / 'pics/labels.csv'}").test
         assert {
@@ -300,27 +346,65 @@ def test_a_report_names_the_file_of_each_image(run: Run, tmp_path: Path) -> None
 class Rows(torch.utils.data.Dataset):
     """A data set as torchvision's: Pillow pictures and whole numbers."""
 
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.rows = [(Image.fromarray(image[0]), label) for image, label in zip(images, labels, strict=True)]
+
     def __len__(self) -> int:
-        return 20
+        return len(self.rows)
 
     def __getitem__(self, row: int) -> tuple[Image.Image, int]:
-        return Image.fromarray(grown(20, 8, 8)[row]), row % 10
+        return self.rows[row]
 
 
 def test_every_form_of_the_same_examples_gives_the_same_audit() -> None:
-    net, images = own_models.Net().eval(), grown(20, 1, 8, 8)
-    x, y = torch.from_numpy(images).float() / 255, torch.from_numpy(LABELS)
-    pairs = torch.utils.data.TensorDataset(x, y)
-    forms = [
-        (x, y),
-        (images, LABELS),
-        (torch.from_numpy(images), y.int()),
-        Rows(),
-        pairs,
-        torch.utils.data.DataLoader(pairs, 7),
-    ]
-    found = [brittle.audit(net, form, "L2:1", effort="smoke").withstands for form in forms]
-    assert all(torch.equal(one, found[0]) for one in found)
+    net, part = own_models.Net().eval(), load("digits").test.take(20)
+    images, x = part.images.numpy(), part.x()
+    y = net(x).argmax(1)  # the net is right on all of them
+    labels, pairs = y.numpy(), torch.utils.data.TensorDataset(x, y, torch.arange(20))
+    forms = {
+        "tensors": (x, y),
+        "arrays": (images, labels),
+        "bytes": (part.images, y.int()),
+        "read backwards": (images[::-1].copy()[::-1], labels),
+        "float64": (x.double().numpy(), labels),
+        "big-endian": (x.numpy().astype(">f4"), labels.astype(">i8")),
+        "lists": (x.tolist(), y.tolist()),
+        "pictures": Rows(images, labels),
+        "labels in brackets": Rows(images, labels[:, None]),
+        "more than pairs": pairs,
+        "batches": torch.utils.data.DataLoader(pairs, 7),
+    }
+    found = {name: brittle.audit(net, form, "L2:0.1", effort="smoke").withstands for name, form in forms.items()}
+    assert 0 < int(found["tensors"].sum()) < 20
+    assert all(torch.equal(one, found["tensors"]) for one in found.values())
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self) -> Iterator[object]:
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (Stream(), "with a length"),
+        (Rows(grown(3, 1, 8, 8), np.array(["a", "b", "c"])), "is a whole number, not"),
+        (Rows(grown(3, 1, 8, 8), np.array([0.5, 0, 1])), "is a whole number, not"),
+        ([(Image.new("I;16", (8, 8)), 1)], "no examples"),
+        ((np.array(["a", "b"]), LABELS), "are numbers"),
+        ((grown(20, 1, 8, 8), np.array(["cat"] * 20)), "are numbers"),
+    ],
+)
+def test_other_forms_are_told_in_a_line(data: object, said: str) -> None:
+    with pytest.raises(brittle.BrittleError, match=said):
+        brittle.audit(own_models.Net().eval(), data, "L2:0.1", effort="smoke")
+
+
+def test_pictures_of_16_bits_are_told_in_a_line() -> None:
+    deep = Rows(grown(3, 1, 8, 8), LABELS[:3])
+    deep.rows[1] = (Image.new("I;16", (8, 8)), 1)
+    with pytest.raises(brittle.BrittleError, match="picture of 8 bits"):
+        brittle.audit(own_models.Net().eval(), deep, "L2:0.1", effort="smoke")
 
 
 def test_a_model_and_a_text_stand_for_objective_and_threat() -> None:
@@ -428,7 +512,7 @@ def test_what_is_typed_goes_before_what_a_report_says(brought: Run) -> None:
     assert brought("audit", "own:wants_bytes", *asked, "--out", "out")[0] == 0
     assert brought("audit", "--again", "out")[0] == 0  # the range is taken from the report
     status, out, _ = brought("audit", "--again", "out", "--input-range", "0,2")
-    assert (status, "clean" in out or "answer" in out) == (1, True), out
+    assert (status, "the model is another" in out) == (1, True), out
     for words, said in (
         (("audit", "--again", "out", "--size", "8"), "--size"),
         (("audit", "--again", "out", "--plan"), "--again takes"),
@@ -436,3 +520,78 @@ def test_what_is_typed_goes_before_what_a_report_says(brought: Run) -> None:
     ):
         status, _, err = brought(*words)
         assert (status, said in err) == (2, True), err
+
+
+def test_adversarial_images_in_the_order_of_the_file_belong_to_its_rows(brought: Run) -> None:
+    with np.load("some.npz") as held:
+        np.savez("made.npz", adv=held["x"], labels=held["y"])  # as another library reads and writes them
+    status, out, err = brought(
+        "verify", "made.npz", "own:Net", "--data", "npz:some.npz", "--threat", "Linf:0.1", "--json"
+    )
+    assert status == 0, err
+    [found] = json.loads(out)
+    assert (found["n"], found["largest"]) == (20, 0)
+
+
+def made_with(k: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: x * k
+
+
+def changed(**attributes: object) -> torch.nn.Module:
+    net = own_models.Net()
+    for name, value in attributes.items():
+        setattr(net, name, value)
+    return net
+
+
+def test_models_are_the_same_only_where_all_of_them_is_known() -> None:
+    assert digest_of_code(changed(k=3, table=torch.ones(2))) == digest_of_code(changed(k=3, table=torch.ones(2)))
+    assert digest_of_code(changed(act=torch.relu)) == digest_of_code(changed(act=torch.relu))
+    assert digest_of_code(changed(act=made_with(1))) == digest_of_code(changed(act=made_with(1)))
+    told = [
+        changed(),
+        changed(k=3),
+        changed(k=4),
+        changed(table=torch.ones(2)),
+        changed(table=torch.ones(3)),
+        changed(table={"k": np.ones(2)}),
+        changed(act=torch.relu),
+        changed(act=torch.sigmoid),
+        *(changed(act=lambda x, k=k: x * k) for k in (1, 2)),
+        *(changed(act=made_with(k)) for k in (1, 2)),
+        *(changed(lock=threading.Lock()) for _ in range(2)),  # cannot be told
+    ]
+    digests = [digest_of_code(one) for one in told]
+    assert len(set(digests)) == len(told)
+
+    class Typed(own_models.Net):
+        """As if it were typed into a notebook."""
+
+        __module__ = "__main__" if not hasattr(sys.modules["__main__"], "__file__") else "nowhere"
+
+    assert digest_of_code(Typed()) != digest_of_code(Typed())
+
+    class Extra(own_models.Net):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"k": 1}
+
+        def set_extra_state(self, state: object) -> None: ...
+
+    assert digest_of_code(Extra()) == digest_of_code(Extra())
+
+
+def test_a_model_is_sent_to_another_process_by_what_it_is(brought: Run) -> None:
+    data = DataSource.of("npz:some.npz")
+    for spec, weights in (("scripted.pt", None), ("own:hot", None), ("mlp", Path("ours.pt"))):
+        sent = pickle.loads(pickle.dumps(File.of(spec, weights, data=data)))
+        x = data.load().test.x()
+        assert torch.equal(sent.load().model(x), load_model(spec, weights, data=data.load()).model(x))
+
+
+def test_grey_images_are_no_colour_and_one_number_is_for_all() -> None:
+    net = brittle.classifier(own_models.Net(), mean=[0.1] * 3, std=[1.0] * 3)
+    with pytest.raises(brittle.BrittleError, match="3 means are given"):
+        net(torch.rand(2, 1, 8, 8))
+    flat = brittle.classifier(torch.nn.Linear(4, 3), input_range=(0, 255))
+    x = torch.rand(5, 4)
+    assert torch.allclose(flat(x), flat.model(x * 255), atol=1e-3)

@@ -12,6 +12,7 @@ from brittle.ground import (
     Labels,
     Logits,
     OutOfMemory,
+    OutOfTime,
     check_time,
     eval_mode,
     first_line,
@@ -33,7 +34,7 @@ def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
     before = 0 if x.is_inference() else x._version
     try:
         output = model(x)
-    except BrittleError:
+    except (BrittleError, OutOfTime):
         raise
     except torch.OutOfMemoryError:
         raise OutOfMemory(

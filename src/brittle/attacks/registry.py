@@ -13,7 +13,7 @@ from torch import nn
 from brittle.ground import BrittleError, check_count, check_number, check_seed, plugins
 
 from .losses import loss_named
-from .objectives import against
+from .objectives import SessionObjective, against
 from .threats import Threat, require_threat
 
 LAWS = frozenset({"alone as in a batch", "eps 0 is clean", "larger eps never helps", "two classes", "NaN is an error"})
@@ -110,6 +110,7 @@ class AttackEntry:
         return self.cost(**{name: settings[name] for name in inspect.signature(self.cost).parameters})
 
 
+PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 GROUP = "brittle.attacks"  # of entry points
 _ENTRIES: dict[str, AttackEntry] = {}
 
@@ -128,8 +129,8 @@ def register(
 ) -> Callable[[Builder], Builder]:
     """Enter the attack that the decorated function builds, under `name`. The arguments are those of `AttackEntry`.
 
-    It may then be called with a model (an `nn.Module`), which stands for `against(model)` with the attack's own loss,
-    and with the text of a threat.
+    It may then be called with a model, a callable of images alone, which stands for `against(model)` with the attack's
+    own loss, and with the text of a threat.
 
     Raises:
         BrittleError: another attack has the name; from the attack itself, a threat that it does not work in
@@ -160,10 +161,14 @@ def register(
 
 def _is_model(objective: Any) -> bool:
     """Whether this is a model, which is shown images alone, and no objective of images and labels."""
-    if not isinstance(objective, nn.Module):
+    if isinstance(objective, SessionObjective):
         return False
-    shown = inspect.signature(objective.forward).parameters.values()
-    return sum(one.default is one.empty and one.kind is not one.VAR_KEYWORD for one in shown) < 2
+    try:
+        shown = inspect.signature(objective.forward if isinstance(objective, nn.Module) else objective)
+    except (TypeError, ValueError):  # a program of TorchScript has no signature
+        return isinstance(objective, nn.Module)
+    needed = [one for one in shown.parameters.values() if one.default is one.empty and one.kind in PLACES]
+    return len(needed) == 1 or (not needed and isinstance(objective, nn.Module))
 
 
 def attack_entries() -> dict[str, AttackEntry]:

@@ -18,6 +18,7 @@ from brittle.ground import (
     Images,
     Labels,
     OutOfTime,
+    bit_key,
     check_count,
     check_number,
     check_seed,
@@ -89,7 +90,7 @@ class AuditEvent:
 def audit(
     model: Callable[[Tensor], Any],
     data: Any,
-    threats: Iterable[Threat | str],
+    threats: Iterable[Threat | str] | Threat | str,
     *,
     effort: str = "standard",
     seed: int = 0,
@@ -107,7 +108,7 @@ def audit(
     stages on the survivors; a success counts after a float32 forward pass and a float64 norm (`verify`).
 
     Args:
-        model: images in [0, 1] to logits. Modules are moved to the device.
+        model: images in [0, 1] to logits; a module on the device of the images.
         data: images [n, *S] float in [0, 1] and labels int64 [n], or whatever else `examples_of` takes: arrays, uint8,
             a torch `Dataset` or `DataLoader`.
         threats: such as `[Linf(0.3), L2(2), L1(10)]` or `["Linf:8/255"]`; several sizes of one kind give a curve.
@@ -125,7 +126,7 @@ def audit(
     Random: a function of `seed` and the images.
     """
     settings = AuditSettings(effort, seed, budget, batch, tuple(extra), certify)
-    examples, within = examples_of(data), [threats] if isinstance(threats, str) else list(threats)
+    examples, within = examples_of(data), [threats] if isinstance(threats, (str, Threat)) else list(threats)
     if isinstance(journal, (str, Path)):
         journal = Journal(Path(journal), _identity(model, examples, within, settings))
     with Progress(disable=not progress, console=Console(stderr=True)) as bar:
@@ -138,11 +139,16 @@ def audit(
 
 
 def _identity(
-    model: Callable[[Tensor], Any], examples: tuple[Images, Labels], threats: Sequence[Threat | str], asked: Any
+    model: Callable[[Tensor], Any],
+    examples: tuple[Images, Labels],
+    threats: Sequence[Threat | str],
+    asked: AuditSettings,
 ) -> str:
     """What an audit's journal belongs to: the model by its weights and answers, images, threats and settings."""
     x, y = examples
-    parts = [digest_of_code(model), behaviour_of(model, x[:16]), repr(asked), " ".join(map(str, threats))]
+    decide = asked.effort, asked.seed, tuple(map(str, asked.extra)), asked.certify  # budget and batch change no piece
+    where = bit_key(x.device)
+    parts = [digest_of_code(model), behaviour_of(model, x[:16]), repr(decide), " ".join(map(str, threats)), where]
     held = (one.cpu().contiguous().numpy().tobytes() for one in (x, y))
     return hashlib.sha256(b"".join([" ".join(parts).encode(), *held])).hexdigest()
 

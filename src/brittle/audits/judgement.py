@@ -71,12 +71,15 @@ def judge(model: Any, threat: Threat | str, x: Images, x_adv: Images, y: Labels,
 FLAGS = ("broken", "broken_8bit", "allowed")
 
 
-def adversarial_of(arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def adversarial_of(
+    arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Tensor, order: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """The clean images, the adversarial ones and the labels that a file is about: its adversarial images stand under
-    `key` or a usual name; they belong to the test images at its `indices`, or to the first ones.
+    `key` or a usual name; they belong to the test images at its `indices`, or to the first ones of `order`.
 
     Args:
         x, y: all test images [N, *S] and their labels [N].
+        order: int64 [N], the places of those images in the order in which others count them; None as they stand.
     Raises:
         BrittleError: no such array, images of another shape or more than there are, or labels that are others.
     """
@@ -93,7 +96,8 @@ def adversarial_of(arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Ten
     if not found.is_floating_point() and found.dtype != torch.uint8:
         raise BrittleError(f"adversarial images are floats in [0, 1] or uint8, not {found.dtype}")
     moved = (found.float() / 255 if found.dtype == torch.uint8 else found.float()).to(x.device)
-    rows = _whole(known, "indices", torch.arange(len(moved))).to(x.device)
+    usual = torch.arange(len(moved)) if order is None else order[: len(moved)]
+    rows = _whole(known, "indices", usual).to(x.device)
     fit = rows.dim() == 1 and len(rows) == len(moved) > 0 and len(set(rows.flatten().tolist())) == len(rows)
     if not fit or int(rows.min()) < 0 or int(rows.max()) >= len(x):
         raise BrittleError(f"{len(moved)} adversarial images for {len(x)} test images, at indices {_few(rows)}")

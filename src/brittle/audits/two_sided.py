@@ -41,7 +41,7 @@ def prove(state: AuditState, journal: Journal, spent: Callable[[], bool]) -> Ite
         if isinstance(one.threat, Finite) and "grid" in one.tally:
             one.proved = [EVERY_IMAGE if alive else None for alive in one.alive.tolist()]
         elif isinstance(one.threat, Certifiable) and layers:
-            for rows in torch.split(one.alive.nonzero().squeeze(1), BATCH):
+            for rows in filter(len, torch.split(one.alive.nonzero().squeeze(1), BATCH)):
                 piece = _kept(journal, one, rows)
                 if piece is None and spent():
                     state.skipped.append(f"proofs in {one.threat} on {len(rows)} examples")

@@ -24,6 +24,7 @@ MODEL_HELP = (
 FIRST = ("model", "data")  # the other options are listed last
 USUAL_COUNT = 500  # of the images of a known data set; of a user's own data all are asked about
 OWN = ("folder", "npz", "hf", "tensors")
+RESIZED = ("folder", "hf", "restricted")
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,14 @@ class Given:
         plain = {field.name: field.default for field in fields(self)}
         return replace(self, **{name: value for name, value in usual.items() if typed[name] == plain[name]})
 
-    def loaded(self, n: str | None, device: str) -> tuple[Any, "Split", str]:
-        """The model and the first `n` test images, both on the device, and the name of the data set."""
+    def loaded(self, n: str | int | None, device: str) -> tuple[Any, "Split", str]:
+        """The model and the first `n` test images (as typed, or at most so many), both on the device, and the name of
+        the data set."""
         from brittle.ground import pick_device
         from brittle.studies import on_device, test_examples
 
         file, source = self.subject()
-        part = test_examples(source, count_asked(n, source))
+        part = test_examples(source, n if isinstance(n, int) else count_asked(n, source))
         return on_device(file.load(), device), part.to(pick_device(device)), source.name
 
 
@@ -128,7 +130,13 @@ def about_a_model(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def sized(data: str, size: int | None) -> str:
-    """A data set's name with the size that its pictures are brought to."""
+    """A data set's name with the size that its pictures are brought to.
+
+    Raises:
+        BrittleError: it has no pictures to resize.
+    """
+    if size is not None and data.partition(":")[0] not in RESIZED:
+        raise BrittleError(f"--size is for pictures ({', '.join(f'{kind}:PATH' for kind in RESIZED)}), not for {data}")
     return data if size is None else f"{data}@{size}"
 
 

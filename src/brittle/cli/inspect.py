@@ -52,7 +52,7 @@ def doctor(
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
-    target, part, _ = given.loaded("100", device)
+    target, part, _ = given.loaded(100, device)
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
     if json:
         as_json(findings)

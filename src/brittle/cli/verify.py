@@ -28,7 +28,7 @@ def verify(
     from .terminal import out as terminal
 
     target, part, name = given.loaded("all", device)
-    x, moved, y = adversarial_of(read_arrays(file), key, part.x(), part.labels)
+    x, moved, y = adversarial_of(read_arrays(file), key, part.x(), part.labels, part.in_file)
     found = [judge(target, one, x, moved, y) for one in threats_of(threat, name)]
     if json:
         as_json([one.record() for one in found])

@@ -7,6 +7,7 @@ from .crew import Crew, crew, join_crew
 from .deadline import OutOfTime, check_time, until
 from .devices import (
     OutOfMemory,
+    bit_key,
     device_count,
     fast_dtype,
     full_float32,
@@ -38,6 +39,7 @@ __all__ = [
     "OutOfTime",
     "PerExample",
     "Plugins",
+    "bit_key",
     "broken_line",
     "cache_folder",
     "check_count",

@@ -61,6 +61,11 @@ def fast_dtype(kind: str) -> torch.dtype:
     return torch.float32
 
 
+def bit_key(place: torch.device) -> str:
+    """What decides the bits of a computation beside its declaration: work begun under another name is begun again."""
+    return f"{torch.__version__}-{place.type}-{fast_dtype(place.type)}".replace("torch.", "")
+
+
 class OutOfMemory(BrittleError):
     """The device's memory is too small for so many images at once."""
 

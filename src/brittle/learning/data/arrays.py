@@ -35,7 +35,8 @@ def _numpy(path: Path) -> dict[str, Tensor]:
         found = np.load(file, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return {"": torch.from_numpy(found)}
-        return {name: torch.from_numpy(found[name]) for name in found.files}
+        arrays = {name: found[name] for name in found.files}
+        return {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind != "U"}  # no words
 
 
 def _torch(path: Path) -> dict[str, Tensor]:

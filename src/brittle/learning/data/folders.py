@@ -37,6 +37,8 @@ def read_folder(name: str, path: Path) -> DataSet:
     root, side = sided(path)
     if root.suffix == ".csv":
         classes, listed = _listed_in(name, root)
+        if side:
+            check_memory(f"folder:{root}", len(listed), side)
         return only_tested(name, classes, _read(root.parent, listed, side))
     if not root.is_dir():
         raise BrittleError(f"{name}: there is no folder {root}; give the folder that holds one folder for each class")
@@ -53,7 +55,7 @@ def read_folder(name: str, path: Path) -> DataSet:
 
 def _read(root: Path, listed: Listed, side: int | None) -> Named:
     images = read_pictures([file for file, _ in listed], side)
-    names = tuple(str(file.relative_to(root)) for file, _ in listed)
+    names = tuple(str(file.relative_to(root) if file.is_relative_to(root) else file) for file, _ in listed)
     return images, torch.tensor([label for _, label in listed]), names
 
 
@@ -92,15 +94,39 @@ def _listed_in(name: str, path: Path) -> tuple[tuple[str, ...], Listed]:
             wanted = [next((columns[one] for one in names if one in columns), None) for names in (FILE, LABEL)]
             if None in wanted:
                 raise BrittleError(f"{path}: its first line must name the columns file and label, not {list(columns)}")
-            said = [(path.parent / str(row[wanted[0]]), str(row[wanted[1]]).strip()) for row in rows]
+            said = [tuple(str(row[column] or "").strip() for column in wanted) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BrittleError(f"{path}: not a list of files and labels ({error})") from None
-    texts = sorted({label for _, label in said})
-    if all(text.isdecimal() for text in texts):
-        classes = tuple(map(str, range(min(max(map(int, texts), default=0) + 1, MOST_CLASSES))))
-        return classes, [(file, int(label)) for file, label in said]
-    places = {text: place for place, text in enumerate(texts)}
-    return tuple(texts), [(file, places[label]) for file, label in said]
+    if not said or not all(all(row) for row in said):
+        where = next((f"row {k} has" for k, row in enumerate(said, 1) if not all(row)), "there is")
+        raise BrittleError(f"{path}: {where} no file and label")
+    classes, places = _classes_of(path, {label for _, label in said})
+    return classes, [(path.parent / file, places[label]) for file, label in said]
+
+
+def _classes_of(path: Path, labels: set[str]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The classes, and the place of each label among them: labels are their numbers, or their names.
+
+    Raises:
+        BrittleError: some are numbers and some are names, or a number is no whole one or counts no class.
+    """
+    numbers = {label: number for label in labels if (number := _number(label)) is not None}
+    if not numbers:
+        classes = tuple(sorted(labels))
+        return classes, {label: place for place, label in enumerate(classes)}
+    strange = labels - set(numbers) or {
+        one for one, k in numbers.items() if not (k.is_integer() and 0 <= k < MOST_CLASSES)
+    }
+    if strange:
+        raise BrittleError(f"{path}: label {min(strange)!r} among numbers of classes; give 0, 1, 2 ..., or names alone")
+    return tuple(map(str, range(int(max(numbers.values())) + 1))), {one: int(k) for one, k in numbers.items()}
+
+
+def _number(label: str) -> float | None:
+    try:
+        return float(label)
+    except ValueError:
+        return None
 
 
 def write_folder(path: Path, data: DataSet) -> None:

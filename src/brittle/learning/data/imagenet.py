@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from brittle.ground import BrittleError
 
-from .pictures import CUT, check_memory, read_picture, sided
+from .pictures import CUT, check_memory, read_pictures, sided
 from .splits import DataSet, Split, assemble
 
 # ImageNet's class indices, first and last, in the order of the labels that the authors' models give
@@ -110,15 +109,6 @@ def _numbered(listed: Listed) -> tuple[Tensor, Tensor]:
 
 
 def _filled(part: Split, listed: Listed, side: int) -> Split:
-    """The part with its pictures read, many at once: decoding is most of the work, and Pillow does it without Python's
-    lock."""
+    """The part with its pictures read."""
     numbers = part.images.flatten().view(torch.int64).tolist()
-    images = torch.empty(len(numbers), 3, side, side, dtype=torch.uint8)
-
-    def fill(place: int) -> None:
-        images[place] = torch.from_numpy(read_picture(listed[numbers[place]][0], side, "RGB")).permute(2, 0, 1)
-
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(fill, range(len(numbers))):
-            pass
-    return replace(part, images=images)
+    return replace(part, images=read_pictures([listed[number][0] for number in numbers], side, "RGB"))

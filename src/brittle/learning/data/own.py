@@ -16,6 +16,7 @@ from .folders import MOST_CLASSES
 from .pictures import sided
 from .splits import DataSet, Pair, assemble, only_tested
 
+SEVERITIES = 5  # of a corruption, one after the other in a file
 IMAGES, LABELS = ("images", "image", "x", "data"), ("labels", "label", "y", "targets")  # names of arrays
 
 
@@ -93,14 +94,24 @@ def read_npz(name: str, path: Path) -> DataSet:
     there = [part for part in (train, test) if part]
     if not there:
         raise BrittleError(f"{place}: no images and labels in it, only {', '.join(sorted(arrays))}; call them x and y")
-    if severity and test:
-        rows = len(test[0]) // 5
-        chosen = slice((severity - 1) * rows, severity * rows)
-        test = test[0][chosen], test[1][chosen]
+    if severity is not None and test:
+        test = _of_severity(place, severity, *test)
     classes = tuple(map(str, range(min(max(int(labels.max()) for _, labels in there) + 1, MOST_CLASSES))))
     if train is None and test is not None:
         return only_tested(name, classes, test)
     return assemble(name, classes, train or there[0], test, shuffle=True)
+
+
+def _of_severity(place: Path, severity: int, images: Tensor, labels: Tensor) -> Pair:
+    """The k-th fifth of the images of all five severities."""
+    rows, rest = divmod(len(images), SEVERITIES)
+    if not 1 <= severity <= SEVERITIES or rest or len(labels) != len(images):
+        raise BrittleError(
+            f"{place}@{severity}: severities go from 1 to {SEVERITIES}, of as many images each; here are {len(images)} "
+            f"images and {len(labels)} labels"
+        )
+    chosen = slice((severity - 1) * rows, severity * rows)
+    return images[chosen], labels[chosen]
 
 
 def _arrays_at(name: str, place: Path) -> dict[str, Tensor]:
@@ -145,7 +156,11 @@ def _channels_first(place: Path, name: str, images: Tensor) -> Tensor:
 
 def _numbers(place: Path, name: str, labels: Tensor) -> Tensor:
     """int64 [N]."""
-    if labels.dim() == 2 and labels.shape[1] > 1 and bool((labels.sum(1) == 1).all()):
+    if (
+        labels.dim() == 2
+        and labels.shape[1] > 1
+        and bool((((labels == 0) | (labels == 1)).all(1) & (labels.sum(1) == 1)).all())
+    ):
         return labels.argmax(1)
     labels = labels.flatten() if labels.dim() == 2 and labels.shape[1] == 1 else labels
     if labels.dim() != 1 or not len(labels) or labels.is_complex() or bool((labels != labels.long()).any()):

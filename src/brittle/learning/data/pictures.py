@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,40 +39,59 @@ def sided(path: Path) -> tuple[Path, int | None]:
     return path.with_name(before), int(side)
 
 
-def read_pictures(files: Sequence[Path], side: int | None) -> Tensor:
+def read_pictures(files: Sequence[Path], side: int | None = None, form: str | None = None) -> Tensor:
     """uint8 [N, C, H, W], grey if all are grey, otherwise RGB; transparency is dropped.
 
     Args:
         side: the shorter side is resized (bilinear) to side * 256 / 224, and the middle square cut out; none: the
             pictures as they are.
+        form: "RGB" makes all of them colour.
     Raises:
         BrittleError: an unreadable picture; different sizes where no side is given.
     """
     with ThreadPoolExecutor() as pool:  # decoding is most of the work, and Pillow does it without Python's lock
-        arrays = list(pool.map(lambda file: read_picture(file, side), files))
-    for file, array in zip(files, arrays, strict=True):
-        if array.shape[:2] != arrays[0].shape[:2]:
-            sizes = [f"{one.shape[1]} x {one.shape[0]}" for one in (array, arrays[0])]
-            raise BrittleError(
-                f"{file}: {sizes[0]} pixels, but {files[0]} has {sizes[1]}; bring all to one size: --size 224, or "
-                "PATH@224"
-            )
-    if all(array.ndim == 2 for array in arrays):
-        return torch.from_numpy(np.stack(arrays)[:, None])
-    coloured = [array if array.ndim == 3 else np.stack([array] * 3, axis=-1) for array in arrays]
-    return torch.from_numpy(np.stack(coloured).transpose(0, 3, 1, 2).copy())
+        looks = [(form == "RGB", (side, side))] if form and side else list(pool.map(_look, files))
+        colour, size = any(coloured for coloured, _ in looks), (side, side) if side else looks[0][1]
+        for file, (_, own) in zip(files, looks, strict=False):
+            if not side and own != size:
+                raise BrittleError(
+                    f"{file}: {own[1]} x {own[0]} pixels, but {files[0]} has {size[1]} x {size[0]}; bring all to one "
+                    "size: --size 224, or PATH@224"
+                )
+        images = torch.empty(len(files), 3 if colour else 1, *size, dtype=torch.uint8)
+
+        def fill(place: int) -> None:
+            pixels = torch.from_numpy(read_picture(files[place], side, "RGB" if colour else "L"))
+            images[place] = pixels.permute(2, 0, 1) if colour else pixels
+
+        for _ in pool.map(fill, range(len(files))):
+            pass
+    return images
 
 
-def read_picture(file: Path, side: int | None = None, form: str | None = None) -> Pixels:
-    """uint8 [H, W] of a grey picture, [H, W, 3] of another one, or as `form` says ("RGB")."""
+def _look(file: Path) -> tuple[bool, tuple[int, int]]:
+    """Whether a picture has colours, and its height and width."""
+    with _opened(file) as picture:
+        return picture.mode not in GREY, picture.size[::-1]
+
+
+def read_picture(file: Path, side: int | None, form: str) -> Pixels:
+    """uint8 [H, W] of a picture in grey ("L"), [H, W, 3] in colour ("RGB")."""
+    with _opened(file) as picture:
+        return pixels_of(picture, side, form)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """The picture in a file, which is decoded where it is asked for pixels."""
     from PIL import Image  # here, because only pictures need it
 
     try:
         with Image.open(file) as picture:
-            return pixels_of(picture, side, form)
+            yield picture
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        problem = f"not a picture that can be read ({error})"
-    raise BrittleError(f"{file}: {problem}; save it as an 8-bit JPEG or PNG, or remove it")
+        problem = f"not a picture that can be read ({error}); save it as an 8-bit JPEG or PNG, or remove it"
+        raise BrittleError(f"{file}: {problem}") from None
 
 
 def pixels_of(picture: Any, side: int | None = None, form: str | None = None) -> Pixels:
@@ -86,7 +106,7 @@ def pixels_of(picture: Any, side: int | None = None, form: str | None = None) ->
         raise ValueError(f"pictures of mode {picture.mode} are not read")
     picture = picture.convert(form or ("L" if picture.mode in GREY else "RGB"))
     if side is None:
-        return np.asarray(picture)
+        return np.array(picture)
     short, shorter = round(side * RESIZED / CUT), min(picture.size)
     width, height = (length * short // shorter for length in picture.size)
     resized = picture.resize((width, height), Image.Resampling.BILINEAR)

@@ -31,6 +31,7 @@ class Split:
         classes: the name of every class.
         name: such as "mnist/test".
         files: the name of each image's file; () where there are none.
+        rows: of each image, its row in the user's own file; () where that is its place here.
     Raises:
         BrittleError: a wrong type or shape, counts that differ, a label that is no class.
     """
@@ -40,6 +41,7 @@ class Split:
     classes: tuple[str, ...]
     name: str
     files: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -73,15 +75,19 @@ class Split:
             if not 0 <= which <= len(self):
                 raise BrittleError(f"{self.name}: cannot take {which} images, there are {len(self)}")
             which = slice(which)
-        rows = (
-            torch.arange(len(self))[which.cpu() if isinstance(which, Tensor) else which].tolist() if self.files else ()
-        )
+        kept = torch.arange(len(self))[which.cpu() if isinstance(which, Tensor) else which].tolist()
         return replace(
             self,
             images=self.images[which],
             labels=self.labels[which],
-            files=tuple(self.files[row] for row in rows),
+            files=tuple(self.files[place] for place in kept) if self.files else (),
+            rows=tuple(self.rows[place] for place in kept) if self.rows else (),
         )
+
+    @property
+    def in_file(self) -> Tensor:
+        """Places int64 [N] of the images here, in the order in which they stand in the user's own file."""
+        return torch.tensor(self.rows, dtype=torch.int64).argsort() if self.rows else torch.arange(len(self))
 
     def x(self, indices: Tensor | slice = slice(None)) -> Tensor:
         """The images as float32 [B, C, H, W] = images / 255, on the part's device."""
@@ -170,7 +176,8 @@ def assemble(
 
 
 def _shuffled(part: Split) -> Split:
-    return part.take(torch.randperm(len(part), generator=torch.Generator().manual_seed(SPLIT_SEED)))
+    there = replace(part, rows=tuple(range(len(part))))
+    return there.take(torch.randperm(len(part), generator=torch.Generator().manual_seed(SPLIT_SEED)))
 
 
 def _stratified(part: Split, size: int) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError, first_line, package
+from brittle.ground import BrittleError, first_line, package, seeded
 
 from .inputs import classifier
 from .weights import classes_in, put_into
@@ -35,7 +36,7 @@ def load_from_hub(spec: str, weights: Path | None, plain: bool) -> Callable[[Ten
     """The model that a library knows as "timm:NAME", "torchvision:NAME", "hf:DIR_OR_ID" or "robustbench:ID".
 
     Args:
-        weights: a state dict to put into it, or `random` for none; default: what the library has.
+        weights: a state dict to put into it, or `random` for none (drawn from seed 0); default: what the library has.
         plain: leave the library's normalisation out; somebody says another one.
     Raises:
         BrittleError: a library that is not installed, an unknown name, weights that cannot be had or do not fit.
@@ -59,9 +60,12 @@ def _filled(known: Known, spec: str, weights: Path | None) -> nn.Module:
         if known.trained is None:
             raise BrittleError(f"{spec} comes without weights; give --weights FILE, or --weights random")
         return known.trained()
-    if str(weights) == RANDOM:
-        return known.build(None)
-    model = known.build(classes_in(weights))
+    with seeded(0, torch.device("cpu")):
+        model = known.build(None)
+        if str(weights) == RANDOM:
+            return model
+        if (count := classes_in(weights, model)) is not None:
+            model = known.build(count)
     put_into(model, weights, spec)
     return model
 

@@ -68,6 +68,10 @@ class Classifier(nn.Module):
         self.normalize, self.model, self.layout = normalize, model, layout
 
     def forward(self, x: Tensor) -> Any:
+        if isinstance(x, Tensor) and isinstance(self.normalize, Normalize):  # torch.fx shows it something else
+            means = self.normalize.get_buffer("mean")
+            if means.dim() and (x.dim() != 4 or x.shape[1] != len(means)):
+                raise BrittleError(f"{len(means)} means are given, but the images are {list(x.shape)}")
         x = self.normalize(x)
         return self.model(x.permute(0, 2, 3, 1) if self.layout == "NHWC" else x)
 
@@ -87,7 +91,7 @@ def classifier(
 
     Args:
         model: any callable; its answer is passed on as it is.
-        mean: one number, or one for each channel, in units of `input_range`; none: nothing is normalised.
+        mean: one number for all, or one for each channel, in units of `input_range`; none: nothing is normalised.
         std: likewise, as many.
         input_range: what 0 and 1 become: (0, 255), (-1, 1).
         layout: `NCHW` or `NHWC`.
@@ -107,7 +111,9 @@ def classifier(
     plain = not means and (low, length) == (0, 1)
     shifted = [(one - low) / length for one in means or [0.0]]
     scaled = [one / length for one in stds or [1.0]]
-    made = Classifier(model, nn.Identity() if plain else Normalize(shifted, scaled), layout)
+    several = len(shifted) > 1
+    normalize = Normalize(shifted if several else shifted[0], scaled if several else scaled[0])
+    made = Classifier(model, nn.Identity() if plain else normalize, layout)
     made.training = getattr(model, "training", False)  # the model's own mode is left as it is
     return made
 

@@ -20,7 +20,7 @@ from .imported import check_values, imported
 from .inputs import Inputs
 from .programs import PROGRAMS, TRUSTED, load_program
 from .tell_apart import digest_of, digest_of_code, digest_of_file
-from .weights import put_into
+from .weights import classes_in, put_into
 
 
 @dataclass(frozen=True)
@@ -105,5 +105,7 @@ def _our_net(name: str, weights: Path | None, data: DataSet | None) -> nn.Module
         raise BrittleError(f"{name} is one of our nets without weights; give --weights FILE and --data, or train it")
     mean, std = statistics_of(data.name, data.shape[0])
     net = build_net(name, data.shape, len(data.classes), mean, std)  # type: ignore[arg-type]
+    if (count := classes_in(weights, net)) is not None:
+        net = build_net(name, data.shape, count, mean, std)  # type: ignore[arg-type]
     put_into(net, weights, name)
     return net.eval()

@@ -6,8 +6,12 @@ import sysconfig
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
+import joblib
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -27,22 +31,31 @@ def behaviour_of(model: Callable[[Tensor], Any], x: Tensor) -> str:
 
 
 def digest_of_code(model: Callable[[Tensor], Any]) -> str:
-    """Of imported code: of its sources and weights. What a plain function depends on cannot be known: it is never taken
-    for the same model twice."""
-    return f"{_sources()}{digest_of(model)}" if isinstance(model, nn.Module) else uuid.uuid4().hex
+    """Of imported code: of its sources and weights. What a plain function depends on cannot be known, nor what was
+    typed into a notebook or a prompt: neither is ever taken for the same model twice."""
+    known = isinstance(model, nn.Module) and all(map(_has_source, model.modules()))
+    return f"{_sources()}{digest_of(model)}" if isinstance(model, nn.Module) and known else uuid.uuid4().hex
 
 
 def digest_of(net: nn.Module) -> str:
-    """SHA-256 (hex) of the architecture as it prints itself, of the plain attributes of its modules, and of every
-    parameter and buffer."""
+    """SHA-256 (hex) of the architecture as it prints itself, of the attributes of its modules, and of every parameter
+    and buffer; one of its own where an attribute cannot be told (a lock, an open file)."""
     sha = hashlib.sha256(repr(net).encode())
     for name, module in net.named_modules():
-        plain = {key: value for key, value in vars(module).items() if key[:1] != "_" and key != "training"}
-        sha.update(f"{name} {[(key, plain[key]) for key in sorted(plain) if _is_plain(plain[key])]}".encode())
+        own = {key: value for key, value in vars(module).items() if key[:1] != "_" and key != "training"}
+        told = [(key, own[key] if _is_plain(own[key]) else _told(own[key])) for key in sorted(own)]
+        sha.update(f"{name} {told}".encode())
     for name, value in sorted(net.state_dict().items()):
+        if not isinstance(value, Tensor):  # what a module keeps beside its tensors
+            sha.update(f"{name} {_told(value)}".encode())
+            continue
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        sha.update(_bytes_of(value).data)
     return sha.hexdigest()
+
+
+def _bytes_of(value: Tensor) -> npt.NDArray[np.uint8]:
+    return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
 
 
 def digest_of_file(path: Path) -> str:
@@ -64,3 +77,22 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, (tuple, list)):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _told(value: Any) -> str:
+    """A digest of what a module holds; one of its own where that cannot be told."""
+    if isinstance(value, Tensor):
+        value = value.dtype, tuple(value.shape), _bytes_of(value).tobytes()
+    elif isinstance(value, FunctionType):  # whose source is looked at elsewhere
+        code = value.__code__
+        constants = [one for one in code.co_consts if _is_plain(one)]
+        held = [_told(cell.cell_contents) for cell in value.__closure__ or ()]
+        value = value.__module__, code.co_firstlineno, code.co_code, code.co_names, constants, value.__defaults__, held
+    try:
+        return str(joblib.hash(value))
+    except Exception:  # a lock, an open file
+        return uuid.uuid4().hex
+
+
+def _has_source(module: nn.Module) -> bool:
+    return getattr(sys.modules.get(type(module).__module__), "__file__", None) is not None

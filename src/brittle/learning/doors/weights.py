@@ -56,8 +56,12 @@ def put_into(model: Any, path: Path, spec: str) -> None:
         raise BrittleError(f"{path} does not fit {spec}: {' '.join(str(error).split())[:200]}") from None
 
 
-def classes_in(path: Path) -> int | None:
-    """How many classes a net with the state dict in a file tells apart: the rows of its last matrix; none: there is no
-    matrix."""
-    matrices = [value for value in read_state(path).values() if value.dim() == 2]
-    return len(matrices[-1]) if matrices else None
+def classes_in(path: Path, net: nn.Module) -> int | None:
+    """How many classes the state dict in a file tells apart, by the rows of the last matrix of such a net; none: as
+    many as the net, or it cannot be said."""
+    state, heads = read_state(path), [(name, len(value)) for name, value in net.state_dict().items() if value.dim() > 1]
+    if not heads:
+        return None
+    head, usual = heads[-1]
+    count = next((len(state[prefix + head]) for prefix in PREFIXES if prefix + head in state), usual)
+    return None if count == usual else count

@@ -12,12 +12,13 @@ Shape = tuple[int, int, int]
 
 
 class Normalize(nn.Module):
-    """(x - mean) / std per channel; images stay in [0, 1] outside of the model."""
+    """(x - mean) / std per channel; images stay in [0, 1] outside of the model. One number is for all of x, of any
+    shape."""
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float] | float, std: Sequence[float] | float) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+        for name, value in (("mean", torch.tensor(mean)), ("std", torch.tensor(std))):
+            self.register_buffer(name, value.view(-1, 1, 1) if value.dim() else value)
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std  # type: ignore[operator]

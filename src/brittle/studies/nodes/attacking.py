@@ -26,7 +26,7 @@ from brittle.attacks import (
     within,
 )
 from brittle.audits import Proportion, checked, mean_interval, verify
-from brittle.ground import BrittleError, crew, pick_device
+from brittle.ground import BrittleError, bit_key, crew, pick_device
 from brittle.learning import Split, save_tensors
 
 from .common import (
@@ -35,7 +35,6 @@ from .common import (
     ModelRef,
     Node,
     NodeProgress,
-    bit_key,
     defended,
     model_of,
     nodes_of_model,

@@ -9,7 +9,7 @@ import msgspec
 
 from brittle.attacks import AttackSpec, Threat
 from brittle.audits import AuditSettings, Effort, Journal, audit_events, effort_named
-from brittle.ground import crew, pick_device
+from brittle.ground import bit_key, crew, pick_device
 from brittle.science import curvature
 
 from ..declare import hash_of
@@ -19,7 +19,6 @@ from .common import (
     ModelRef,
     Node,
     NodeProgress,
-    bit_key,
     defended,
     model_of,
     nodes_of_model,

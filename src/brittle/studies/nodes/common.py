@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
-import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Detector, straight_through
 from brittle.audits import DataRecord, ModelRecord, TrainingRecord, provenance
-from brittle.ground import BrittleError, crew, fast_dtype, first_line, pick_device, write_bytes
-from brittle.learning import DataSet, Inputs, Loaded, Split, behaviour_of, load, load_model, load_tensors, save_tensors
+from brittle.ground import BrittleError, crew, first_line, pick_device, write_bytes
+from brittle.learning import (
+    Classifier,
+    DataSet,
+    Inputs,
+    Loaded,
+    Split,
+    behaviour_of,
+    load,
+    load_model,
+    load_tensors,
+    save_tensors,
+)
 
 
 class NodeProgress(NamedTuple):
@@ -100,7 +110,11 @@ def _data(name: str, folder: str | None) -> DataSet:
 
 
 def _digest_of(data: DataSet) -> str:
-    return data.train.digest[:32] + data.test.digest[:32]
+    """Of the images and labels; where pictures were read, of their names too, which records carry."""
+    digest = data.train.digest[:32] + data.test.digest[:32]
+    if not data.test.files:
+        return digest
+    return hashlib.sha256(json.dumps([digest, data.classes, data.test.files]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,11 @@ class File:
     digest: str
     weights: str | None = field(default=None, compare=False)
     inputs: Inputs = field(default=Inputs(), compare=False)
+    data: DataSource | None = field(default=None, compare=False, repr=False)  # whose shape one of our nets takes
     loaded: Loaded | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"loaded": None}  # another process loads it itself: not every model can be sent
 
     @classmethod
     def of(
@@ -119,7 +137,7 @@ class File:
     ) -> "File":
         """The model that `spec` names (see `load_model`)."""
         loaded = load_model(spec, weights, inputs, data.load() if data else None)
-        return cls(spec, loaded.digest, loaded.weights, inputs or Inputs(), loaded)
+        return cls(spec, loaded.digest, loaded.weights, inputs or Inputs(), data, loaded)
 
     def tried_on(self, data: DataSource) -> "File":
         """The same model, known by its answers on some images too where it is imported code, which may depend on more
@@ -136,7 +154,8 @@ class File:
 
     def load(self) -> Loaded:
         """The model itself."""
-        return self.loaded or load_model(self.spec, Path(self.weights) if self.weights else None, self.inputs)
+        weights, data = Path(self.weights) if self.weights else None, self.data.load() if self.data else None
+        return self.loaded or load_model(self.spec, weights, self.inputs, data)
 
 
 ModelRef = Node | File
@@ -214,18 +233,14 @@ def on_device(loaded: Loaded, device: str) -> Any:
 
 def defended(model: Any, bpda: tuple[str, ...], reject: int | None) -> Any:
     """The model as an attack should see it: gradients pass straight through some modules, and a class rejects."""
-    through = straight_through(model, bpda)
+    inside = {name for name, _ in model.named_modules()} if isinstance(model, Classifier) else set(bpda)
+    through = straight_through(model, [name if name in inside else f"model.{name}" for name in bpda])
     return through if reject is None else Detector(through, reject)
 
 
 def run_record(device: str, started: float, seed: int) -> dict[str, Any]:
     """How a record was made: hardware, versions, seed, command, and the seconds since `started` (monotonic)."""
     return {"run": provenance(pick_device(device), time.monotonic() - started, seed)}
-
-
-def bit_key(place: torch.device) -> str:
-    """What decides the bits of a computation beside its declaration: work begun under another name is begun again."""
-    return f"{torch.__version__}-{place.type}-{fast_dtype(place.type)}".replace("torch.", "")
 
 
 def parts_of(folder: Path, work: Mapping[str, Callable[[], Mapping[str, Tensor]]]) -> Iterator[dict[str, Tensor]]:

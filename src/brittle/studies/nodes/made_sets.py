@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Threat
-from brittle.ground import crew, pick_device
+from brittle.ground import bit_key, crew, pick_device
 from brittle.learning import Split, load_tensors, write_made
 from brittle.science import Construction, Part, check_set, check_source, join_parts, make_part, part_slices
 
@@ -22,7 +22,6 @@ from .common import (
     ModelRef,
     Node,
     NodeProgress,
-    bit_key,
     model_of,
     nodes_of_model,
     on_device,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from brittle.ground import BrittleError, check_seed, crew, pick_device
+from brittle.ground import BrittleError, bit_key, check_seed, crew, pick_device
 from brittle.learning import (
     Goal,
     Recipe,
@@ -24,7 +24,7 @@ from brittle.learning import (
 )
 
 from ..declare import hash_of
-from .common import Computation, DataSource, ModelRef, Node, NodeProgress, bit_key, model_of, nodes_of_model, run_record
+from .common import Computation, DataSource, ModelRef, Node, NodeProgress, model_of, nodes_of_model, run_record
 from .made_sets import Make
 
 
