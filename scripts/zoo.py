@@ -24,7 +24,7 @@ DIGITS = (Linf("0.1"), L2("0.5"), L1("1.5"))
 TABLE = """# The zoo
 
 Small nets that come with the package: `brittle audit zoo:mnist-linf` needs no training. `python scripts/zoo.py` trains
-and audits them. `fast` is the MNIST net of Wong et al. 2020 (167,000 parameters), `mlp` has two hidden layers of 256.
+and audits them. `fast` is the MNIST net of Wong et al. 2020 (166,406 parameters), `mlp` has two hidden layers of 256.
 Robust accuracy is what an audit of effort `standard` leaves of the first 1,000 test images (digits: of all {digits}),
 in per cent with 95 % intervals; seed 0.
 

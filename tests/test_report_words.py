@@ -60,9 +60,11 @@ def test_figures_are_called_upper_bounds_unless_all_that_withstands_is_proved() 
     proved["threats"][0]["proved"] = proved["union_proved"] = share(60, 100)
     first, second, *_ = certainty(proved)
     assert "upper bounds" not in first
+    assert second == "The 60.0 % are exact on these images: each one that withstands is proved to withstand."
+    proved["union_proved"] = share(50, 100)
     assert (
-        second
-        == "At least 60.0 % of these images withstand every attack there can be in these threats: that is proved."
+        certainty(proved)[1]
+        == "At least 50.0 % of these images withstand every attack there can be in these threats: that is proved."
     )
 
 

@@ -107,6 +107,10 @@ def _asked(model: ModelRecord, data: DataRecord, record: AuditRecord) -> str:
     words += [word for threat in record.threats for word in ("--threat", threat.threat)]
     words += [word for module in model.bpda for word in ("--bpda", module)]
     words += [] if model.reject is None else ["--reject", str(model.reject)]
+    if record.asked is not None:
+        words += [word for attack in record.asked.attacks for word in ("--with", attack)]
+        words += ["--certify"] if record.asked.certify else []
+        words += ["--seed", str(record.asked.seed)] if record.asked.seed else []
     return shlex.join(words)
 
 

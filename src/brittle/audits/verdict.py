@@ -23,10 +23,11 @@ from .statistics import Proportion
 from .subject import Subject
 
 WALL = 12  # triples shown per threat
+PREPARED = ("normalisation", "accuracy")  # checks whose hint is to be followed before anything is audited again
 CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat's eps
 
 
-def verdict_of(state: AuditState) -> Verdict:
+def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
     """`trust`, `suspicious` or `broken`; one sentence; what to do next (in commands, MODEL stands for the model)."""
     bad, doubtful, unseen = ([one for one in state.checks if one.level == it] for it in ("bad", "warn", "skipped"))
     figure = _figure(state)
@@ -35,11 +36,14 @@ def verdict_of(state: AuditState) -> Verdict:
         return Verdict("broken", f"{figure}, but do not trust it: {_said(bad[0])}.", bad[0].hint or "")
     if state.skipped:
         why = f"an upper bound: the budget left out {len(state.skipped)} pieces of work"
-        return Verdict("suspicious", f"{figure}, {why}.", "brittle audit MODEL")
+        same = f" --effort {asked.effort} -n {len(state.right)}" if asked else ""
+        return Verdict("suspicious", f"{figure}, {why}.", f"brittle audit MODEL{same}")
     if unseen:
         return Verdict("suspicious", f"{figure}, but whether gradients can be trusted was not looked at.", again)
     if doubtful:
-        return Verdict("suspicious", f"{figure}, but {_said(doubtful[0])}: {doubtful[0].hint}.", again)
+        first = doubtful[0]
+        then = first.hint if first.hint and first.name in PREPARED else again
+        return Verdict("suspicious", f"{figure}, but {_said(first)}: {first.hint}.", then)
     notes = [one for one in state.checks if one.level == "note" and one.threat]
     noted = f"; {_said(notes[0])}: quote the union, not single attacks" if notes else ""
     return Verdict("trust", f"{figure}, and no sign of masked gradients was seen{noted}.", again)
@@ -67,7 +71,7 @@ def record_of(state: AuditState, run: Provenance, asked: Asked | None = None) ->
     return AuditRecord(
         model=ModelRecord(name="model", digest="", parameters=None, training=None),
         data=DataRecord(f"images {list(subject.x.shape[1:])}", n, n, [], ""),
-        verdict=verdict_of(state),
+        verdict=verdict_of(state, asked),
         clean=ProportionRecord.of(state.clean),
         union=ProportionRecord.of(state.union),
         union_8bit=ProportionRecord.of(state.union_8bit),

@@ -166,6 +166,11 @@ def nets(json: Json = False) -> None:
     )
 
 
+def _place(figure: tuple[str, str]) -> int:
+    """Clean accuracy first, threats as they stand, all of them together last."""
+    return {"clean": 0, "all": 2}.get(figure[0], 1)
+
+
 @app.command()
 def zoo(json: Json = False) -> None:
     """List the nets that come with the package, with what an audit left of them."""
@@ -181,7 +186,7 @@ def zoo(json: Json = False) -> None:
         return
     rows = {}
     for name, header in headers.items():
-        figures = ", ".join(f"{where} {figure}" for where, figure in header["figures"].items())
+        figures = ", ".join(f"{where} {figure}" for where, figure in sorted(header["figures"].items(), key=_place))
         rows[name] = f"{header['net']} on {header['data']}, {header['what']}: {figures}"
     _listed(rows, json)
 

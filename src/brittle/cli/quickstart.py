@@ -13,6 +13,8 @@ SCALES = {"digits": ("mlp", 20.0, 40.0, 7, 300), "mnist": ("madry", 1.0, 2.0, 5,
 
 def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -> tuple[Path, list[dict[str, Any]]]:
     """Train a standard and a PGD-trained net, audit both, and write one page; the page and both records."""
+    import torch
+
     from brittle.learning import Adversarial, Goal, InnerAttack, Recipe, Standard
     from brittle.report import read_run, write_page
     from brittle.studies import Audit, DataSource, File, Train
@@ -21,6 +23,8 @@ def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -
         raise BrittleError(
             f"the quickstart knows {' and '.join(SCALES)}, not {data!r}; use brittle train and brittle audit"
         )
+    if data == "digits":
+        torch.set_num_threads(1)  # more are no faster for so small a net, and far slower where others compute too
     net, epochs, robust_epochs, steps, n = SCALES[data]
     source, threats, runs = DataSource.of(data, data_dir), threats_of(None, data), []
     goals: dict[str, tuple[Goal, Recipe]] = {

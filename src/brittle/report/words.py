@@ -36,9 +36,9 @@ def headline(record: Record) -> str:
     """What the attacks did, in one sentence."""
     right, left, n = record["clean"]["correct"], record["union"]["correct"], record["clean"]["n"]
     if not record["threats"]:
-        return f"No threat was tried; left alone it is right on {right:,} of {n:,} images."
+        return f"No threat was tried; left alone it is right on {right:,} of {images(n)}."
     if right == 0:
-        return f"It is right on none of {n:,} images, even without an attack."
+        return f"It is right on none of {images(n)}, even without an attack."
     if left == 0:
         said = f"Attacks made it wrong on {_all(right)} that it gets right"
     elif left == right:
@@ -48,6 +48,10 @@ def headline(record: Record) -> str:
     if record["verdict"]["level"] == "broken":
         return f"{said}; but a check failed, so do not rely on these figures."
     return f"{said}."
+
+
+def images(count: int) -> str:
+    return f"{count:,} {'image' if count == 1 else 'images'}"
 
 
 def _all(count: int) -> str:
@@ -70,12 +74,14 @@ def certainty(record: Record) -> list[str]:
     said = [_checked(record), *_proved(record)]
     if record["threats"]:
         untried = ", not attacks that were not tried" if _undecided(record) else ""
-        said.append(f"The intervals (95 %) cover the choice of these {record['data']['n']:,} images{untried}.")
+        n = record["data"]["n"]
+        chosen = "this one image" if n == 1 else f"these {images(n)}"
+        said.append(f"The intervals (95 %) cover the choice of {chosen}{untried}.")
     union, rounded = record["union"]["correct"], record["union_8bit"]["correct"]
     if rounded > union:
         undone = rounded - union
-        images = "image withstands" if undone == 1 else "images withstand"
-        said.append(f"Rounded to 8 bits, as a file would store them, attacks do less: {undone:,} more {images}.")
+        withstand = "image withstands" if undone == 1 else "images withstand"
+        said.append(f"Rounded to 8 bits, as a file would store them, attacks do less: {undone:,} more {withstand}.")
     said += [f"Its answers are random: {check['text']}." for check in record["checks"] if check["name"] == RANDOM]
     if record["model"].get("reject") is not None:
         said.append(
@@ -96,7 +102,8 @@ def _checked(record: Record) -> str:
     if record["verdict"]["level"] == "trust":
         room = " They are upper bounds: a stronger attack could find more." if _undecided(record) else ""
         return f"None of {checks} casts doubt on these figures.{room}"
-    return f"None of {checks} casts doubt on these figures, but not everything was tried."
+    why = "the budget was spent before everything was tried" if record["skipped"] else "not everything was tried"
+    return f"None of {checks} casts doubt on these figures, but {why}."
 
 
 def _undecided(record: Record) -> bool:
@@ -111,6 +118,8 @@ def _proved(record: Record) -> list[str]:
     union, threats = record.get("union_proved"), [one for one in record["threats"] if one.get("proved")]
     if union and union["correct"]:
         share = f"{100 * union['accuracy']:.1f} %"
+        if union["correct"] == record["union"]["correct"]:
+            return [f"The {share} are exact on these images: each one that withstands is proved to withstand."]
         return [
             f"At least {share} of these images withstand every attack there can be in these threats: that is proved."
         ]
