@@ -62,10 +62,16 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
             findings.append(normalisation(model, x, y, logits))
     if not bool((y < logits.shape[1]).all()):
         return [*findings, Finding("gradient", "skipped", "labels do not fit")]
-    findings.append(_gradient(model, x, y))
-    if same and findings[-1].level != "bad":
-        findings.append(_differences(model, x[:COMPARED], y[:COMPARED]))
-    return findings
+    return findings + gradients_of(model, x, y, same)
+
+
+def gradients_of(model: Callable[[Tensor], Any], x: Images, y: Labels, same: bool = True) -> list[Finding]:
+    """Whether gradients reach the images, and whether they are those of the answer, which is not asked of a model that
+    does not answer the same again."""
+    found = [_gradient(model, x, y)]
+    if same and found[0].level != "bad":
+        found.append(_differences(model, x[:COMPARED], y[:COMPARED]))
+    return found
 
 
 def checked(model: Callable[[Tensor], Any], x: Images, y: Labels, seed: int) -> list[Finding]:

@@ -150,7 +150,7 @@ def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: i
             told = ", ".join(str(one.threat) for one in state.threats)
             raise BrittleError(f"the attack {spec.name!r} does not work in {told}; brittle attacks tells which do")
     work = [
-        _in_one(state, one, [*effort.stages_of(one.threat, dims, state.blind), *_last(extra, one, dims)], seed)
+        _in_one(state, one, [*effort.stages_of(one.threat, dims, state.subject.blind), *_last(extra, one, dims)], seed)
         for one in state.threats
     ]
     return [jobs[number] for number in range(max(map(len, work))) for jobs in work if number < len(jobs)]

@@ -101,18 +101,19 @@ quick     2   ~1   second_order_apgd:steps=100,draws=1
 quick     2   1    fmn:steps=30 curve
 standard  2   ~1   fmn:steps=50 outside=0
 standard  2   ~1   apgd:steps=40
-standard  2   ~1   second_order_mim:steps=100,draws=4,start=random,loss=margin
+standard  2   ~1   second_order_mim:steps=100,draws=1,start=random,loss=margin
 
 quick     1   1    second_order_mim:sigma=0.2
 quick     1   ~1   apgd:steps=40
 quick     1   ~1   second_order_apgd:steps=100,draws=1,loss=margin
 quick     1   1    fmn:steps=30 curve
-standard  1   ~1   second_order_mim:steps=100,draws=4,start=random,loss=margin
+standard  1   ~1   second_order_mim:steps=100,draws=1,start=random,loss=margin
 standard  1   ~1   apgd:steps=40,loss=dlr
 standard  1   ~1   fmn:steps=50 outside=0
 
-standard  2,1 0.2  apgd_targeted:steps=30
+standard  2,1 ~0.2 apgd_targeted:steps=30
 standard  2,1 ~0.1 apgd:steps=100,loss=margin
+standard  1   ~1   apgd:steps=100
 standard  2,1 ~0.1 fmn:steps=50 outside=1
 standard  2,1 ~0.1 square_apgd:queries=1000,steps=50
 thorough  2,1 1    apgd:steps=100

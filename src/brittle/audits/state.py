@@ -134,12 +134,6 @@ class AuditState:
     skipped: list[str] = field(default_factory=list)
 
     @property
-    def blind(self) -> bool:
-        """Whether the model's gradients are missing or not those of its answers."""
-        bad = any(one.name in ("gradient", "finite differences") and one.level == "bad" for one in self.checks)
-        return bad or not self.subject.gradients
-
-    @property
     def clean(self) -> Proportion:
         return Proportion(int(self.right.sum()), len(self.right))
 

@@ -31,7 +31,7 @@ from brittle.attacks import (
 )
 from brittle.ground import BrittleError, Images, Labels, NoGradient, eval_mode, keys_of, uniform
 
-from .doctor import checked
+from .doctor import checked, gradients_of
 from .records import Check
 
 MOST_CLASSES = 100_000  # a larger answer is a mistake, not a class
@@ -49,6 +49,7 @@ class Subject:
         gradients: whether any reaches the images, even if it is wrong; classes alone give none.
         majority: of a random model, the majority of fresh draws; `model` is then its average over draws.
         temperature: by which attacks see the logits divided.
+        blind: gradients, as attacks see them, are missing or not those of the answers.
     """
 
     model: Callable[[Tensor], Any]
@@ -59,6 +60,7 @@ class Subject:
     majority: Voting | None = None
     gradients: bool = True
     temperature: float = 1.0
+    blind: bool = False
 
     @property
     def target(self) -> Callable[[Tensor], Any]:
@@ -138,7 +140,9 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
         subject = replace(subject, temperature=apart / USUAL)
         text = f"logits are {apart:,.0f} apart, where the softmax has no gradient: attacks see them at {USUAL:g}"
         checks.append(Check("temperature", None, "note", text, "other tools need a loss that minds no scale, as DLR"))
-    return subject, checks
+        findings = gradients_of(subject.target, subject.x[some], subject.y[some])
+    bad = any(one.name in ("gradient", "finite differences") and one.level == "bad" for one in findings)
+    return replace(subject, blind=bad or not subject.gradients), checks
 
 
 def _apart(subject: Subject, some: slice) -> float:
