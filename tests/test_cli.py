@@ -1,5 +1,6 @@
 """The command line: every verb once; bad input is in `test_bad_inputs.py`."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -62,6 +63,19 @@ def test_train_audit_attack_doctor_and_report(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("report", "one", "one", "--out", "both.html")
     assert status == 0
     assert (tmp_path / "both.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_training_is_logged_as_it_goes(run: Run) -> None:
+    asked = ("train", "--data", "digits", "--net", "linear", "--epochs", "2", "--device", "cpu", "--out", "net")
+    assert run(*asked, "--log", "csv:logs")[0] == 0
+    rows = list(csv.DictReader(Path("logs/version_0/metrics.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows if row["clean"]] == ["11", "22"]
+    assert all(float(row["loss"]) > 0 for row in rows)
+    status, _, err = run(*asked, "--log", "csv:logs")
+    assert (status, "nothing is logged" in err) == (0, True)
+    for log, said in (("logs", "a log is written csv:FOLDER"), ("tensorboard:logs", "pip install 'brittle[log]'")):
+        status, _, err = run(*asked, "--log", log)
+        assert (status, said in err) == (2, True), err
 
 
 def test_a_sick_model_gives_status_1(run: Run, tmp_path: Path) -> None:

@@ -397,3 +397,18 @@ def test_the_scale_of_logits_hides_nothing_and_is_said(digits_net: nn.Module) ->
     assert "temperature" not in {check.name for check in plain.record.checks}
     tried = [sum(row.tried for one in report.record.threats for row in one.attacks) for report in (plain, hot)]
     assert tried[1] < 1.5 * tried[0]
+    ran = [[row.name for one in report.record.threats for row in one.attacks] for report in (plain, hot)]
+    assert ran[0] == ran[1]  # none of those that are for nets without gradients
+    turned = audit(Hot(Turned(digits_net)), data, [Linf(0.1)], effort="quick")
+    assert "Square-500" in [row.name for row in turned.record.threats[0].attacks]
+
+
+class Turned(nn.Module):
+    """The same answers, and the gradient the other way round."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(2 * x.detach() - x)

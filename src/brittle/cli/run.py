@@ -56,6 +56,9 @@ def train(
     static: Annotated[list[str] | None, typer.Option("--static", help="net to attack through; may be repeated")] = None,
     ramp: Annotated[float | None, typer.Option("--ramp", help="share of training in which eps rises from 0")] = None,
     precision: Annotated[str, typer.Option("--precision", help="fast or float32")] = "fast",
+    log: Annotated[
+        str | None, typer.Option("--log", help="where figures go meanwhile: csv:FOLDER, tensorboard:FOLDER, wandb:NAME")
+    ] = None,
     data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
@@ -65,22 +68,26 @@ def train(
 ) -> None:
     """Train a net into one file; resumes after a kill."""
     from brittle.ground import plain_name
-    from brittle.learning import Recipe, goal_named, inner_attack_of, load_net
+    from brittle.learning import Recipe, check_log, goal_named, inner_attack_of, load_net
     from brittle.studies import DataSource, File, Train, hash_of
 
-    from .terminal import as_json
+    from .terminal import as_json, console
     from .terminal import out as terminal
 
+    if log is not None:
+        check_log(log)
     threats = threats_of(threat, data) if threat else ()
     aim = goal_named(goal, threats, inner_attack_of(goal, inner, steps, step, start), ramp, weight)
     recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision, averaging)
     source = DataSource.of(data, data_dir)
     lent = tuple(File.of(name).tried_on(source) for name in static or ())
-    node = Train(source, net, aim, recipe, seed, lent)
+    node = Train(source, net, aim, recipe, seed, lent, log or "")
     target = out or Path("runs") / f"{plain_name(node.title)}-{hash_of(node)[:8]}"
     if target.name in ("", ".."):
         raise BrittleError(f"--out {target} is a folder; give the name of a file, such as {target / 'net.safetensors'}")
     target = target.with_name(target.name.removesuffix(".safetensors") + ".safetensors")
+    if log is not None and not fresh and planned(node, device)["stored"]:
+        console.print("note: it is trained already, so that nothing is logged; --fresh trains it again")
     copied(computed(node, None, device, fresh) / "model.safetensors", target)
     history = load_net(target)[1]["history"]
     if json:

@@ -57,6 +57,7 @@ from .goals import (
     goal_named,
     inner_attack_of,
 )
+from .logs import check_log, logged
 from .nets import NETS, Normalize, build_net
 from .progress import TrainingProgress, accuracy
 from .recipe import Recipe
@@ -105,6 +106,7 @@ __all__ = [
     "broken_packages",
     "build_net",
     "check_attack",
+    "check_log",
     "check_static",
     "classifier",
     "default_augment",
@@ -121,6 +123,7 @@ __all__ = [
     "load_model",
     "load_net",
     "load_tensors",
+    "logged",
     "parse_cifar",
     "parse_idx",
     "parse_npy",

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from brittle.learning import (
     goal_name,
     history_of,
     load,
+    logged,
     save_net,
     statistics_of,
     train,
@@ -41,6 +42,7 @@ class Train:
     recipe: Recipe
     seed: int = 0
     static: tuple[ModelRef, ...] = ()  # nets through which the goal may attack
+    log: str = field(default="", compare=False)  # where its figures go as it trains, such as csv:FOLDER
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -87,7 +89,7 @@ class Train:
             state_file=state,
             device=device,
         )
-        yield from _progress(events)
+        yield from _progress(logged(events, "" if crew().helps else self.log))
         if crew().helps:
             return True
         header = {
