@@ -32,7 +32,9 @@ from brittle.studies import (
     plan,
     run_graph,
 )
+from brittle.studies.executors import InProcess, Said
 from brittle.studies.nodes import NodeProgress
+from brittle.studies.planning import PlanRow
 from brittle.studies.processes import devices_for
 from brittle.studies.ray_cluster import _compute
 from conftest import Run
@@ -227,3 +229,32 @@ def test_without_ray_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytes
     store = Store(tmp_path)
     with pytest.raises(BrittleError, match=r"Ray is not installed; get it with: pip install 'brittle\[cluster\]'"):
         list(run_graph(rows(A, store=store), store, device="cpu", on="ray"))
+
+
+class Late:
+    """An executor that has no room at first."""
+
+    def __init__(self, store: Store) -> None:
+        self.inner, self.looks = InProcess(store, "cpu"), 0
+
+    @property
+    def slots(self) -> int:
+        self.looks += 1
+        return int(self.looks > 9)
+
+    def start(self, row: PlanRow) -> None:
+        self.inner.start(row)
+
+    def hear(self) -> Iterator[Said]:
+        if self.inner.key:
+            yield from self.inner.hear()
+
+    def close(self) -> None: ...
+
+
+def test_a_graph_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    monkeypatch.setattr("brittle.studies.graph._executor", lambda *_: Late(store))
+    *_, end = run_graph(rows(Note("a"), store=store), store)
+    assert (end.nodes, end.text) == (1, "done")
+    assert store.read(hash_of(Note("a")), ("note.txt",))[0] is not None

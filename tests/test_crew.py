@@ -3,8 +3,12 @@
 import json
 import math
 import os
+import pickle
+import shutil
 import signal
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +17,25 @@ import torch
 
 from brittle.attacks import L2, AttackSpec, Linf
 from brittle.ground import BrittleError, Crew, device_count, pick_device
-from brittle.learning import Adversarial, Atda, Goal, InnerAttack, Recipe, Trades, load_tensors
+from brittle.learning import Adversarial, Atda, Goal, InnerAttack, Recipe, Trades, build_net, load_tensors, save_net
 from brittle.learning.sharing import own_mean, own_rows
 from brittle.science import Targeted
-from brittle.studies import Audit, DataSource, File, Make, Node, RunAttack, Store, Train, run_node
+from brittle.studies import (
+    Audit,
+    DataSource,
+    File,
+    Make,
+    Node,
+    RunAttack,
+    Store,
+    Train,
+    run_graph,
+    run_node,
+)
 from brittle.studies.nodes import NodeProgress
+from brittle.studies.nodes.common import parts_of
 from test_cluster import placeless
-from test_nodes import Note
+from test_nodes import Note, rows
 
 SOURCE, INNER = DataSource.of("digits"), InnerAttack(steps=2)
 TENSORS = ("attack.safetensors", "set.safetensors", "audit.safetensors")
@@ -101,5 +117,118 @@ def test_what_goes_wrong_in_one_of_them_is_one_line(tmp_path: Path) -> None:
 def test_several_devices_are_named_by_their_number() -> None:
     assert [device_count(name) for name in ("8xcuda", "2xcpu", "cpu", "cuda:1", "auto", "xla")] == [8, 2, 1, 1, 1, 1]
     assert pick_device("2xcpu") == torch.device("cpu")
-    with pytest.raises(BrittleError, match="'nothing' cannot be used here"):
-        pick_device("2xnothing")
+    for name in ("2xnothing", "0xcpu", "2xcuda:1", "2xauto"):
+        with pytest.raises(BrittleError, match=f"several devices are written 8xcuda, not '{name}'"):
+            pick_device(name)
+
+
+UNEQUAL = """
+import os, torch
+from brittle.learning import load
+
+class Unequal(torch.nn.Module):
+    \"\"\"A net whose logits are a little different in the second process, as on another device.\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(64, 10)
+        part = load("digits").train
+        sums = torch.stack([part.images[part.labels == k].long().sum(0).flatten() for k in range(10)]).double()
+        means = sums / sums.norm(dim=1, keepdim=True)
+        with torch.no_grad():
+            self.layer.weight.copy_(10 * (means - means.mean(0)))
+            self.layer.bias.zero_()
+
+    def forward(self, x):
+        logits = self.layer(x.flatten(1))
+        other = os.environ.get("BRITTLE_CREW", "").startswith("1/")
+        return logits * (1 + 1e-3 * other * torch.rand(logits.shape, generator=torch.Generator().manual_seed(1)))
+"""
+SCRIPT = """
+from brittle.attacks import Linf
+from brittle.studies import Audit, DataSource, File, Store, run_node
+
+def main():
+    data = DataSource.of("digits")
+    audit = Audit(File.of("own:Unequal"), data, (Linf(0.1),), "{effort}", n=200, batch=10)
+    for event in run_node(audit, Store("store"), device="2xcpu"):
+        print(event.text, flush=True)
+
+{call}
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str, str], subprocess.Popen[str]]:
+    (tmp_path / "own.py").write_text(UNEQUAL)
+
+    def begin(effort: str, call: str) -> subprocess.Popen[str]:
+        (tmp_path / "script.py").write_text(SCRIPT.format(effort=effort, call=call))
+        words = [sys.executable, "script.py"]
+        both = subprocess.PIPE
+        return subprocess.Popen(words, cwd=tmp_path, stdout=both, stderr=both, text=True, start_new_session=True)
+
+    return begin
+
+
+GUARDED = "if __name__ == '__main__': main()"
+
+
+def test_processes_whose_answers_differ_a_little_deal_the_same_examples(
+    script: Callable[[str, str], subprocess.Popen[str]],
+) -> None:
+    out, err = script("smoke", GUARDED).communicate(timeout=120)
+    assert out.splitlines()[-1] == "done", err
+
+
+def test_a_script_that_begins_itself_again_ends(script: Callable[[str, str], subprocess.Popen[str]]) -> None:
+    process = script("smoke", "main()")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "belongs under if __name__ == '__main__'" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_none_outlives_the_one_that_began_it(
+    sign: signal.Signals, script: Callable[[str, str], subprocess.Popen[str]]
+) -> None:
+    process = script("thorough", GUARDED)
+    assert process.stdout is not None
+    while "examples" not in process.stdout.readline():
+        assert process.poll() is None, process.communicate()
+    process.send_signal(sign)
+    process.communicate(timeout=60)  # ends once none of them holds the pipes
+
+
+def test_a_node_that_cannot_be_sent_is_one_line(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Local(Note):
+        """A class that another process cannot find."""
+
+    with pytest.raises(BrittleError, match="cannot be sent to another process"):
+        folder_of(Local("a"), Store(tmp_path), "2xcpu")
+    planned = rows(Local("a"), Note("b"), store=Store(tmp_path))
+    with pytest.raises(BrittleError, match=r"cannot be sent to another process.*done and stored: 1"):
+        list(run_graph(planned, Store(tmp_path), jobs=2))
+
+
+def test_a_model_that_was_replaced_meanwhile_is_refused(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        net = build_net("linear", (1, 8, 8), 10)
+        header = {"net": "linear", "shape": [1, 8, 8], "classes": list("0123456789"), "mean": (), "std": ()}
+        save_net(tmp_path / f"{seed}.safetensors", net, header)
+    there = tmp_path / "net.safetensors"
+    shutil.copy(tmp_path / "0.safetensors", there)
+    sent = pickle.dumps(File.of(str(there)))
+    assert pickle.loads(sent).load().name
+    shutil.copy(tmp_path / "1.safetensors", there)
+    with pytest.raises(BrittleError, match="another than the one asked for"):
+        pickle.loads(sent).load()
+
+
+def test_a_damaged_part_is_computed_again(tmp_path: Path) -> None:
+    work = {"a": lambda: {"x": torch.ones(2)}}
+    list(parts_of(tmp_path, work))
+    (tmp_path / "parts/a.safetensors").write_bytes(b"")
+    assert [part["x"].tolist() for part in parts_of(tmp_path, work)] == [[1, 1]]

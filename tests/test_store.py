@@ -1,5 +1,6 @@
 """A store behind a URL: files first, the entry last and once; digests; a cache here; locks end with their holder."""
 
+import errno
 import json
 import socket
 import subprocess
@@ -150,3 +151,45 @@ def test_the_commands_take_a_url(
     assert code == 0
     assert "stored" in said
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
+def test_an_entry_that_is_being_written_is_no_result_and_harms_none(place: Callable[[str], Store]) -> None:
+    store, other = place("one"), place("other")
+    assert store.shared is not None
+    assert other.shared is not None
+    there = f"{store.shared.path}/{KEY}/entry.json"
+    store.shared.files.pipe_file(there, b"")
+    assert other.read(KEY, ("note.txt",)) == (None, None)
+    assert store.shared.files.exists(there)
+    assert (write(store, "first") / "note.txt").read_text() == "first"  # it was left by a machine that died
+    assert other.read(KEY, ("note.txt",))[0] is not None
+
+
+def test_a_disk_that_fails_at_the_moment_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    folder = write(store, "first")
+
+    def failing(path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("brittle.studies.store._digest", failing)
+        with pytest.raises(BrittleError, match="Input/output error"):
+            store.read(KEY, ("note.txt",))
+    assert store.read(KEY, ("note.txt",)) == (folder, None)
+
+
+def test_what_another_process_has_fetched_meanwhile_counts(
+    place: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = place("one")
+    assert store.shared is not None
+    publish = store.shared.publish
+
+    def then_fetched(key: str, folder: Path) -> bool:
+        done = publish(key, folder)
+        assert place("one").read(KEY, ("note.txt",))[0] is not None
+        return done
+
+    monkeypatch.setattr(store.shared, "publish", then_fetched)
+    assert (write(store, "first") / "note.txt").read_text() == "first"

@@ -28,6 +28,7 @@ from brittle.ground import (
 )
 from brittle.learning import behaviour_of, digest_of_code, examples_of
 
+from .agreement import agreed
 from .findings import Finding
 from .jobs import Job, jobs
 from .journal import Journal
@@ -163,7 +164,7 @@ def audit_events(
     """`audit`, step by step: an event before each piece of work, the last with the report."""
     clock, journal = _Clock(settings.budget, time.monotonic()), journal or Journal()
     effort = effort_named(settings.effort)
-    state = first_state(Subject(model, *data, settings.batch, settings.seed), threats)
+    state = agreed(first_state(Subject(model, *data, settings.batch, settings.seed), threats), journal)
     work = jobs(state, effort, settings.extra, settings.seed)
     total = len(work) + len(state.threats) * (2 if settings.certify else 1)
     for done, text in _attack(state, work, journal, clock):

@@ -24,8 +24,10 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         BrittleError: the device is unknown or absent, or there are not so many.
     """
-    count = device_count(name)
+    count, asked = device_count(name), name
     name = name.removeprefix(f"{count}x")
+    if count < 1 or (count > 1 and name not in ("cuda", "cpu")):
+        raise BrittleError(f"several devices are written 8xcuda, not {asked!r}")
     if count > 1 and name == "cuda" and count > torch.cuda.device_count():
         raise BrittleError(f"{count} CUDA devices are asked for, and {torch.cuda.device_count()} are here")
     if name == "auto":

@@ -93,6 +93,7 @@ def train(
             state.history.append({"epoch": state.step / run.per_epoch, **asdict(event)})
         if due and state_file and not run.crew.helps:
             save_state(state_file, run.modules, run.optimizer, state, run.identity)
+        if due:
             saved = time.monotonic()
         yield event
     if run.average:

@@ -14,6 +14,7 @@ from torch import distributed
 from brittle.ground import BrittleError, device_count, join_crew
 
 from .nodes import Computation, Node, NodeProgress
+from .spawning import GUARD, end_with_parent, sent
 
 
 def compute(node: Node, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
@@ -28,6 +29,7 @@ def compute(node: Node, folder: Path, results: Mapping[Node, Path], device: str)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    sent(node)
     context, threads = multiprocessing.get_context("spawn"), max(1, torch.get_num_threads() // count)
     pipes, processes = [], []
     for rank in range(count):
@@ -54,7 +56,9 @@ def _relayed(pipes: list[Any]) -> Generator[NodeProgress, None, bool]:
             try:
                 said = pipe.recv()
             except (EOFError, OSError):
-                raise BrittleError("one of its processes ended; the same command goes on where it was") from None
+                raise BrittleError(
+                    f"one of its processes ended; the same command goes on where it was ({GUARD})"
+                ) from None
             if isinstance(said, Exception):
                 raise said
             if isinstance(said, NodeProgress):
@@ -76,6 +80,7 @@ def _serve(
     device: str,
 ) -> None:
     """One of the processes: the first tells its progress; each, whether it is complete, or what went wrong."""
+    end_with_parent()
     for module in ("distributed", "rank_zero"):  # not a line from each process
         logging.getLogger(f"lightning_fabric.utilities.{module}").setLevel("WARNING")
     torch.set_num_threads(threads)

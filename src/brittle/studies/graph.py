@@ -112,14 +112,14 @@ class _Walk:
         self.done: list[str] = []
 
     def begin(self, executor: Executor, status: StatusFile) -> bool:
-        """Give away the nodes that are ready, as many as are taken; whether any is running."""
+        """Give away the nodes that are ready, as many as are taken; whether any is running, or waits for room."""
         self.ready = sorted([*self.ready, *self.order.get_ready()], key=self.chains.__getitem__)
         while self.ready and len(self.running) < executor.slots:
             key = self.ready.pop()
             executor.start(self.rows[key])
             self.running[key] = Said(key)
             status.begins(key)
-        return bool(self.running)
+        return bool(self.running or self.ready)
 
     def hear(self, said: Said, status: StatusFile) -> str | None:
         """What is said of a running node; a line that the user should see, if there is one."""

@@ -5,13 +5,15 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 
 import torch
 
-from brittle.ground import BrittleError, pick_device
+from brittle.ground import BrittleError, first_line, pick_device
 
 from .executors import TRIES, Said, told
 from .planning import PlanRow
+from .spawning import GUARD, end_with_parent, sent
 from .store import Store
 
 
@@ -20,15 +22,23 @@ class Processes:
 
     def __init__(self, store: Store, device: str, slots: int) -> None:
         self.slots = slots
+        self.refused: list[Said] = []
         threads = max(1, torch.get_num_threads() // slots)
         self.workers = [_Worker(store.place, place, threads) for place in devices_for(device, slots)]
 
     def start(self, row: PlanRow) -> None:
-        next(worker for worker in self.workers if not worker.row).give(row)
+        try:
+            node = sent(row.node)
+        except BrittleError as error:
+            self.refused.append(Said(row.key, end=True, error=error))
+        else:
+            next(worker for worker in self.workers if not worker.row).give(row, node)
 
     def hear(self) -> Iterator[Said]:
+        refused, self.refused = self.refused, []
+        yield from refused
         busy = {worker.pipe: worker for worker in self.workers if worker.row}
-        for pipe in wait(list(busy)):
+        for pipe in wait(list(busy), timeout=0.0 if refused else 1.0):
             yield busy[pipe].hear()  # type: ignore[index]
 
     def close(self) -> None:
@@ -50,8 +60,9 @@ class _Worker:
     ends before."""
 
     def __init__(self, place: str, device: str, threads: int) -> None:
-        self.words = place, device, threads, os.getpid()
+        self.words = place, device, threads
         self.row: PlanRow | None = None
+        self.node = b""
         self.tries = 0
         self.begin()
 
@@ -62,10 +73,11 @@ class _Worker:
         self.process.start()
         theirs.close()
 
-    def give(self, row: PlanRow) -> None:
-        self.row, self.tries = row, self.tries + 1
+    def give(self, row: PlanRow, node: bytes) -> None:
+        self.row, self.node, self.tries = row, node, self.tries + 1
         with suppress(OSError):  # it has ended; `hear` says so
-            self.pipe.send((row.key, row.node))
+            self.pipe.send(row.key)
+            self.pipe.send_bytes(node)
 
     def hear(self) -> Said:
         row = self.row
@@ -76,23 +88,32 @@ class _Worker:
             self.process.join()
             self.begin()
             if self.tries < TRIES:
-                self.give(row)
+                self.give(row, self.node)
                 return Said(row.key, warning=f"the process that computed {row.node.title} ended; it goes on in another")
-            why = f"its process ended {TRIES} times (in a script, run_graph belongs under if __name__ == '__main__')"
+            why = f"its process ended {TRIES} times ({GUARD})"
             said = Said(row.key, end=True, error=BrittleError(why))
         if said.end:
             self.row, self.tries = None, 0
         return said
 
 
-def _serve(pipe: Connection, place: str, device: str, threads: int, parent: int) -> None:
+def _serve(pipe: Connection, place: str, device: str, threads: int) -> None:
+    end_with_parent()
     torch.set_num_threads(threads)
     while True:
         try:
-            key, node = pipe.recv()
-            for said in told(key, node, Store(place), device, f"process {os.getpid()}"):
-                if os.getppid() != parent:
-                    return
+            key = pipe.recv()
+            for said in _told(key, pipe.recv_bytes(), Store(place), device):
                 pipe.send(said)
         except (EOFError, OSError, KeyboardInterrupt):
             return
+
+
+def _told(key: str, sent_node: bytes, store: Store, device: str) -> Iterator[Said]:
+    try:
+        node = ForkingPickler.loads(sent_node)
+    except Exception as error:  # its code is not here, or is another
+        why = f"it cannot be read in another process ({first_line(error)})"
+        yield Said(key, end=True, error=BrittleError(why))
+    else:
+        yield from told(key, node, store, device, f"process {os.getpid()}")

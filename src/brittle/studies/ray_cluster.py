@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -47,6 +48,8 @@ class OnRay:
         self.device = "cuda" if device == "auto" and self._machines("GPU") else device
         self.kind, self.several = ("GPU" if "cuda" in self.device else "CPU"), device_count(self.device)
         if not self._machines(self.kind, self.several):
+            if self.ours:
+                self.ray.shutdown()
             raise BrittleError(f"no machine of this Ray cluster has {self.several} {self.kind}; try another --device")
         self.jobs, self.part = jobs, self._part(jobs)
         self.board = self.ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
@@ -78,6 +81,9 @@ class OnRay:
         self.tasks[self.compute.options(name=row.node.title, **self.part).remote(*words)] = row.key
 
     def hear(self) -> Iterator[Said]:
+        if not self.tasks:  # no machine is there at the moment
+            time.sleep(1.0)
+            return
         done, _ = self.ray.wait(list(self.tasks), timeout=1.0)
         with suppress(self.ray.exceptions.RayError):  # where the board's machine is gone, it begins anew elsewhere
             yield from self.ray.get(self.board.news.remote(), timeout=10)

@@ -10,6 +10,7 @@ from . import crew
 from .declare import declaration_of, hash_of
 from .nodes import Computation, Node
 from .order import all_nodes
+from .spawning import check_guarded
 from .store import Store
 
 
@@ -35,6 +36,7 @@ def run_node(node: Node, store: Store, *, device: str = "auto", fresh: bool = Fa
     Interrupted work goes on where it stopped. `fresh` forgets this node's result (not those it needs) and computes it
     again.
     """
+    check_guarded()
     results: dict[Node, Path] = {}
     *needed, _ = all_nodes([node])
     for one in needed:

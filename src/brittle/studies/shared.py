@@ -29,9 +29,11 @@ class Shared:
         import fsspec  # here, because only this needs it
 
         self.url = url
-        options = {"auto_mkdir": True} if url.startswith(("file:", "local:")) else {"use_listings_cache": False}
-        with self._usable():
+        options = {"auto_mkdir": True} if url.startswith(("file:", "local:")) else {}
+        try:
             self.files, path = fsspec.url_to_fs(url, **options)
+        except Exception as error:  # each kind of store has its own
+            raise BrittleError(f"results cannot be kept in {url} ({first_line(error)})") from error
         self.path = path.rstrip("/")
 
     def publish(self, key: str, folder: Path) -> bool:
@@ -53,6 +55,8 @@ class Shared:
             try:
                 entry = self.files.cat_file(f"{there}/entry.json")
             except FileNotFoundError:
+                return False
+            if not entry:  # it is being written
                 return False
             folder.mkdir(parents=True)
             (folder / "entry.json").write_bytes(entry)
@@ -129,6 +133,7 @@ class Shared:
     @contextmanager
     def _usable(self) -> Iterator[None]:
         try:
+            self.files.invalidate_cache()  # other machines write too
             yield
         except BrittleError:
             raise

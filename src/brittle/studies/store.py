@@ -53,7 +53,7 @@ class Store:
             if not wrong:
                 return folder, None
             shutil.rmtree(folder)
-        found, warning = self._fetched(key, results)
+            found, warning = self._fetched(key, results)
         return found, None if found else warning or _damaged(key, wrong)
 
     def _fetched(self, key: str, results: tuple[str, ...]) -> tuple[Path | None, str | None]:
@@ -65,8 +65,7 @@ class Store:
             copy = Path(part) / key
             if not self.shared.fetch(key, copy):
                 return None, None
-            if wrong := _wrong(copy, key, results):
-                self.shared.forget(key)
+            if wrong := _wrong(copy, key, results):  # `finish`, which holds the lock, removes it
                 return None, _damaged(key, wrong)
             with suppress(OSError):  # another process was quicker
                 os.replace(copy, self.root / key)
@@ -89,7 +88,14 @@ class Store:
             if self._fetched(key, results)[0]:
                 shutil.rmtree(work)
                 return folder
-        os.replace(work, folder)
+            self.shared.forget(key)
+        try:
+            os.replace(work, folder)
+        except OSError:
+            if _wrong(folder, key, results):
+                raise
+            shutil.rmtree(work)  # another process here has fetched it meanwhile
+            return folder
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -136,8 +142,8 @@ def _wrong(folder: Path, key: str, results: tuple[str, ...]) -> list[str]:
         if key_of(entry["declaration"]) != key:
             return ["entry.json"]
         return [name for name, digest in digests.items() if _digest(folder / name) != digest]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ["entry.json"]
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, RecursionError):
+        return ["entry.json"]  # a disk that fails at the moment is not taken for damage
 
 
 def _damaged(key: str, wrong: list[str]) -> str:

@@ -26,8 +26,9 @@ from .weights import classes_in, put_into
 @dataclass(frozen=True)
 class Loaded:
     """A model ready to be attacked: what it is called, where it is from, a SHA-256 of that, the checkpoint's header,
-    whether it is imported code, which may depend on more than is known, where its weights are if they lie apart, and
-    what was said of its inputs (`Inputs.said`)."""
+    whether it is imported code, which may depend on more than is known, whether the digest is that of all that is known
+    (else the model is never taken for the same again), where its weights are if they lie apart, and what was said of
+    its inputs (`Inputs.said`)."""
 
     model: Callable[[Tensor], Any]
     name: str
@@ -35,6 +36,7 @@ class Loaded:
     digest: str
     header: dict[str, Any] | None = None
     imported: bool = False
+    known: bool = True
     weights: str | None = None
     inputs: dict[str, str] = field(default_factory=dict)
 
@@ -74,8 +76,7 @@ def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) 
     if spec.startswith(ZOO):
         return _checkpoint(zoo_file(spec.removeprefix(ZOO)), spec)
     if hub:
-        model = load_from_hub(spec, weights, plain)
-        return Loaded(model, spec, spec, digest_of_code(model), imported=True)
+        return _of_code(load_from_hub(spec, weights, plain), spec)
     if path.suffix == ".safetensors":
         return _checkpoint(path, spec)
     if is_file:
@@ -88,11 +89,16 @@ def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) 
         if weights:
             put_into(model, weights, spec)
         check_values(model, spec)
-        return Loaded(model, spec, spec, digest_of_code(model), imported=True)
+        return _of_code(model, spec)
     raise BrittleError(
         f"{spec!r} is no model: give FILE.safetensors, a TorchScript, ONNX or torch.export file, zoo:NAME, timm:NAME, "
         "torchvision:NAME, hf:DIR_OR_ID, robustbench:ID, or module:callable"
     )
+
+
+def _of_code(model: Callable[[Tensor], Any], spec: str) -> Loaded:
+    digest = digest_of_code(model)
+    return Loaded(model, spec, spec, digest, imported=True, known=digest == digest_of_code(model))
 
 
 def _checkpoint(path: Path, spec: str) -> Loaded:

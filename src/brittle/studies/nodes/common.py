@@ -119,12 +119,17 @@ def _digest_of(data: DataSet) -> str:
 
 @dataclass(frozen=True)
 class File:
-    """A model from outside, known by a digest of its content; where it lies does not matter."""
+    """A model from outside, known by a digest of its content; where it lies does not matter.
+
+    Attributes:
+        content: what must be found where it is loaded again; "": that cannot be known.
+    """
 
     spec: str = field(compare=False)
     digest: str
     weights: str | None = field(default=None, compare=False)
     inputs: Inputs = field(default=Inputs(), compare=False)
+    content: str = field(default="", compare=False)
     data: DataSource | None = field(default=None, compare=False, repr=False)  # whose shape one of our nets takes
     loaded: Loaded | None = field(default=None, compare=False, repr=False)
 
@@ -137,7 +142,8 @@ class File:
     ) -> "File":
         """The model that `spec` names (see `load_model`)."""
         loaded = load_model(spec, weights, inputs, data.load() if data else None)
-        return cls(spec, loaded.digest, loaded.weights, inputs or Inputs(), data, loaded)
+        content = loaded.digest if loaded.known else ""
+        return cls(spec, loaded.digest, loaded.weights, inputs or Inputs(), content, data, loaded)
 
     def tried_on(self, data: DataSource) -> "File":
         """The same model, known by its answers on some images too where it is imported code, which may depend on more
@@ -153,9 +159,18 @@ class File:
         return self.load().name
 
     def load(self) -> Loaded:
-        """The model itself."""
+        """The model itself.
+
+        Raises:
+            BrittleError: what is found there has changed, or is another on this machine.
+        """
+        if self.loaded:
+            return self.loaded
         weights, data = Path(self.weights) if self.weights else None, self.data.load() if self.data else None
-        return self.loaded or load_model(self.spec, weights, self.inputs, data)
+        found = load_model(self.spec, weights, self.inputs, data)
+        if self.content and found.digest != self.content:
+            raise BrittleError(f"the model {self.spec} on {socket.gethostname()} is another than the one asked for")
+        return found
 
 
 ModelRef = Node | File
@@ -257,7 +272,12 @@ def parts_of(folder: Path, work: Mapping[str, Callable[[], Mapping[str, Tensor]]
             else:
                 time.sleep(0.02)
         if not me.helps:
-            yield load_tensors(path)[0]
+            try:
+                part, _ = load_tensors(path)
+            except BrittleError:  # damaged since it was written
+                save_tensors(path, compute(), {})
+                part, _ = load_tensors(path)
+            yield part
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
