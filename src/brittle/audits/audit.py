@@ -147,7 +147,12 @@ def _identity(
 ) -> str:
     """What an audit's journal belongs to: the model by its weights and answers, images, threats and settings."""
     x, y = examples
-    decide = asked.effort, asked.seed, tuple(map(str, asked.extra)), asked.certify  # budget and batch change no piece
+    decide = (
+        effort_named(asked.effort),
+        asked.seed,
+        tuple(map(str, asked.extra)),
+        asked.certify,
+    )  # budget and batch change no piece
     where = bit_key(x.device)
     parts = [digest_of_code(model), behaviour_of(model, x[:16]), repr(decide), " ".join(map(str, threats)), where]
     held = (one.cpu().contiguous().numpy().tobytes() for one in (x, y))
