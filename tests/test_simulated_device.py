@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import gpu
 import pytest
 import torch
 from torch import Tensor, nn
@@ -155,6 +156,16 @@ def test_devices_do_not_mix_and_what_waits_is_counted(device: Count) -> None:
         lambda: torch.tensor(1.0, device=CUDA),
     )
     assert [used(device, look)["synchronisations"] for look in looks] == [1] * len(looks)
+
+
+@pytest.mark.parametrize(
+    "asked", ["same pgd L2:2", "same fmn Linf:0.3", "speed fast pgd", "speed fast training", "speed fast audit"]
+)
+def test_what_a_gpu_is_asked_first_can_be_asked(asked: str, device: Count, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "peers", lambda *_: iter(()))
+    row = gpu.questions(gpu.scale_of("cuda", True))[asked]()
+    assert row.get("fine", True)
+    assert row.get("differ", 0) == 0
 
 
 # Training
