@@ -16,7 +16,7 @@ import torch
 from brittle.attacks import AttackSpec, Linf
 from brittle.audits import command
 from brittle.ground import BrittleError
-from brittle.learning import Adversarial, InnerAttack, Recipe, load_tensors
+from brittle.learning import Adversarial, InnerAttack, Recipe, load_net, load_tensors
 from brittle.papers import ilyas2019, li2019
 from brittle.studies import (
     Audit,
@@ -113,6 +113,21 @@ def test_two_workers_one_killed_give_both_papers_the_figures_of_one_process(clus
     assert node.where not in ("", dead)
     assert graph.count("done") == len(graph.nodes) == len(all_nodes(nodes))
     assert digests(nodes, Store(url, tmp_path / "elsewhere")) == digests(nodes, alone)
+
+
+def test_verbs_compute_on_a_cluster_what_they_compute_here(cluster: None, run: Run, tmp_path: Path) -> None:
+    audit = ("audit", "zoo:digits-linf", "-n", "40", "--effort", "smoke", "--threat", "Linf:0.1", "--json", "--out")
+    records = []
+    for place, on in (("here", ()), ("there", ("--on", "ray"))):
+        status, out, err = run(*audit, place, *on, "--fresh")
+        assert status == 0, err
+        records.append(json.loads(out))
+        assert Path(place, "report.html").exists()
+    assert [records[0][name] for name in ("union", "examples")] == [records[1][name] for name in ("union", "examples")]
+    train = ("train", "--data", "digits", "--net", "linear", "--epochs", "1", "--out", "net", "--on", "ray")
+    assert run(*train)[0] == 0
+    assert load_net(Path("net.safetensors"))[1]["net"] == "linear"
+    assert run("audit", "net.safetensors", "--on", "cloud")[0] == 2
 
 
 @pytest.mark.parametrize("on", [None, "ray"])

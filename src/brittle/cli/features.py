@@ -11,7 +11,7 @@ from brittle.errors import BrittleError
 from .app import app
 from .files import computed, json_of, run_folder
 from .given import Given, about_a_model, count_asked
-from .options import Device, Fresh, Json, OneThreat, Out, Seed, count_of, l2_or
+from .options import Device, Fresh, Json, On, OneThreat, Out, Seed, count_of, l2_or
 
 if TYPE_CHECKING:
     from brittle.attacks import Threat
@@ -103,6 +103,7 @@ def disentangle(
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
+    on: On = None,
     json: Json = False,
     fresh: Fresh = False,
 ) -> None:
@@ -120,7 +121,7 @@ def disentangle(
     )
     node = Make(make, file, source, construction, within, count_of(n, len(source.load().train)), seed, others=others)
     target = out or run_folder(make, node)
-    record = json_of(computed(node, target, device, fresh) / "set.json")
+    record = json_of(computed(node, target, device, fresh, on) / "set.json")
     _shown(node, target, tensors, images)
     tell(record, list(_told(make, record, target)), json)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from brittle.errors import BrittleError
 
 if TYPE_CHECKING:
-    from brittle.studies import Audit, Make, Node, Score
+    from brittle.studies import Audit, Make, Node, Score, Store
 
 
 def run_folder(what: str, node: "Audit | Score | Make") -> Path:
@@ -22,18 +22,35 @@ def run_folder(what: str, node: "Audit | Score | Make") -> Path:
     return Path("runs") / f"{plain_name(said)[:100]}-{hash_of(node)[:8]}"
 
 
-def computed(node: "Node", out: Path | None, device: str, fresh: bool = False) -> Path:
-    """Run a node, its progress shown; its results stand in the folder given back, which is `out` if there is one."""
+def computed(node: "Node", out: Path | None, device: str, fresh: bool = False, on: str | None = None) -> Path:
+    """Run a node, here or on a cluster, its progress shown; its results stand in the folder given back, which is `out`
+    if there is one."""
     from brittle.ground import pick_device
     from brittle.studies import Store, run_node
 
     from .terminal import follow
 
-    pick_device(device)  # a result that is stored needs none, and yet it is asked for
-    folder = follow(run_node(node, Store(), device=device, fresh=fresh))
+    if on is None:
+        pick_device(device)  # a result that is stored needs none, and yet it is asked for
+        folder = follow(run_node(node, Store(), device=device, fresh=fresh))
+    else:
+        folder = _computed_on(on, node, Store(), device, fresh)
     for name in node.results if out else ():
         copied(folder / name, out / name)  # type: ignore[operator]
     return out or folder
+
+
+def _computed_on(on: str, node: "Node", store: "Store", device: str, fresh: bool) -> Path:
+    """The folder of a node's results, which a worker of a cluster made, or of what a budget cut short."""
+    from brittle.studies import hash_of, plan, run_graph
+
+    from .terminal import follow_graph
+
+    key = hash_of(node)
+    if fresh:
+        store.forget(key)
+    follow_graph(run_graph(plan([node], store, "auto"), store, device=device, on=on))
+    return store.read(key, node.results)[0] or store.work(key)
 
 
 def planned(node: "Node", device: str) -> dict[str, Any]:

@@ -29,6 +29,9 @@ Batch = Annotated[int, typer.Option("--batch", min=1, help="images held at once;
 Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="the only source of randomness")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps; 8xcuda: eight, which share the work")]
+On = Annotated[
+    str | None, typer.Option("--on", help="ray or ray:ADDRESS: a Ray cluster, a node on each GPU or else on each core")
+]
 Json = Annotated[bool, typer.Option("--json", help="machine-readable result on stdout")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="compute again what is stored")]
 

@@ -9,7 +9,7 @@ import typer
 from brittle.errors import BrittleError
 
 from .app import app
-from .options import DataDir, Device, Json, Out, Seed, seconds_of
+from .options import DataDir, Device, Json, On, Out, Seed, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +32,7 @@ def paper(
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="nodes side by side; default 4 on each GPU, else 2")
     ] = None,
-    on: Annotated[
-        str | None,
-        typer.Option("--on", help="ray or ray:ADDRESS: a Ray cluster; --jobs: one on each GPU, else on each core"),
-    ] = None,
+    on: On = None,
     limit: Annotated[
         str | None, typer.Option("--for", help="stop after 90s, 30m or 2h, as Ctrl-C does (status 130)")
     ] = None,

@@ -19,6 +19,7 @@ from .options import (
     Device,
     Fresh,
     Json,
+    On,
     OneThreat,
     Out,
     Reject,
@@ -63,6 +64,7 @@ def train(
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
+    on: On = None,
     json: Json = False,
     fresh: Fresh = False,
 ) -> None:
@@ -88,7 +90,7 @@ def train(
     target = target.with_name(target.name.removesuffix(".safetensors") + ".safetensors")
     if log is not None and not fresh and planned(node, device)["stored"]:
         console.print("note: it is trained already, so that nothing is logged; --fresh trains it again")
-    copied(computed(node, None, device, fresh) / "model.safetensors", target)
+    copied(computed(node, None, device, fresh, on) / "model.safetensors", target)
     history = load_net(target)[1]["history"]
     if json:
         as_json({"model": str(target), "history": history})
@@ -131,6 +133,7 @@ def audit(
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
+    on: On = None,
     json: Json = False,
     fresh: Fresh = False,
 ) -> None:
@@ -167,7 +170,7 @@ def audit(
         tell(cost, [plan_told(node.title, cost)], json)
         return
     target = out or run_folder("audit", node)
-    run = read_run(computed(node, target, device, fresh))
+    run = read_run(computed(node, target, device, fresh, on))
     page = write_page([run], target / "report.html")
     tell(run.record, [*audit_told(run.record), f"The page: {page}"], json)
 
