@@ -29,11 +29,8 @@ from .runner import NodeEvent, recompute, run_node
 from .status import GraphStatus, NodeStatus, graphs_in
 from .store import Store
 
-Attack = RunAttack  # until papers/ says RunAttack
-
 __all__ = [
     "Answer",
-    "Attack",
     "Audit",
     "Correlate",
     "Curve",
