@@ -36,6 +36,7 @@ from .losses import (
     targeted_margin,
     true_class,
 )
+from .memory import fitting_batch
 from .minimum import MinimumNorm, MinimumResult, fitting, stretched
 from .models import (
     Averaged,
@@ -184,6 +185,7 @@ __all__ = [
     "fab_targeted",
     "fgsm",
     "fitting",
+    "fitting_batch",
     "fmn",
     "from_outside",
     "given",

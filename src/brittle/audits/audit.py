@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from brittle.attacks import AttackSpec, Threat, answer_of
+from brittle.attacks import AttackSpec, Threat, answer_of, fitting_batch
 from brittle.ground import (
     Images,
     Labels,
@@ -62,12 +62,13 @@ class AuditSettings:
     effort: str = "standard"
     seed: int = 0
     budget: float | None = None
-    batch: int = 250
+    batch: int | None = None
     extra: tuple[AttackSpec, ...] = ()
     certify: bool = False
 
     def __post_init__(self) -> None:
-        check_count("a batch", self.batch)
+        if self.batch is not None:
+            check_count("a batch", self.batch)
         check_seed(self.seed)
         check_number("a budget", self.budget)
 
@@ -96,7 +97,7 @@ def audit(
     effort: str = "standard",
     seed: int = 0,
     budget: float | None = None,
-    batch: int = 250,
+    batch: int | None = None,
     journal: Journal | Path | str | None = None,
     extra: Sequence[AttackSpec] = (),
     certify: bool = False,
@@ -116,7 +117,7 @@ def audit(
         effort: `quick`, `standard` or `thorough`.
         budget: seconds after which the model is asked no more; what was left out is recorded, and figures are upper
             bounds.
-        batch: examples whose activations are held at once; smaller for large models.
+        batch: examples whose activations are held at once; default 250, or as many as fit into the memory at hand.
         journal: a folder where finished pieces are kept, so that the same audit goes on after a kill.
         extra: attacks beside those of the effort, such as `AttackSpec.of("mm", targets=9)`, run last.
         certify: also prove robust what withstands, where the net is made of affine layers, ReLUs and max-pools.
@@ -169,7 +170,8 @@ def audit_events(
     """`audit`, step by step: an event before each piece of work, the last with the report."""
     clock, journal = _Clock(settings.budget, time.monotonic()), journal or Journal()
     effort = effort_named(settings.effort)
-    state = agreed(first_state(Subject(model, *data, settings.batch, settings.seed), threats), journal)
+    batch = settings.batch or fitting_batch(model, data[0])
+    state = agreed(first_state(Subject(model, *data, batch, settings.seed), threats), journal)
     work = jobs(state, effort, settings.extra, settings.seed)
     total = len(work) + len(state.threats) * (2 if settings.certify else 1)
     for done, text in _attack(state, work, journal, clock):

@@ -10,7 +10,7 @@ from .files import computed
 from .given import Given
 
 
-def repeated(report: Path, where: Given, device: str, batch: int, json: bool) -> None:
+def repeated(report: Path, where: Given, device: str, batch: int | None, json: bool) -> None:
     """Do the audit that `report` (a folder, or its audit.json) tells of, and say what came out otherwise.
 
     Args:

@@ -47,12 +47,14 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Look whether a model is fit to be attacked (else status 1)."""
+    from brittle.attacks import fitting_batch
     from brittle.audits import doctor as look
 
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
 
     target, part, _ = given.loaded(100, device)
+    part = part.take(min(len(part), max(20, fitting_batch(target, part.take(min(1, len(part))).x()))))
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
     if json:
         as_json(findings)

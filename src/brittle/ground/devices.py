@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -66,6 +67,20 @@ def fast_dtype(kind: str) -> torch.dtype:
 def bit_key(place: torch.device) -> str:
     """What decides the bits of a computation beside its declaration: work begun under another name is begun again."""
     return f"{torch.__version__}-{place.type}-{fast_dtype(place.type)}".replace("torch.", "")
+
+
+def free_memory(place: torch.device) -> int | None:
+    """Bytes that may be taken on a device; none where that cannot be told."""
+    if place.type == "cuda" and torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info(place)
+        return free + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
+    if place.type != "cpu":
+        return None
+    try:  # the pages that sysconf calls available leave out the file cache, which gives way at once
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class OutOfMemory(BrittleError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, free_memory
 
 GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's names, of 8 bits or less
 CUT, RESIZED = 224, 256  # the usual test transform; other sides keep its proportion
@@ -117,23 +116,13 @@ def pixels_of(picture: Any, side: int | None = None, form: str | None = None) ->
 def check_memory(asked: str, count: int, side: int) -> None:
     """Raise `BrittleError` if so many coloured pictures do not fit into memory; `asked` is the data set without a
     side."""
-    needed, free = count * 3 * side**2, _free_memory()
-    if needed > free:
+    needed, free = count * 3 * side**2, free_memory(torch.device("cpu"))
+    if free is not None and needed > free:
         fits = math.isqrt(int(0.8 * free) // (3 * count)) // 8 * 8  # what is left is for the rest of the work
         smaller = f"ask for smaller ones, {asked}@{fits}, or " if fits else ""
         what = f"{count:,} pictures of {side} x {side} pixels need {_gib(needed)} of memory, {_gib(free)} are available"
         place = asked.partition(":")[2]
         raise BrittleError(f"{place}: {what}; {smaller}use fewer pictures, or a machine with more memory")
-
-
-def _free_memory() -> int:
-    """Bytes that may be taken. The pages that sysconf calls available leave out the file cache, which gives way at
-    once."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _gib(size: int) -> str:

@@ -18,6 +18,7 @@ from brittle.attacks import (
     Threat,
     against,
     classes_of,
+    fitting_batch,
     gradient_at,
     loss_named,
     restarts,
@@ -59,7 +60,7 @@ class RunAttack:
     attack: AttackSpec = AttackSpec.of("pgd", steps=40)
     n: int = 0
     seed: int = 0
-    batch: int = field(default=500, compare=False)
+    batch: int | None = field(default=None, compare=False)
     bpda: tuple[str, ...] = field(default=(), metadata={"added": True})
     reject: int | None = field(default=None, metadata={"added": True})
     restarts: int = field(default=1, metadata={"added": True})
@@ -86,11 +87,12 @@ class RunAttack:
         loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
         place, started = pick_device(device), time.monotonic()
         model = defended(on_device(loaded, device), self.bpda, self.reject)
-        few = split.take(min(len(split), 100)).to(place)
+        batch = self.batch or fitting_batch(model, split.take(1).to(place).x())
+        few = split.take(min(len(split), 100, max(20, batch))).to(place)
         findings = checked(model, few.x(), few.labels, self.seed)
         attack = self.attack.build(model, self.threat, self.seed)
         attack = restarts(attack, self.restarts) if self.restarts > 1 else attack
-        slices = [slice(start, min(start + self.batch, len(split))) for start in range(0, len(split), self.batch)]
+        slices = [slice(start, min(start + batch, len(split))) for start in range(0, len(split), batch)]
         work = {
             f"{bit_key(place)}-{which.start}-{which.stop}": partial(
                 self.attack_part, attack, model, split, which, place

@@ -42,7 +42,7 @@ class Audit:
     n: int = 500
     seed: int = 0
     budget: float | None = field(default=None, compare=False)
-    batch: int = field(default=250, compare=False)
+    batch: int | None = field(default=None, compare=False)
     extra: tuple[AttackSpec, ...] = ()
     certify: bool = field(default=False, metadata={"added": True})
     bpda: tuple[str, ...] = field(default=(), metadata={"added": True})

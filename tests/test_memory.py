@@ -1,0 +1,78 @@
+"""The batch that fits: few images of what keeps much, all where memory does not matter; figures do not depend on it."""
+
+import os
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brittle.attacks import L2, against, fitting_batch, memory, pgd
+from brittle.audits import audit
+from brittle.ground import Crew, free_memory
+from brittle.learning import build_net, load
+
+
+class Seen(nn.Module):
+    """A net that remembers the largest batch it was shown."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net, self.most = net, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.most = max(self.most, len(x))
+        return self.net(x)  # type: ignore[no-any-return]
+
+
+def given(monkeypatch: pytest.MonkeyPatch, free: int | None) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda _: free)
+
+
+def test_the_batch_follows_what_an_image_keeps_and_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, wide = build_net("mlp", (1, 28, 28), 10), build_net("resnet18", (3, 32, 32), 10)
+    assert fitting_batch(net, torch.rand(3, 1, 28, 28)) == 250
+    x = torch.rand(1, 3, 32, 32)
+    kept = memory._kept(wide, torch.rand(2, 3, 32, 32)) - memory._kept(wide, x)
+    assert 1e6 < kept < 1e8  # some megabytes of activations; weights, which all images share, are not among them
+    for size in (100, 5):
+        given(monkeypatch, round(2 * size * (memory.BACKWARD * kept + memory.HELD * 4 * x.numel())))
+        assert fitting_batch(wide, x) == size
+    given(monkeypatch, 0)
+    assert fitting_batch(wide, x) == 1
+    assert not any(module.training for module in wide.eval().modules())
+
+
+@pytest.mark.parametrize("free", [None, 10**15])
+def test_where_memory_cannot_be_told_or_is_plenty_it_is_250(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, free)
+    assert fitting_batch(build_net("linear", (1, 8, 8), 10), torch.rand(1, 1, 8, 8)) == 250
+    assert fitting_batch(lambda x: 1 / 0, torch.rand(1, 1, 8, 8)) == 250  # whoever uses it says what is wrong
+
+
+def test_processes_that_share_work_take_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, 0)
+    monkeypatch.setattr(memory, "crew", lambda: Crew(1, 2))
+    assert fitting_batch(build_net("linear", (1, 8, 8), 10), torch.rand(1, 1, 8, 8)) == 250
+
+
+def test_an_audit_shows_no_more_at_once_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net, part = build_net("mlp", (1, 8, 8), 10).eval(), load("digits").test.take(60)
+    x = part.x()
+    y = net(x).argmax(1)
+    plain = audit(net, (x, y), L2(0.5), effort="smoke")
+    kept = memory._kept(net, x[:2]) - memory._kept(net, x[:1])
+    given(monkeypatch, 2 * 20 * (memory.BACKWARD * kept + memory.HELD * 4 * 64))
+    seen = Seen(net)
+    small = audit(seen, (x, y), L2(0.5), effort="smoke")
+    assert seen.most == 20
+    assert torch.equal(small.withstands, plain.withstands)
+    moved = pgd(against(net), L2(0.5), steps=3)(x, y)
+    assert moved.shape == x.shape
+
+
+def test_free_memory_is_known_here_and_not_of_what_is_no_memory() -> None:
+    free = free_memory(torch.device("cpu"))
+    assert free is not None
+    assert 2**20 < free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert free_memory(torch.device("meta")) is None
