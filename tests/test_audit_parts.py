@@ -420,7 +420,7 @@ def test_a_saved_report_comes_back_and_names_its_model_in_the_next_command(
     data = DataRecord("digits/test", 40, 360, list("0123456789"), "cd")
     record = decode_record((report.save(tmp_path / "named", model, data) / "audit.json").read_bytes())
     assert (record.model, record.data) == (model, data)
-    asked = report.verdict.next.replace("MODEL", "net.safetensors --threat Linf:0.1")
+    asked = report.verdict.next.replace("MODEL", "net.safetensors --threat Linf:0.1 --seed 3")
     assert record.verdict.next == asked != report.verdict.next
     assert record.union == report.record.union
 

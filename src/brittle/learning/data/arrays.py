@@ -36,7 +36,10 @@ def _numpy(path: Path) -> dict[str, Tensor]:
         if isinstance(found, np.ndarray):
             return {"": torch.from_numpy(found)}
         arrays = {name: found[name] for name in found.files}
-        return {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind != "U"}  # no words
+    numbers = {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind != "U"}
+    if arrays and not numbers:
+        raise ValueError("there are only words in it")
+    return numbers
 
 
 def _torch(path: Path) -> dict[str, Tensor]:
