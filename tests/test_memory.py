@@ -1,6 +1,7 @@
 """The batch that fits: few images of what keeps much, all where memory does not matter; figures do not depend on it."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import L2, against, fitting_batch, memory, pgd
 from brittle.audits import audit
-from brittle.ground import Crew, free_memory
+from brittle.ground import Crew, devices, free_memory
 from brittle.learning import build_net, load
 
 
@@ -69,6 +70,15 @@ def test_an_audit_shows_no_more_at_once_and_says_the_same(monkeypatch: pytest.Mo
     assert torch.equal(small.withstands, plain.withstands)
     moved = pgd(against(net), L2(0.5), steps=3)(x, y)
     assert moved.shape == x.shape
+
+
+def test_a_container_has_what_its_limit_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "CONTAINER", tmp_path)
+    (tmp_path / "memory.current").write_text("1000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (free_memory(torch.device("cpu")) or 0) > 2**20
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert free_memory(torch.device("cpu")) == 4000
 
 
 def test_free_memory_is_known_here_and_not_of_what_is_no_memory() -> None:

@@ -10,6 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from brittle.ground import BrittleError, Images, crew, eval_mode, free_memory
 
 from .answers import output_of
+from .models import gives_only_classes
 
 BATCH = 250  # where memory does not matter
 SIZES = (BATCH, 100, 50, 20, 10, 5, 2, 1)  # few, so that work which is taken up again mostly has the same batches
@@ -21,12 +22,15 @@ def fitting_batch(model: Callable[[Tensor], Any], x: Images) -> int:
     """The largest of `SIZES` whose gradients fit into half of the free memory of the images' device; 250 where that
     cannot be told, and for processes that share work, which must deal it alike.
 
-    Cost: a forward pass of one image and one of two. Random: nothing; batch norm stays as it is.
+    Cost: two forward passes of one image and one of two. Random: nothing; batch norm stays as it is.
     """
     free = free_memory(x.device)
     if free is None or not len(x) or crew().size > 1:
         return BATCH
     try:
+        with torch.no_grad(), eval_mode(model):
+            if gives_only_classes(output_of(model, x[:1])):  # a gradient is not to be asked for
+                return BATCH
         one, two = (_kept(model, x[:1].expand(count, *x.shape[1:]).clone()) for count in (1, 2))
     except (BrittleError, RuntimeError):  # whoever uses the model says what is wrong with it
         return BATCH

@@ -5,7 +5,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from brittle.errors import BrittleError
 from .text import first_line
 
 Part = TypeVar("Part")
+CONTAINER = Path("/sys/fs/cgroup")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -71,16 +72,19 @@ def bit_key(place: torch.device) -> str:
 
 def free_memory(place: torch.device) -> int | None:
     """Bytes that may be taken on a device; none where that cannot be told."""
-    if place.type == "cuda" and torch.cuda.is_available():
+    if place.type == "cuda" and torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         free, _ = torch.cuda.mem_get_info(place)
         return free + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
     if place.type != "cpu":
         return None
-    try:  # the pages that sysconf calls available leave out the file cache, which gives way at once
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, StopIteration):  # what sysconf calls available leaves out the file cache, which gives way
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    with suppress(OSError, ValueError):  # the limit of a container; "max" where there is none
+        most, used = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+        free = min(free, max(most - used, 0))
+    return free
 
 
 class OutOfMemory(BrittleError):
