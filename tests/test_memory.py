@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import L2, against, fitting_batch, memory, pgd
 from brittle.audits import audit
-from brittle.ground import Crew, devices, free_memory
+from brittle.ground import World, devices, free_memory
 from brittle.learning import build_net, load
 
 
@@ -52,7 +52,7 @@ def test_where_memory_cannot_be_told_or_is_plenty_it_is_250(free: int | None, mo
 
 def test_processes_that_share_work_take_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, 0)
-    monkeypatch.setattr(memory, "crew", lambda: Crew(1, 2))
+    monkeypatch.setattr(memory, "world", lambda: World(1, 2))
     assert fitting_batch(build_net("linear", (1, 8, 8), 10), torch.rand(1, 1, 8, 8)) == 250
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from brittle.ground import BrittleError, Images, crew, eval_mode, free_memory
+from brittle.ground import BrittleError, Images, eval_mode, free_memory, world
 
 from .answers import output_of
 from .models import gives_only_classes
@@ -25,7 +25,7 @@ def fitting_batch(model: Callable[[Tensor], Any], x: Images) -> int:
     Cost: two forward passes of one image and one of two. Random: nothing; batch norm stays as it is.
     """
     free = free_memory(x.device)
-    if free is None or not len(x) or crew().size > 1:
+    if free is None or not len(x) or world().size > 1:
         return BATCH
     try:
         with torch.no_grad(), eval_mode(model):

@@ -5,23 +5,26 @@ from dataclasses import replace
 
 from msgspec import Struct
 
-from brittle.ground import crew
+from brittle.ground import world
 
 from .journal import Journal
 from .state import AuditState
 
 
 class Beginning(Struct, frozen=True):
-    """What the processes of a crew must agree on before they deal the work, beside tensors."""
+    """What processes that share an audit must agree on before they deal the work, beside tensors."""
 
     gradients: bool
     blind: bool
 
 
 def agreed(state: AuditState, journal: Journal) -> AuditState:
-    """The state that the first process of a crew begins with (alone: the same). Models answer a little differently on
-    different devices, or at random: each would deal the examples in another order, and wait for the others' pieces."""
-    me = crew()
+    """The state that the first of several processes begins with; alone: the same.
+
+    Models answer a little differently on different devices, or at random: each process would deal the examples in
+    another order, and wait for the others' pieces.
+    """
+    me = world()
     if me.size == 1 or journal.folder is None:
         return state
     while (kept := journal.read("beginning", Beginning)) is None:

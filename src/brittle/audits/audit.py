@@ -22,9 +22,9 @@ from brittle.ground import (
     check_count,
     check_number,
     check_seed,
-    crew,
     eval_mode,
     until,
+    world,
 )
 from brittle.learning import behaviour_of, digest_of_code, examples_of
 
@@ -207,7 +207,7 @@ class _Clock:
 
 def _attack(state: AuditState, work: list[Job], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:
     """Do the work, or take it from the journal; before a piece is begun, its number and a line about it."""
-    me = crew()
+    me = world()
     for number, job in enumerate(work):
         for batches in job.parts(state.subject):
             own = [rows for place, rows in enumerate(batches) if me.takes(place)]

@@ -3,7 +3,6 @@ habits."""
 
 from brittle.errors import BrittleError
 
-from .crew import Crew, crew, join_crew
 from .deadline import OutOfTime, check_time, until
 from .devices import (
     OutOfMemory,
@@ -25,10 +24,10 @@ from .packages import package
 from .plugins import Plugins, broken_line, foreign_code, plugins
 from .text import first_line, plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
+from .world import World, join_world, world
 
 __all__ = [
     "BrittleError",
-    "Crew",
     "Flags",
     "Images",
     "Keys",
@@ -40,6 +39,7 @@ __all__ = [
     "OutOfTime",
     "PerExample",
     "Plugins",
+    "World",
     "bit_key",
     "broken_line",
     "cache_folder",
@@ -48,7 +48,6 @@ __all__ = [
     "check_seed",
     "check_share",
     "check_time",
-    "crew",
     "device_count",
     "eval_mode",
     "fast_dtype",
@@ -59,7 +58,7 @@ __all__ = [
     "functional_model",
     "grad_and_hessian",
     "in_parts",
-    "join_crew",
+    "join_world",
     "keep_freed_memory",
     "keys_of",
     "normal",
@@ -72,6 +71,7 @@ __all__ = [
     "unit",
     "until",
     "value_and_grad",
+    "world",
     "write_bytes",
     "write_out",
 ]

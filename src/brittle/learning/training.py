@@ -16,15 +16,15 @@ from torch.optim.swa_utils import AveragedModel
 from brittle.attacks import answer_of, check_classes
 from brittle.ground import (
     BrittleError,
-    Crew,
+    World,
     check_seed,
-    crew,
     eval_mode,
     fast_dtype,
     first_line,
     keep_freed_memory,
     pick_device,
     seeded,
+    world,
 )
 
 from .data import Augment, DataSet, Split, batches, default_augment
@@ -60,8 +60,8 @@ def train(
         static: nets trained before, through which the goal may attack; not changed.
         probe: other images on which the net is tried after each epoch; nothing is chosen by them.
         state_file: written every 20 s and at each epoch's end; read if it is there.
-        device: `auto`, `cpu`, `cuda`, ... In a process of a `crew`, batches are shared between all: the same losses
-            but for rounding, save that batch norm and dropout look at each part alone.
+        device: `auto`, `cpu`, `cuda`, ... In one process of several (`world`), batches are shared between all: the same
+            losses but for rounding, save that batch norm and dropout look at each part alone.
     Raises:
         BrittleError: the loss became NaN or infinite (the state before stays in `state_file`), a state of other
             training, a static net for other images or classes, or data with nothing to learn from.
@@ -91,7 +91,7 @@ def train(
         if ends:
             event = validated(run.average or net, validation, probe, goal, event, state.history)
             state.history.append({"epoch": state.step / run.per_epoch, **asdict(event)})
-        if due and state_file and not run.crew.helps:
+        if due and state_file and not run.world.helps:
             save_state(state_file, run.modules, run.optimizer, state, run.identity)
         if due:
             saved = time.monotonic()
@@ -113,7 +113,7 @@ class _Run:
     optimizer: Any
     average: AveragedModel | None
     fabric: Any
-    crew: Crew
+    world: World
     place: torch.device
     state_file: Path | None
     identity: str
@@ -151,7 +151,7 @@ def _set_up(
 
     half = recipe.precision == "fast" and fast_dtype(place.type) == torch.bfloat16
     devices = [place.index or 0] if place.type == "cuda" else 1
-    spread = {"devices": devices} | strategy_of(crew())
+    spread = {"devices": devices} | strategy_of(world())
     fabric = Fabric(accelerator=place.type, precision="bf16-mixed" if half else "32-true", **spread)
     fabric.launch()
     if getattr(net, "channels_last", False):
@@ -176,7 +176,7 @@ def _set_up(
         optimizer,
         recipe.average_of(net),
         fabric,
-        crew(),
+        world(),
         place,
         state_file,
         identity_of(learner, data, goal, recipe, seed, half),
@@ -213,9 +213,9 @@ def _gradients(run: _Run, state: State, rows: Tensor) -> Tensor:
     with seeded(at.seed, run.place):
         run.learner.net.train()
         x, y = run.augment(run.data.x(rows), at.seed), run.data.labels[rows]
-        mine = own_rows(len(y), run.crew)
+        mine = own_rows(len(y), run.world)
         losses, state.memory = run.goal.losses(run.learner, x[mine], y[mine], at, state.memory)
-        loss = own_mean(losses, len(y), run.crew, state.memory)
+        loss = own_mean(losses, len(y), run.world, state.memory)
         run.optimizer.zero_grad()
         run.fabric.backward(loss)
     return run.fabric.all_reduce(loss.detach())  # type: ignore[no-any-return]

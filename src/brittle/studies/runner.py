@@ -6,7 +6,7 @@ from pathlib import Path
 
 from brittle.ground import BrittleError
 
-from . import crew
+from . import ranks
 from .declare import declaration_of, hash_of
 from .nodes import Computation, Node
 from .order import all_nodes
@@ -69,7 +69,7 @@ def _run(
             yield NodeEvent(node.title, 1, 1, "stored", folder, stored=True)
             return folder
         yield NodeEvent(node.title, 0, 1, "starting", warning=warning)
-        complete = yield from _events(node, crew.compute(node, store.work(key), results, device))
+        complete = yield from _events(node, ranks.compute(node, store.work(key), results, device))
         # what a budget cut short is shown, and goes on from its journal when it is asked for again
         folder = store.finish(key, declaration_of(node), node.results) if complete else store.work(key)
         yield NodeEvent(node.title, 1, 1, "done" if complete else "cut short", folder)

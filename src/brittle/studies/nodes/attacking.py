@@ -27,7 +27,7 @@ from brittle.attacks import (
     within,
 )
 from brittle.audits import Proportion, checked, mean_interval, verify
-from brittle.ground import BrittleError, bit_key, crew, pick_device
+from brittle.ground import BrittleError, bit_key, pick_device, world
 from brittle.learning import Split, save_tensors
 
 from .common import (
@@ -104,7 +104,7 @@ class RunAttack:
             parts.append(part)
             left = Proportion(sum(int((~part["broken"]).sum()) for part in parts), which.stop)
             yield NodeProgress(which.stop, len(split), f"{left} withstand")
-        if crew().helps:
+        if world().helps:
             return True
         whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         save_tensors(folder / "attack.safetensors", whole, {})

@@ -9,7 +9,7 @@ import msgspec
 
 from brittle.attacks import AttackSpec, Threat
 from brittle.audits import AuditSettings, Effort, Journal, audit_events, effort_named
-from brittle.ground import bit_key, crew, pick_device
+from brittle.ground import bit_key, pick_device, world
 from brittle.science import curvature
 
 from ..declare import hash_of
@@ -78,7 +78,7 @@ class Audit:
         settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra, self.certify)
         for event in audit_events(model, data, self.threats, settings, journal):
             yield NodeProgress(event.done, event.total, event.text)
-        if crew().helps:
+        if world().helps:
             return True
         report = event.report
         assert report is not None, "the last event carries the report"

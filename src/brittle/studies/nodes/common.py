@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from brittle.attacks import Detector, straight_through
 from brittle.audits import DataRecord, ModelRecord, TrainingRecord, provenance
-from brittle.ground import BrittleError, crew, first_line, pick_device, write_bytes
+from brittle.ground import BrittleError, first_line, pick_device, world, write_bytes
 from brittle.learning import (
     Classifier,
     DataSet,
@@ -261,9 +261,9 @@ def run_record(device: str, started: float, seed: int) -> dict[str, Any]:
 def parts_of(folder: Path, work: Mapping[str, Callable[[], Mapping[str, Tensor]]]) -> Iterator[dict[str, Tensor]]:
     """The parts of a node's work in their order: what an earlier run left in `folder`, or computed now and left there.
 
-    In a `crew` each process computes its own; the first waits for those of the others, which get none.
+    Of several processes (`world`) each computes its own; the first waits for those of the others, which get none.
     """
-    me = crew()
+    me = world()
     for number, (name, compute) in enumerate(work.items()):
         path = folder / "parts" / f"{name}.safetensors"
         while not path.exists() and (me.takes(number) or not me.helps):

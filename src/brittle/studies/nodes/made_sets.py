@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Threat
-from brittle.ground import bit_key, crew, pick_device
+from brittle.ground import bit_key, pick_device, world
 from brittle.learning import Split, load_tensors, write_made
 from brittle.science import Construction, Part, check_set, check_source, join_parts, make_part, part_slices
 
@@ -109,7 +109,7 @@ class Make:
         for which, part in zip(slices, parts_of(folder, work), strict=False):
             parts.append(Part(**part))
             yield NodeProgress(which.stop, len(split), source["warning"] or f"{self.label}: {which.stop} images")
-        if crew().helps:
+        if world().helps:
             return True
         whole = join_parts(parts)
         found = check_set(whole, self.construction, split.classes, self.seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from brittle.ground import BrittleError, bit_key, check_seed, crew, pick_device
+from brittle.ground import BrittleError, bit_key, check_seed, pick_device, world
 from brittle.learning import (
     Goal,
     Recipe,
@@ -89,8 +89,8 @@ class Train:
             state_file=state,
             device=device,
         )
-        yield from _progress(logged(events, "" if crew().helps else self.log))
-        if crew().helps:
+        yield from _progress(logged(events, "" if world().helps else self.log))
+        if world().helps:
             return True
         header = {
             "name": self.title,

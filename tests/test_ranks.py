@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from brittle.attacks import L2, AttackSpec, Linf
-from brittle.ground import BrittleError, Crew, device_count, pick_device
+from brittle.ground import BrittleError, World, device_count, pick_device
 from brittle.learning import Adversarial, Atda, Goal, InnerAttack, Recipe, Trades, build_net, load_tensors, save_net
 from brittle.learning.sharing import own_mean, own_rows
 from brittle.science import Targeted
@@ -98,12 +98,12 @@ def test_each_of_a_batch_is_taken_once_and_the_mean_is_that_of_the_batch() -> No
         for count in (2, 5, 6, 7, 100):
             losses, means, seen = torch.rand(count, dtype=torch.float64), [], []
             for rank in range(size):
-                mine = own_rows(count, Crew(rank, size))
+                mine = own_rows(count, World(rank, size))
                 seen += range(count)[mine]
-                means.append(own_mean(losses[mine], count, Crew(rank, size), {}))
+                means.append(own_mean(losses[mine], count, World(rank, size), {}))
             assert math.isclose(sum(means) / size, losses.mean())
             assert sorted(seen) == (list(range(count)) if count >= 2 * size else sorted([*range(count)] * size))
-    assert own_mean(torch.ones(2), 2, Crew(0, 1), {"centres": torch.ones(1)}) == 1
+    assert own_mean(torch.ones(2), 2, World(0, 1), {"centres": torch.ones(1)}) == 1
 
 
 def test_what_goes_wrong_in_one_of_them_is_one_line(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ class Unequal(torch.nn.Module):
 
     def forward(self, x):
         logits = self.layer(x.flatten(1))
-        other = os.environ.get("BRITTLE_CREW", "").startswith("1/")
+        other = os.environ.get("BRITTLE_WORLD", "").startswith("1/")
         return logits * (1 + 1e-3 * other * torch.rand(logits.shape, generator=torch.Generator().manual_seed(1)))
 """
 SCRIPT = """

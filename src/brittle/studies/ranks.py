@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from brittle.ground import BrittleError, device_count, join_crew
+from brittle.ground import BrittleError, device_count, join_world
 
 from .nodes import Computation, Node, NodeProgress
 from .spawning import GUARD, end_with_parent, sent
@@ -84,7 +84,7 @@ def _serve(
     for module in ("distributed", "rank_zero"):  # not a line from each process
         logging.getLogger(f"lightning_fabric.utilities.{module}").setLevel("WARNING")
     torch.set_num_threads(threads)
-    join_crew(rank, device_count(device), port)
+    join_world(rank, device_count(device), port)
     kind = device.partition("x")[2]
     try:
         computation = node.compute(folder, results, f"cuda:{rank}" if kind == "cuda" else kind)

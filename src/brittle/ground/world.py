@@ -1,12 +1,13 @@
-"""Several processes that do one piece of work together, each on a device of its own."""
+"""Several processes that do one piece of work together, each on a device of its own: rank and world size, as torch's
+distributed package has them."""
 
 import os
 from typing import NamedTuple
 
-NAME = "BRITTLE_CREW"  # of the environment variable by which a process knows that it is one of several: RANK/SIZE
+NAME = "BRITTLE_WORLD"  # of the environment variable by which a process knows that it is one of several: RANK/SIZE
 
 
-class Crew(NamedTuple):
+class World(NamedTuple):
     """Which of how many processes this is. The first makes the result; the others help it."""
 
     rank: int
@@ -22,13 +23,13 @@ class Crew(NamedTuple):
         return number % self.size == self.rank
 
 
-def crew() -> Crew:
+def world() -> World:
     """That of this process; alone it is the first of one."""
     rank, _, size = os.environ.get(NAME, "0/1").partition("/")
-    return Crew(int(rank), int(size))
+    return World(int(rank), int(size))
 
 
-def join_crew(rank: int, size: int, port: int) -> None:
-    """Make this process one of a crew on this machine, and tell torch.distributed where to meet."""
+def join_world(rank: int, size: int, port: int) -> None:
+    """Make this process one of several on this machine, and tell torch.distributed where to meet."""
     os.environ |= {NAME: f"{rank}/{size}", "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
     os.environ["MASTER_PORT"] = str(port)
