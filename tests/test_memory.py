@@ -50,6 +50,12 @@ def test_where_memory_cannot_be_told_or_is_plenty_it_is_250(free: int | None, mo
     assert fitting_batch(lambda x: 1 / 0, torch.rand(1, 1, 8, 8)) == 250  # whoever uses it says what is wrong
 
 
+def test_images_stay_as_they_are_whatever_the_model_does_to_them() -> None:
+    x = torch.full((2, 1, 8, 8), 0.5)
+    assert fitting_batch(lambda x: x.sub_(1).flatten(1), x) == 250
+    assert torch.equal(x, torch.full((2, 1, 8, 8), 0.5))
+
+
 def test_processes_that_share_work_take_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, 0)
     monkeypatch.setattr(memory, "world", lambda: World(1, 2))

@@ -29,7 +29,7 @@ def fitting_batch(model: Callable[[Tensor], Any], x: Images) -> int:
         return BATCH
     try:
         with torch.no_grad(), eval_mode(model):
-            if gives_only_classes(output_of(model, x[:1])):  # a gradient is not to be asked for
+            if gives_only_classes(output_of(model, x[:1].clone())):  # a gradient is not to be asked for
                 return BATCH
         one, two = (_kept(model, x[:1].expand(count, *x.shape[1:]).clone()) for count in (1, 2))
     except (BrittleError, RuntimeError):  # whoever uses the model says what is wrong with it
