@@ -288,7 +288,7 @@ def main(words: list[str] | None = None) -> int:
     began, scale = time.monotonic(), scale_of(asked.device, asked.toy)
     rows: dict[str, Row] = json.loads(asked.out.read_text())["rows"] if asked.out.exists() else {}
     for name, ask in questions(scale).items():
-        if name in rows:
+        if name in rows and "error" not in rows[name]:
             continue
         if time.monotonic() - began > asked.seconds:
             print("time is up; call again to go on")

@@ -13,10 +13,7 @@ seconds="${1:-590}" out="$(realpath -m "${2:-runs/full}")"
 mkdir -p "$out"
 ends=$(($(date +%s) + seconds))
 export BRITTLE_STORE="$out/store" PYTHONPATH="$PWD/src:$out/site${PYTHONPATH:+:$PYTHONPATH}"
-if [ -d "$out/wheels" ] && [ ! -e "$out/site/.whole" ]; then
-    python -m pip install -q --no-index --no-deps --upgrade --target "$out/site" "$out"/wheels/*.whl
-    touch "$out/site/.whole"
-fi
+. scripts/wheels.sh
 device="$(python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')"
 paper() { # name, then its parts
     local left=$((ends - $(date +%s))) status=0

@@ -19,6 +19,7 @@ fi
 seconds="${1:-590}" out="$(realpath -m "${2:-runs/full}")"
 began="$(date +%s)" status=0
 mkdir -p "$out"
+. scripts/wheels.sh
 PYTHONPATH="$PYTHONPATH:$out/site" python benchmarks/gpu.py --seconds "$seconds" --out "$out/gpu.json" || status=$?
 [ "$status" -ne 75 ] || exit 75
 left=$((seconds - $(date +%s) + began))
