@@ -128,6 +128,10 @@ def test_verbs_compute_on_a_cluster_what_they_compute_here(cluster: None, run: R
     assert run(*train)[0] == 0
     assert load_net(Path("net.safetensors"))[1]["net"] == "linear"
     assert run("audit", "net.safetensors", "--on", "cloud")[0] == 2
+    status, _, err = run(*train, "--log", "csv:logs")
+    assert (status, "drop one of the two" in err) == (2, True)
+    assert run("audit", "--again", "there", "--on", "ray")[0] == 0
+    assert run("audit", "--again", "there", "--on", "cloud")[0] == 2
 
 
 @pytest.mark.parametrize("on", [None, "ray"])

@@ -10,7 +10,7 @@ from .files import computed
 from .given import Given
 
 
-def repeated(report: Path, where: Given, device: str, batch: int | None, json: bool) -> None:
+def repeated(report: Path, where: Given, device: str, batch: int | None, json: bool, on: str | None = None) -> None:
     """Do the audit that `report` (a folder, or its audit.json) tells of, and say what came out otherwise.
 
     Args:
@@ -55,7 +55,7 @@ def repeated(report: Path, where: Given, device: str, batch: int | None, json: b
         bpda=tuple(then.model.bpda),
         reject=then.model.reject,
     )
-    now = decode_record((computed(node, None, device, fresh=True) / "audit.json").read_bytes())
+    now = decode_record((computed(node, None, device, True, on) / "audit.json").read_bytes())
     found = differences(then, now)
     if json:
         as_json({"images": len(now.examples), "differences": found})

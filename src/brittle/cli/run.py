@@ -78,6 +78,10 @@ def train(
 
     if log is not None:
         check_log(log)
+        if on is not None:
+            raise BrittleError(
+                "--log writes on the machine that trains; with --on that is a worker: drop one of the two"
+            )
     threats = threats_of(threat, data) if threat else ()
     aim = goal_named(goal, threats, inner_attack_of(goal, inner, steps, step, start), ramp, weight)
     recipe = Recipe(epochs, batch, optimizer, lr, schedule, weight_decay, precision, averaging)
@@ -148,7 +152,7 @@ def audit(
         said = any((threat, extra, certify, plan, bpda, reject is not None, budget, out, n, seed))
         if said or effort != "standard":
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
-        repeated(again, given, device, batch, json)
+        repeated(again, given, device, batch, json, on)
         return
     file, source = given.subject()
     node = Audit(
