@@ -52,6 +52,9 @@ def test_where_memory_cannot_be_told_or_is_plenty_it_is_250(free: int | None, mo
 
 def test_images_stay_as_they_are_whatever_the_model_does_to_them() -> None:
     x = torch.full((2, 1, 8, 8), 0.5)
+    state = torch.get_rng_state()
+    assert fitting_batch(lambda x: (x + torch.rand_like(x)).flatten(1), x) == 250
+    assert torch.equal(torch.get_rng_state(), state)
     assert fitting_batch(lambda x: x.sub_(1).flatten(1), x) == 250
     assert torch.equal(x, torch.full((2, 1, 8, 8), 0.5))
 

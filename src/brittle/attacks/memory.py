@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from brittle.ground import BrittleError, Images, eval_mode, free_memory, world
+from brittle.ground import BrittleError, Images, eval_mode, free_memory, seeded, world
 
 from .answers import output_of
 from .models import gives_only_classes
@@ -28,7 +28,7 @@ def fitting_batch(model: Callable[[Tensor], Any], x: Images) -> int:
     if free is None or not len(x) or world().size > 1:
         return BATCH
     try:
-        with torch.no_grad(), eval_mode(model):
+        with seeded(0, x.device), torch.no_grad(), eval_mode(model):
             if gives_only_classes(output_of(model, x[:1].clone())):  # a gradient is not to be asked for
                 return BATCH
         one, two = (_kept(model, x[:1].expand(count, *x.shape[1:]).clone()) for count in (1, 2))
@@ -46,7 +46,7 @@ def _kept(model: Callable[[Tensor], Any], x: Images) -> int:
         kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return tensor
 
-    with torch.random.fork_rng(), torch.enable_grad(), eval_mode(model):
+    with seeded(0, x.device), torch.enable_grad(), eval_mode(model):
         with saved_tensors_hooks(keep, lambda tensor: tensor):
             answer = output_of(model, x.requires_grad_())
         del answer

@@ -54,7 +54,7 @@ def doctor(
     from .terminal import out as terminal
 
     target, part, _ = given.loaded(100, device)
-    part = part.take(min(len(part), max(20, fitting_batch(target, part.take(min(1, len(part))).x()))))
+    part = part.take(min(len(part), max(20, fitting_batch(target, part.x(slice(1))))))
     findings = [finding._asdict() for finding in look(target, part.x(), part.labels)]
     if json:
         as_json(findings)

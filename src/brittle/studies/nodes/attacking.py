@@ -87,7 +87,7 @@ class RunAttack:
         loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
         place, started = pick_device(device), time.monotonic()
         model = defended(on_device(loaded, device), self.bpda, self.reject)
-        batch = self.batch or fitting_batch(model, split.take(1).to(place).x())
+        batch = self.batch or fitting_batch(model, split.x(slice(1)).to(place))
         few = split.take(min(len(split), 100, max(20, batch))).to(place)
         findings = checked(model, few.x(), few.labels, self.seed)
         attack = self.attack.build(model, self.threat, self.seed)
