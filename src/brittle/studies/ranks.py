@@ -29,7 +29,7 @@ def compute(node: Node, folder: Path, results: Mapping[Node, Path], device: str)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    sent(node)
+    sent(node)  # raises in one line, before any process is begun
     context, threads = multiprocessing.get_context("spawn"), max(1, torch.get_num_threads() // count)
     pipes, processes = [], []
     for rank in range(count):
