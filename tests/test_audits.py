@@ -47,9 +47,9 @@ def test_an_audit_counts_per_example_over_attacks_and_threats(digits_net: nn.Mod
         assert sum(row.broke for row in record.attacks) == int(broken.sum())
         assert record.robust.correct == report.robust[str(threat)].correct
         # every image that broke an example does so when looked at afresh
-        again = verify(digits_net, threat, x, report.adversarial[index], y)
-        assert again.broken[broken].all()
-        assert torch.equal(report.adversarial[index][~broken], x[~broken])
+        rows, x_adv = report.adversarial(threat)
+        assert torch.equal(rows, broken.nonzero().squeeze(1))
+        assert verify(digits_net, threat, x[rows], x_adv, y[rows]).broken.all()
         assert record.robust_8bit.correct >= record.robust.correct
         curve = record.curve
         assert curve.accuracy == sorted(curve.accuracy, reverse=True)

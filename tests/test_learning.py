@@ -198,9 +198,9 @@ def test_training_stopped_in_the_middle_of_an_epoch_goes_on_to_the_same_bits(
         torch.uint8
     )  # large enough for dropout's net
     whole = few(200)
-    split = replace(whole.train, images=images)
+    split = replace(whole.train, pixels=images)
     part = torch.nn.functional.interpolate(whole.validation.images.float(), 16).to(torch.uint8)
-    data = DataSet("sixteen", split, replace(whole.validation, images=part), replace(whole.validation, images=part))
+    data = DataSet("sixteen", split, replace(whole.validation, pixels=part), replace(whole.validation, pixels=part))
     goal, recipe = (
         Adversarial((Linf(0.1),), InnerAttack(steps=3)),
         Recipe(epochs=2, batch=32, optimizer=optimizer, lr=0.01),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, from_file
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, images
 from brittle.learning import available, load, read_released, write_released
 from brittle.learning.data import pictures
 from brittle.learning.data.imagenet import RANGES
@@ -118,7 +119,8 @@ def test_a_picture_is_resized_to_256_and_its_centre_of_224_cut_out(tmp_path: Pat
     across = np.linspace(0, 255, width)[None, :].repeat(height, 0)
     down = np.linspace(0, 255, height)[:, None].repeat(width, 1)
     Image.fromarray(np.stack([across, down, 255 - across], -1).round().astype(np.uint8)).save(tmp_path / "p.png")
-    pixels = pictures.read_picture(tmp_path / "p.png", 224, "RGB").astype(float)
+    (read,) = pictures.Pictures.of([tmp_path / "p.png"], 224, "RGB").read()
+    pixels = read.permute(1, 2, 0).numpy().astype(float)
     assert pixels.shape == (224, 224, 3)
     for axis, length in ((1, width), (0, height)):
         scaled = math.floor(256 * length / min(size))
@@ -132,21 +134,50 @@ def test_a_picture_is_resized_to_256_and_its_centre_of_224_cut_out(tmp_path: Pat
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
 def test_pictures_of_every_kind_become_colour(tmp_path: Path, mode: str) -> None:
     Image.new("RGB", (20, 30), "white").convert(mode).save(tmp_path / ("p.jpg" if mode == "CMYK" else "p.png"))
-    assert (pictures.read_picture(next(tmp_path.iterdir()), 16, "RGB") == 255).all()
+    assert (pictures.Pictures.of(list(tmp_path.iterdir()), 16, "RGB").read() == 255).all()
 
 
-def test_more_pixels_than_memory_are_refused_before_any_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_imagenet(tmp_path)
-    next((tmp_path / "train" / IDS[281]).iterdir()).write_text("not a picture")
-    monkeypatch.setattr(pictures, "free_memory", lambda _: 96 * 3 * 64 * 64 * 2)
-    with refuses(
-        "96 pictures of 224 x 224", "need 0.013 GiB", "0.0022 GiB are available", f"restricted:{tmp_path}@80", "memory"
-    ):
-        load(f"restricted:{tmp_path}")
+def test_pictures_are_decoded_when_they_are_asked_for(tmp_path: Path) -> None:
+    data = load(f"restricted:{write_imagenet(tmp_path)}@8")
+    for file in (tmp_path / "train").rglob("*.png"):
+        file.write_text("not a picture")
+    assert data.test.take(5).images.shape == (5, 3, 8, 8)
+    (tmp_path / data.test.files[4]).write_text("not a picture")
+    assert torch.equal(data.test.x(slice(4)), data.test.take(4).x())
+    with refuses(data.test.files[4], "not a picture"):
+        data.test.take(5).x()
     with refuses("not a picture"):
-        load(f"restricted:{tmp_path}@80")
+        _ = data.train.images
+
+
+def test_pictures_are_known_by_what_is_in_their_files(tmp_path: Path) -> None:
+    (first, again) = (load(f"restricted:{write_imagenet(tmp_path / name)}@8").test for name in "ab")
+    assert first.digest == again.digest != load(f"restricted:{tmp_path / 'a'}@9").test.digest
+    assert first.take(3).digest == again.take(slice(3)).digest
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "b" / again.files[7])
+    changed = load(f"restricted:{tmp_path / 'b'}@8").test
+    assert changed.digest != first.digest
+    assert changed.take(7).digest == first.take(7).digest
+
+
+def test_what_memory_does_not_hold_lies_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load(f"restricted:{write_imagenet(tmp_path)}@8")
+    expected = data.test.images
+    monkeypatch.setattr(images, "free_memory", lambda _: 1000)
+    seen = []
+    monkeypatch.setattr(torch, "from_file", lambda *a, **k: seen.append(k["size"]) or from_file(*a, **k))
+    again = load(f"restricted:{tmp_path}@8").test
+    assert torch.equal(again.images, expected)
+    assert torch.equal(torch.from_numpy(again.images[[3, 1]].numpy()), expected[[3, 1]])
+    assert seen == [expected.numel()]
+    assert list((tmp_path / "cache/brittle").iterdir()) == []  # it has no name
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with refuses("memory are free", "No space left", "XDG_CACHE_HOME"):
+        _ = load(f"restricted:{tmp_path}@8").test.images
+
+
+def full(*args: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_mistakes_in_an_imagenet_folder_are_told(tmp_path: Path) -> None:
@@ -168,8 +199,9 @@ def test_mistakes_in_an_imagenet_folder_are_told(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("\n".join(IDS))
     deep = tmp_path / "train" / IDS[319] / "deep.png"
     Image.fromarray(np.zeros((6, 4), np.uint16)).save(deep)
+    data = load(f"restricted:{tmp_path}@8")
     with refuses("deep.png", "mode I;16", "8-bit"):
-        load(f"restricted:{tmp_path}@8")
+        _ = data.train.images, data.validation.images
     deep.unlink()
     for picture in (tmp_path / "val").glob("*/*"):
         picture.unlink()

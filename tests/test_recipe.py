@@ -249,7 +249,7 @@ def test_a_goal_is_told_its_step_its_share_its_own_seed_and_what_it_remembered()
 
 def test_neither_learning_nor_validation_sees_a_test_image() -> None:
     usual = data()
-    other = DataSet("digits", usual.train, usual.validation, replace(usual.test, images=255 - usual.test.images))
+    other = DataSet("digits", usual.train, usual.validation, replace(usual.test, pixels=255 - usual.test.images))
     goal, nets, told = Adversarial((Linf(0.1),), InnerAttack(steps=2)), (fresh(), fresh()), []
     for net, given in zip(nets, (usual, other), strict=True):
         told.append([(event.loss, event.clean, event.robust) for event in events(net, recipe(), goal, data=given)])

@@ -229,4 +229,6 @@ def test_an_audit_is_taken_up_from_its_journal(device: Count, tmp_path: Path) ->
     assert again is not None
     assert not isinstance(first.withstands, Simulated)
     assert torch.equal(first.withstands, again.withstands)
-    assert torch.equal(first.adversarial, again.adversarial)
+    for threat in threats:
+        assert all(map(torch.equal, first.adversarial(threat), again.adversarial(threat)))
+        assert not isinstance(first.adversarial(threat)[1], Simulated)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from brittle.ground import (
     BrittleError,
+    ByteImages,
     Images,
     Labels,
     Logits,
@@ -95,7 +96,7 @@ def logits_of(output: Any) -> Logits:
     return logits
 
 
-def classes_of(model: Callable[[Tensor], Any], x: Images, batch: int = 500) -> Labels:
+def classes_of(model: Callable[[Tensor], Any], x: Images | ByteImages, batch: int = 500) -> Labels:
     """The class that the model answers to each image [B], in eval mode and float32. Cost: one forward pass.
 
     Raises:

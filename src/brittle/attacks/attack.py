@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, check_count, in_parts, keep_freed_memory, seeded
+from brittle.ground import BrittleError, ByteImages, Images, check_count, in_parts, keep_freed_memory, seeded
 
 from .loop import PLAIN, Advance, AttackResult, Estimator, Path, Rule, best_of, projected, walk
 from .losses import Aim, Targets, true_class
@@ -109,7 +109,7 @@ def gradient_attack(
 
 def check_examples(x: Any, y: Any) -> None:
     """Raise `BrittleError` unless `x` [B, *S] is floating in [0, 1] and `y` [B] (or `Targets`) holds int64 labels."""
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2:
+    if not isinstance(x, Tensor | ByteImages) or not x.dtype.is_floating_point or x.dim() < 2:
         got = f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise BrittleError(f"images must be a floating tensor [batch, ...], not {got}; scale uint8 images by 1/255")
     for labels in (y.true, y.target) if isinstance(y, Targets) else (y,):
@@ -121,7 +121,8 @@ def check_examples(x: Any, y: Any) -> None:
             raise BrittleError(f"images are on {x.device} and labels on {labels.device}; put both on one device")
     if len(x) == 0:
         raise BrittleError("there are no examples to attack")
-    lowest, low, high = _read(true_class(y).min(), *x.detach().aminmax())
+    extremes = x.detach().aminmax() if isinstance(x, Tensor) else x.pixels.new_tensor([0, 1])
+    lowest, low, high = _read(true_class(y).min(), *extremes)
     if lowest < 0:
         raise BrittleError(f"labels must not be negative; there is {int(lowest)}")
     if not (low >= 0 and high <= 1):

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import torch
 
-from brittle.ground import BrittleError, Images, Labels, keys_of, normal
+from brittle.ground import BrittleError, ByteImages, Images, Labels, keys_of, normal
 
 from .loop import evaluation_at, per_example, select
 from .losses import Aim, true_class
@@ -15,6 +15,7 @@ from .threats import Threat
 StartFunction = Callable[[Evaluate, Threat, Images, Aim, int], Images]
 StartName = Literal["clean", "random", "noise"]
 Start = StartName | StartFunction
+AT_ONCE = 250  # images of a pool that are compared at once
 
 
 def start_named(start: StartFunction | str) -> StartFunction:
@@ -59,7 +60,7 @@ def given(x: Images, starts: Images) -> StartFunction:
     return begin
 
 
-def from_outside(pool: Images, answers: Labels, *, rank: int = 0, bisections: int = 10) -> StartFunction:
+def from_outside(pool: Images | ByteImages, answers: Labels, *, rank: int = 0, bisections: int = 10) -> StartFunction:
     """Start just beyond the decision boundary, on the way to the `rank`-th nearest image of `pool` that is called
     otherwise.
 
@@ -70,12 +71,13 @@ def from_outside(pool: Images, answers: Labels, *, rank: int = 0, bisections: in
         pool: images [n, *S], such as the data themselves; answers: what the model calls each [n] (`classes_of`).
     Cost: `bisections` forward passes. An image without such a neighbour starts where it is.
     """
-    flat = pool.flatten(1)
 
     def begin(evaluate: Evaluate, threat: Threat, x: Images, y: Aim, seed: int) -> Images:
-        distance = torch.cdist(x.flatten(1), flat.to(x)) + torch.where(answers == true_class(y)[:, None], torch.inf, 0)
+        slices = [slice(start, start + AT_ONCE) for start in range(0, len(pool), AT_ONCE)]
+        apart = torch.cat([torch.cdist(x.flatten(1), pool[which].to(x).flatten(1)) for which in slices], 1)
+        distance = apart + torch.where(answers == true_class(y)[:, None], torch.inf, 0)
         nearest = distance.topk(min(rank + 1, len(pool)), dim=1, largest=False)
-        far = pool.to(x)[nearest.indices[:, -1]]
+        far = pool[nearest.indices[:, -1]].to(x)
         low, high = (
             torch.zeros(len(x), dtype=x.dtype, device=x.device),
             torch.ones(len(x), dtype=x.dtype, device=x.device),

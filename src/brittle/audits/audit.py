@@ -15,6 +15,7 @@ from torch import Tensor
 
 from brittle.attacks import AttackSpec, Threat, answer_of, fitting_batch
 from brittle.ground import (
+    ByteImages,
     Images,
     Labels,
     OutOfTime,
@@ -26,7 +27,7 @@ from brittle.ground import (
     until,
     world,
 )
-from brittle.learning import behaviour_of, digest_of_code, examples_of
+from brittle.learning import behaviour_of, digest_of_code, sources_of
 
 from .agreement import agreed
 from .findings import Finding
@@ -111,7 +112,7 @@ def audit(
 
     Args:
         model: images in [0, 1] to logits; a module on the device of the images.
-        data: images [n, *S] float in [0, 1] and labels int64 [n], or whatever else `examples_of` takes: arrays, uint8,
+        data: images [n, *S] float in [0, 1] and labels int64 [n], or whatever else `sources_of` takes: arrays, uint8,
             a torch `Dataset` or `DataLoader`.
         threats: such as `[Linf(0.3), L2(2), L1(10)]` or `["Linf:8/255"]`; several sizes of one kind give a curve.
         effort: `quick`, `standard` or `thorough`.
@@ -128,7 +129,7 @@ def audit(
     Random: a function of `seed` and the images.
     """
     settings = AuditSettings(effort, seed, budget, batch, tuple(extra), certify)
-    examples, within = examples_of(data), [threats] if isinstance(threats, (str, Threat)) else list(threats)
+    examples, within = sources_of(data), [threats] if isinstance(threats, (str, Threat)) else list(threats)
     if isinstance(journal, (str, Path)):
         journal = Journal(Path(journal), _identity(model, examples, within, settings))
     with Progress(disable=not progress, console=Console(stderr=True)) as bar:
@@ -142,7 +143,7 @@ def audit(
 
 def _identity(
     model: Callable[[Tensor], Any],
-    examples: tuple[Images, Labels],
+    examples: tuple[Images | ByteImages, Labels],
     threats: Sequence[Threat | str],
     asked: AuditSettings,
 ) -> str:
@@ -154,15 +155,17 @@ def _identity(
         tuple(map(str, asked.extra)),
         asked.certify,
     )  # budget and batch change no piece
-    where = bit_key(x.device)
+    where, pixels = bit_key(x.device), x.pixels if isinstance(x, ByteImages) else x
     parts = [digest_of_code(model), behaviour_of(model, x[:16]), repr(decide), " ".join(map(str, threats)), where]
-    held = (one.cpu().contiguous().numpy().tobytes() for one in (x, y))
-    return hashlib.sha256(b"".join([" ".join(parts).encode(), *held])).hexdigest()
+    sha = hashlib.sha256(" ".join(parts).encode())
+    for one in (pixels, y):
+        sha.update(one.cpu().contiguous().numpy().data)
+    return sha.hexdigest()
 
 
 def audit_events(
     model: Callable[[Tensor], Any],
-    data: tuple[Images, Labels],
+    data: tuple[Images | ByteImages, Labels],
     threats: Iterable[Threat | str],
     settings: AuditSettings,
     journal: Journal | None = None,
@@ -170,7 +173,7 @@ def audit_events(
     """`audit`, step by step: an event before each piece of work, the last with the report."""
     clock, journal = _Clock(settings.budget, time.monotonic()), journal or Journal()
     effort = effort_named(settings.effort)
-    batch = settings.batch or fitting_batch(model, data[0])
+    batch = settings.batch or fitting_batch(model, data[0][:2])
     state = agreed(first_state(Subject(model, *data, batch, settings.seed), threats), journal)
     work = jobs(state, effort, settings.extra, settings.seed)
     total = len(work) + len(state.threats) * (2 if settings.certify else 1)
@@ -184,8 +187,8 @@ def audit_events(
         for done, text in prove(state, journal, lambda: clock.spent):
             yield AuditEvent(len(work) + len(state.threats) + done, total, text)
     run = circumstances(data[0].device, clock.seconds, settings.seed, settings.effort)
-    adversarial = torch.stack([one.adversarial for one in state.threats]).cpu()
-    report = Report(record_of(state, run, settings.asked), state.withstands.cpu(), adversarial, data[0].cpu())
+    found = {str(one.threat): one.found for one in state.threats}
+    report = Report(record_of(state, run, settings.asked), state.withstands.cpu(), found, data[0])
     yield AuditEvent(total, total, "done", report)
 
 
@@ -259,11 +262,10 @@ def _ties(state: AuditState, one: ThreatState) -> Check:
     """How many of the broken images, where a random model is asked afresh, may as well be a tie: what that means for
     the figure."""
     subject = state.subject
-    rows = torch.tensor([row for row, attack in enumerate(one.breaker) if attack], dtype=torch.int64)
-    votes = torch.zeros(0)
-    if len(rows):
+    rows, votes = sorted(one.found), torch.zeros(0)
+    if rows:
         with subject.draws(f"ties {one.threat}"), torch.no_grad(), eval_mode(subject.model):
-            parts = torch.split(one.adversarial[rows], subject.batch)
+            parts = torch.split(one.adversarial(rows), subject.batch)
             counts = torch.cat([answer_of(subject.judge, part) for part in parts])
         votes = counts.gather(1, subject.y[rows][:, None]).squeeze(1)
     ties = sum(Proportion(int(vote), VOTES).interval[1] >= 0.5 for vote in votes.tolist())

@@ -1,6 +1,7 @@
 """What an audit found, in memory and on disk."""
 
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from brittle.ground import write_bytes
+from brittle.attacks import Threat
+from brittle.ground import ByteImages, Images, room, write_bytes
 from brittle.learning import save_tensors
 
 from .records import AuditRecord, DataRecord, ModelRecord, ProportionRecord, Verdict, encode_record
@@ -22,15 +24,14 @@ class Report:
     Attributes:
         record: all figures, as they are written.
         withstands: threats in rows, examples in columns: right on the clean example and under every attack.
-        adversarial: for each threat the verified adversarial image of each broken example, else the clean image [T, n,
-            *S].
+        found: for each threat ("Linf:0.3") the verified adversarial image [*S] of each broken example, by its place.
         images: the clean examples [n, *S].
     """
 
     record: AuditRecord
     withstands: Tensor
-    adversarial: Tensor
-    images: Tensor
+    found: Mapping[str, Mapping[int, Tensor]]
+    images: Images | ByteImages
 
     @property
     def clean(self) -> Proportion:
@@ -57,6 +58,16 @@ class Report:
         """`trust`, `suspicious` or `broken`, a sentence, and what to do next."""
         return self.record.verdict
 
+    def adversarial(self, threat: Threat | str) -> tuple[Tensor, Tensor]:
+        """The examples that a threat breaks, by their places int64 [b], and their adversarial images [b, *S]."""
+        found = self.found[str(threat)]
+        rows = sorted(found)
+        return torch.tensor(rows, dtype=torch.int64), self._stacked([found[row] for row in rows])
+
+    def _stacked(self, images: Sequence[Tensor]) -> Tensor:
+        whole = room((len(images), *self.images.shape[1:]), self.images.dtype)
+        return torch.stack(list(images), out=whole) if images else whole
+
     def save(self, folder: Path | str, model: ModelRecord | None = None, data: DataRecord | None = None) -> Path:
         """Write `audit.json` and `audit.safetensors` into `folder`, and give the folder back.
 
@@ -68,17 +79,15 @@ class Report:
             data: the same of the images.
         """
         folder, record = Path(folder), self._named(model, data)
-        places = {entry.threat: index for index, entry in enumerate(record.threats)}
-        threats = torch.tensor([places[entry.threat] for entry in record.wall], dtype=torch.int64)
         rows = torch.tensor([entry.index for entry in record.wall], dtype=torch.int64)
+        clean = self.images[rows].cpu()
         tensors = {
             "withstands": self.withstands,
-            "wall_clean": (self.images[rows] * 255).round().to(torch.uint8),
-            "wall_adversarial": self.adversarial[threats, rows],
+            "wall_clean": (clean * 255).round().to(torch.uint8),
+            "wall_adversarial": self._stacked([self.found[entry.threat][entry.index] for entry in record.wall]),
         }
-        for name, index in places.items():
-            broken = torch.tensor([one.index for one in record.examples if one.broken_by[name]], dtype=torch.int64)
-            tensors |= {f"rows/{name}": broken, f"adversarial/{name}": self.adversarial[index][broken]}
+        for name in self.found:
+            tensors[f"rows/{name}"], tensors[f"adversarial/{name}"] = self.adversarial(name)
         save_tensors(folder / "audit.safetensors", tensors, {"format": record.format})
         write_bytes(folder / "audit.json", encode_record(record))
         return folder

@@ -1,7 +1,7 @@
 """How an audit stands while it goes on: the whole, and each of its threats."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -54,20 +54,21 @@ class ThreatState:
     alive: Flags
     alive_8bit: Flags
     breaker: list[str | None]
-    adversarial: Images
     sizes: Tensor
     margin: PerExample  # the largest that any attack reached, at first that of the clean image
     minimum: Tensor  # smallest size found; NaN where it was not looked for
     minimum_by: str | None = None  # the attack that looked for it
+    found: dict[int, Tensor] = field(default_factory=dict)  # the adversarial image of each example that is broken
     proved: list[str | None] = field(default_factory=list)  # how each example was proved robust; empty: not asked
     tally: dict[str, AttackTally] = field(default_factory=dict)
 
     @classmethod
-    def at_first(cls, threat: Threat, x: Images, clean: Evaluation) -> "ThreatState":
+    def at_first(cls, threat: Threat, clean: Evaluation) -> "ThreatState":
         """Before any attack: alive is what the model gets right."""
-        zeros, right = torch.zeros(len(x), dtype=torch.float64), ~clean.success
+        right = ~clean.success
+        zeros = torch.zeros(len(right), dtype=torch.float64)
         minimum, margin = torch.full_like(zeros, torch.nan), clean.margin.clone()
-        return cls(threat, right, right.clone(), right.clone(), [None] * len(x), x.clone(), zeros, margin, minimum)
+        return cls(threat, right, right.clone(), right.clone(), [None] * len(right), zeros, margin, minimum)
 
     def nearest(self, share: float, least: int) -> Tensor:
         """The rows still attacked, nearest to breaking first; of a share below 1 that share of the examples that the
@@ -75,6 +76,10 @@ class ThreatState:
         rows = self.alive_8bit.nonzero().squeeze(1)
         rows = rows[self.margin[rows].argsort(descending=True, stable=True)]
         return rows if share == 1 else rows[: max(least, math.ceil(share * int(self.right.sum())))]
+
+    def adversarial(self, rows: Sequence[int]) -> Images:
+        """The adversarial images of some examples that are broken [k, *S]."""
+        return torch.stack([self.found[row] for row in rows]).to(self.alive.device)
 
     @property
     def robust(self) -> Proportion:
@@ -104,10 +109,9 @@ class ThreatState:
         if piece.minimum is not None:
             self.minimum[rows.cpu()], self.minimum_by = piece.minimum.cpu(), name
         kept = fresh[piece.broken]  # of the images that broke, those that are news
-        self.adversarial[broken] = piece.x[kept].to(self.adversarial)
         self.sizes[broken.cpu()] = piece.size.cpu()[kept.cpu()]
-        for row in broken.tolist():
-            self.breaker[row] = name
+        for row, image in zip(broken.tolist(), piece.x[kept].cpu(), strict=True):
+            self.breaker[row], self.found[row] = name, image
         left = ProportionRecord.of(self.robust)
         past = self.tally.get(name) or AttackTally(name, 0, 0, 0, 0, 0.0, left)
         self.tally[name] = AttackTally(
@@ -176,5 +180,5 @@ def first_state(subject: Subject, threats: Iterable[Threat | str]) -> AuditState
         raise BrittleError("an audit needs at least one threat, such as Linf(0.3)")
     subject, checks = prepared(subject)
     clean = subject.clean()
-    states = [ThreatState.at_first(threat, subject.x, clean) for threat in distinct]
+    states = [ThreatState.at_first(threat, clean) for threat in distinct]
     return AuditState(subject, ~clean.success, subject.answers(subject.x), states, checks)

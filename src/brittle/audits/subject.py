@@ -29,7 +29,7 @@ from brittle.attacks import (
     rejects,
     session,
 )
-from brittle.ground import BrittleError, Images, Labels, NoGradient, eval_mode, keys_of, uniform
+from brittle.ground import BrittleError, ByteImages, Images, Labels, NoGradient, eval_mode, keys_of, uniform
 
 from .doctor import checked, gradients_of
 from .records import Check
@@ -53,7 +53,7 @@ class Subject:
     """
 
     model: Callable[[Tensor], Any]
-    x: Images
+    x: Images | ByteImages
     y: Labels
     batch: int
     seed: int = 0
@@ -72,7 +72,12 @@ class Subject:
         """The model whose answers count."""
         return self.majority or self.model
 
-    def answers(self, images: Images) -> Labels:
+    @property
+    def batches(self) -> list[slice]:
+        """All examples, as many at a time as are held at once."""
+        return [slice(start, start + self.batch) for start in range(0, len(self.y), self.batch)]
+
+    def answers(self, images: Images | ByteImages) -> Labels:
         """The classes that the model names for some images."""
         with self.draws("answers"):
             return classes_of(self.judge, images, self.batch)
@@ -90,7 +95,8 @@ class Subject:
 
     def drawn(self, count: int) -> Tensor:
         """The rows of some examples, which their own pixels draw."""
-        order = uniform(keys_of(self.x), torch.Size([1]), seed=0)[:, 0].argsort(stable=True)
+        keys = torch.cat([keys_of(self.x[which]) for which in self.batches])
+        order = uniform(keys, torch.Size([1]), seed=0)[:, 0].argsort(stable=True)
         return order[:count].sort().values
 
     def clean(self) -> Evaluation:
@@ -103,8 +109,7 @@ class Subject:
             classes = answer_of(self.model, self.x[:1]).shape[1] - rejects(self.model)
             check_classes(self.y, classes)
         with session(against(self.model)) as evaluate, torch.no_grad(), self.draws("clean"):
-            parts = zip(torch.split(self.x, self.batch), torch.split(self.y, self.batch), strict=True)
-            found = [evaluate(*part) for part in parts]
+            found = [evaluate(self.x[which], self.y[which]) for which in self.batches]
         logits, loss, success, own = (torch.cat(part) for part in zip(*(one[:4] for one in found), strict=True))
         whole = Evaluation(logits, loss, success, own)
         if self.majority is None and not rejects(self.model):
@@ -162,7 +167,7 @@ def _only_classes(subject: Subject) -> int:
         with torch.no_grad(), eval_mode(subject.model):
             if not gives_only_classes(output_of(subject.model, subject.x[:2])):
                 return 0
-            answers = [output_of(subject.model, part) for part in torch.split(subject.x, subject.batch)]
+            answers = [output_of(subject.model, subject.x[which]) for which in subject.batches]
     except BrittleError:  # the doctor says what is wrong with it
         return 0
     said = torch.cat([*answers, subject.y])

@@ -136,6 +136,6 @@ def _wall(state: ThreatState, subject: Subject) -> Iterator[WallEntry]:
     """The first examples that the threat broke."""
     broken = [(row, attack) for row, attack in enumerate(state.breaker) if attack][:WALL]
     rows = [row for row, _ in broken]
-    answers = subject.answers(state.adversarial[rows]).tolist() if rows else []
+    answers = subject.answers(state.adversarial(rows)).tolist() if rows else []
     for (row, attack), answer in zip(broken, answers, strict=True):
         yield WallEntry(row, int(subject.y[row]), answer, str(state.threat), attack, float(state.sizes[row]))

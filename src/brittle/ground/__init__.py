@@ -15,9 +15,10 @@ from .devices import (
     keep_freed_memory,
     pick_device,
 )
-from .files import cache_folder, write_bytes, write_out
+from .files import cache_folder, write_by, write_bytes, write_out
 from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
+from .images import ByteImages, room
 from .noise import Keys, keys_of, normal, uniform
 from .numbers import check_count, check_number, check_seed, check_share
 from .packages import package
@@ -28,6 +29,7 @@ from .world import World, join_world, world
 
 __all__ = [
     "BrittleError",
+    "ByteImages",
     "Flags",
     "Images",
     "Keys",
@@ -66,12 +68,14 @@ __all__ = [
     "pick_device",
     "plain_name",
     "plugins",
+    "room",
     "seeded",
     "uniform",
     "unit",
     "until",
     "value_and_grad",
     "world",
+    "write_by",
     "write_bytes",
     "write_out",
 ]

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from brittle.errors import BrittleError
@@ -22,7 +23,12 @@ def cache_folder() -> Path:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file by way of a temporary one beside it, synced before it takes the name.
+    """`write_by` of what is in memory."""
+    write_by(path, lambda place: Path(place).write_bytes(content))
+
+
+def write_by(path: Path, write: Callable[[str], object]) -> None:
+    """Let `write` write a file by way of a temporary one beside it, synced before it takes the name.
 
     Raises:
         OSError: a place that cannot be written; what was there is as it was.
@@ -30,9 +36,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        os.close(handle)
+        write(name)
+        with open(name, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError, first_line, write_bytes
+from brittle.ground import BrittleError, first_line, write_by
 
 from .nets import build_net
 
@@ -38,7 +38,11 @@ class NetHeader(Struct):
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header to one safetensors file, atomically: the file is whole or not there."""
     held = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-    write_bytes(path, save(held, {"brittle": json.dumps(header, sort_keys=True)}))
+    said = {"brittle": json.dumps(header, sort_keys=True)}
+    try:
+        write_by(path, lambda place: save_file(held, place, said))  # which copies nothing, unlike `save`
+    except SafetensorError as error:
+        raise OSError(first_line(error)) from None
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

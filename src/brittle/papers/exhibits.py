@@ -57,7 +57,7 @@ def fooling_images(results: Results, attack: RunAttack) -> Shown:
         }
         for row, size in zip(rows.tolist(), sizes, strict=True)
     ]
-    return captions, {"clean": test.images[rows], "moved": moved}
+    return captions, {"clean": test.take(rows).images, "moved": moved}
 
 
 def made_sets(results: Results, sets: Mapping[str, Make]) -> Shown:

@@ -228,7 +228,7 @@ def disentangle(
 
 
 def _whole(name: str, model: Model, split: Split, construction: Construction, threat: Threat, seed: int) -> MadeSet:
-    source, place = check_source(name, model, split, threat), split.images.device
+    source, place = check_source(name, model, split, threat), split.labels.device
     if source["warning"]:
         warnings.warn(f"{name}: {source['warning']}", stacklevel=3)
     whole = join_parts(

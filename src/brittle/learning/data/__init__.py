@@ -10,7 +10,7 @@ from .catalogue import (
     statistics_of,
     usual_threats,
 )
-from .examples import examples_of
+from .examples import examples_of, sources_of
 from .fetch import DownloadProgress
 from .folders import write_folder
 from .loading import load
@@ -40,6 +40,7 @@ __all__ = [
     "read_arrays",
     "read_released",
     "register_data",
+    "sources_of",
     "statistics_of",
     "usual_threats",
     "write_folder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, ByteImages, room
 
 from .pictures import pixels_of
 from .splits import Split
@@ -19,7 +20,14 @@ WANTED = "give (images, labels), a Dataset (with a length) or a DataLoader of su
 
 
 def examples_of(data: Any) -> tuple[Tensor, Tensor]:
-    """Images [n, *S] floating and labels int64 [n], in memory.
+    """Images [n, *S] floating and labels int64 [n], in memory: what `sources_of` gives, read as a whole."""
+    x, y = sources_of(data)
+    return (x if isinstance(x, Tensor) else x[:]), y
+
+
+def sources_of(data: Any) -> tuple[Tensor | ByteImages, Tensor]:
+    """Images [n, *S] floating, those of 8 bits some at a time, and labels int64 [n]. More images than memory holds
+    lie in a file meanwhile.
 
     Args:
         data: a pair of tensors or arrays of numpy; a `Split`; a torch `Dataset` of (image, label), where an image is a
@@ -30,16 +38,46 @@ def examples_of(data: Any) -> tuple[Tensor, Tensor]:
         BrittleError: anything else, or images of different sizes.
     """
     if isinstance(data, Split):
-        return data.x(), data.labels
+        return _floating(data.images), data.labels
     if isinstance(data, DataLoader):
-        pairs = [_pair(batch[:2] if isinstance(batch, (tuple, list)) else batch) for batch in data]
-        return _joined([x for x, _ in pairs]), _joined([y for _, y in pairs])
+        batches = (_pair(batch[:2] if isinstance(batch, (tuple, list)) else batch) for batch in data)
+        return _filled(batches, len(data.dataset) if hasattr(data.dataset, "__len__") else 0)
     if isinstance(data, Dataset) and hasattr(data, "__len__"):
-        rows = [data[row] for row in range(len(data))]
-        if not all(isinstance(row, (tuple, list)) and len(row) >= 2 for row in rows):
-            raise BrittleError(f"a data set must give (image, label); {WANTED}")
-        return _joined([_image(row[0])[None] for row in rows]), torch.tensor([_label(row[1]) for row in rows])
-    return _pair(data)
+        return _filled((_row(data[row]) for row in range(len(data))), len(data))
+    x, y = _pair(data)
+    return _floating(x), y
+
+
+def _filled(batches: Iterable[tuple[Tensor, Tensor]], expected: int) -> tuple[Tensor | ByteImages, Tensor]:
+    """All batches as one; none is held twice where as many examples come as are expected."""
+    images, labels, count = torch.empty(0), [], 0
+    for x, y in batches:
+        if count == 0:
+            images = room((max(expected, len(x)), *x.shape[1:]), x.dtype)
+        if x.shape[1:] != images.shape[1:]:
+            one, other = sorted(str(list(some.shape[1:])) for some in (x, images))
+            raise BrittleError(f"images of different sizes, {one} and {other}; bring all to one size")
+        if x.dtype != images.dtype:
+            raise BrittleError(f"images of {images.dtype} and of {x.dtype}; bring all to one type")
+        if count + len(x) > len(images):
+            longer = room((2 * (count + len(x)), *x.shape[1:]), x.dtype)
+            longer[:count], images = images[:count], longer
+        images[count : count + len(x)] = x
+        labels.append(y)
+        count += len(x)
+    if not labels:
+        raise BrittleError(f"there are no examples; {WANTED}")
+    return _floating(images[:count]), torch.cat(labels)
+
+
+def _floating(x: Tensor) -> Tensor | ByteImages:
+    return ByteImages(x, x.device) if x.dtype == torch.uint8 else x
+
+
+def _row(row: Any) -> tuple[Tensor, Tensor]:
+    if not isinstance(row, (tuple, list)) or len(row) < 2:
+        raise BrittleError(f"a data set must give (image, label); {WANTED}")
+    return _image(row[0])[None], torch.tensor([_label(row[1])])
 
 
 def _pair(data: Any) -> tuple[Tensor, Tensor]:
@@ -48,8 +86,6 @@ def _pair(data: Any) -> tuple[Tensor, Tensor]:
     x, y = (one if isinstance(one, Tensor) else _tensor(one) for one in data)
     if x.dtype == torch.float64 and not isinstance(data[0], Tensor):  # which is what numpy takes for every number
         x = x.float()
-    if x.dtype == torch.uint8:
-        x = x.to(torch.float32) / 255
     if not y.is_floating_point() and not y.is_complex() and y.dtype != torch.bool:
         y = y.long()
     return x, y
@@ -76,9 +112,9 @@ def _label(label: Any) -> int:
 
 
 def _image(image: Any) -> Tensor:
-    """[C, H, W] floating."""
+    """[C, H, W]."""
     if isinstance(image, Tensor):
-        return image.to(torch.float32) / 255 if image.dtype == torch.uint8 else image
+        return image
     try:
         array = image if isinstance(image, np.ndarray) else pixels_of(image)
     except (AttributeError, ValueError) as error:
@@ -88,13 +124,3 @@ def _image(image: Any) -> Tensor:
     elif array.ndim == 3 and array.shape[-1] in (1, 3):
         array = array.transpose(2, 0, 1)
     return _image(_tensor(array))
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    if not parts:
-        raise BrittleError(f"there are no examples; {WANTED}")
-    try:
-        return torch.cat(parts)
-    except RuntimeError:
-        sizes = sorted({str(list(part.shape[1:])) for part in parts})
-        raise BrittleError(f"images of different sizes, {' and '.join(sizes[:2])}; bring all to one size") from None

@@ -10,7 +10,7 @@ import torch
 
 from brittle.ground import BrittleError
 
-from .pictures import check_memory, read_pictures, sided
+from .pictures import Pictures, sided
 from .splits import DataSet, Named, assemble, only_tested
 
 TRAIN, TEST = ("train",), ("test", "val", "valid", "validation")
@@ -37,16 +37,12 @@ def read_folder(name: str, path: Path) -> DataSet:
     root, side = sided(path)
     if root.suffix == ".csv":
         classes, listed = _listed_in(name, root)
-        if side:
-            check_memory(f"folder:{root}", len(listed), side)
         return only_tested(name, classes, _read(root.parent, listed, side))
     if not root.is_dir():
         raise BrittleError(f"{name}: there is no folder {root}; give the folder that holds one folder for each class")
     train, test = (next((root / one for one in names if (root / one).is_dir()), None) for names in (TRAIN, TEST))
     classes = _classes(train or test or root)
     found = {place: _list(place, classes) for place in (train, test, root if not (train or test) else None) if place}
-    if side:
-        check_memory(f"folder:{root}", sum(map(len, found.values())), side)
     read = {place: _read(root, listed, side) for place, listed in found.items()}
     if train is None and test is not None:
         return only_tested(name, classes, read[test])
@@ -54,9 +50,9 @@ def read_folder(name: str, path: Path) -> DataSet:
 
 
 def _read(root: Path, listed: Listed, side: int | None) -> Named:
-    images = read_pictures([file for file, _ in listed], side)
+    pictures = Pictures.of([file for file, _ in listed], side)
     names = tuple(str(file.relative_to(root) if file.is_relative_to(root) else file) for file, _ in listed)
-    return images, torch.tensor([label for _, label in listed]), names
+    return pictures, torch.tensor([label for _, label in listed]), names
 
 
 def _classes(root: Path) -> tuple[str, ...]:

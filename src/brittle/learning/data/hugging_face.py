@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from brittle.ground import BrittleError, first_line, package
 
-from .pictures import pixels_of, sided
-from .splits import DataSet, Pair, assemble, only_tested
+from .pictures import Pictures, Stored, sided
+from .splits import DataSet, Named, assemble, only_tested
 
 TEST, LABELS = ("test", "validation", "val"), ("label", "labels", "fine_label")
 
@@ -39,25 +39,31 @@ def read_hugging_face(name: str, path: Path) -> DataSet:
     labels = next((one for one in LABELS if one in some.features), None)
     if pictures is None or labels is None:
         raise BrittleError(f"{name}: has no pictures with labels, only {', '.join(some.features)}")
-    read = {part: _pair(name, rows, pictures, labels, side) for part, rows in parts.items() if part == "train"}
-    tested = None if test is None else _pair(name, test, pictures, labels, side)
+
+    def read(rows: Any) -> Named:
+        shown = rows.cast_column(pictures, datasets.Image(decode=False))
+        return Pictures.of(Column(shown, pictures), side), torch.tensor(list(rows[labels]), dtype=torch.int64), ()
+
+    learned, tested = (None if rows is None else read(rows) for rows in (parts.get("train"), test))
     known = getattr(some.features[labels], "names", None)
-    count = 1 + max(int(one[1].max()) for one in (*read.values(), *([tested] if tested else [])))
+    count = 1 + max(int(one[1].max()) for one in (learned, tested) if one)
     classes = tuple(known or map(str, range(count)))
-    if "train" not in read:
+    if learned is None:
         if tested is None:
             raise BrittleError(f"{name}: has neither a train nor a test part, only {', '.join(parts)}")
         return only_tested(name, classes, tested)
-    return assemble(name, classes, read["train"], tested, shuffle=True)
+    return assemble(name, classes, learned, tested, shuffle=True)
 
 
-def _pair(name: str, rows: Any, pictures: str, labels: str, side: int | None) -> Pair:
-    try:
-        arrays = [pixels_of(picture, side) for picture in rows[pictures]]
-    except ValueError as error:
-        raise BrittleError(f"{name}: {first_line(error)}") from None
-    if len({array.shape for array in arrays}) != 1:
-        raise BrittleError(f"{name}: pictures of different sizes or kinds; bring all to one: --size 224, or PATH@224")
-    images = np.stack(arrays)
-    images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    return torch.from_numpy(images.copy()), torch.tensor(rows[labels], dtype=torch.int64)
+class Column(Sequence[Stored]):
+    """The pictures of a column, as they are stored."""
+
+    def __init__(self, rows: Any, name: str) -> None:
+        self.rows, self.name = rows, name
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self.rows[place][self.name]
+        return found["bytes"] if found["bytes"] is not None else Path(found["path"])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from brittle.ground import BrittleError
 
-from .pictures import CUT, check_memory, read_pictures, sided
-from .splits import DataSet, Split, assemble
+from .pictures import CUT, Pictures, sided
+from .splits import DataSet, Named, assemble
 
 # ImageNet's class indices, first and last, in the order of the labels that the authors' models give
 RANGES = {
@@ -51,11 +49,8 @@ def read_restricted(name: str, path: Path) -> DataSet:
                 f"{name}: there is no folder {part}; give ImageNet's folder, which holds train/ and val/"
             )
     ids = _ids(root)
-    listed = [_list(root / part, ids) for part in ("train", "val")]
-    check_memory(f"restricted:{root}", sum(map(len, listed)), side)
-    order = assemble(name, tuple(RANGES), *(_numbered(part) for part in listed), shuffle=True)
-    train, validation = (_filled(part, listed[0], side) for part in (order.train, order.validation))
-    return DataSet(name, train, validation, _filled(order.test, listed[1], side))
+    train, test = (_pictures(root, _list(root / part, ids), side) for part in ("train", "val"))
+    return assemble(name, tuple(RANGES), train, test, shuffle=True)
 
 
 def _ids(root: Path) -> list[str]:
@@ -102,13 +97,7 @@ def _list(part: Path, ids: list[str]) -> Listed:
     return pictures
 
 
-def _numbered(listed: Listed) -> tuple[Tensor, Tensor]:
-    """The pictures' numbers in place of their pixels: the parts are drawn before any pixel takes memory."""
-    numbers = torch.arange(len(listed)).view(torch.uint8).reshape(-1, 1, 1, 8)
-    return numbers, torch.tensor([label for _, label in listed])
-
-
-def _filled(part: Split, listed: Listed, side: int) -> Split:
-    """The part with its pictures read."""
-    numbers = part.images.flatten().view(torch.int64).tolist()
-    return replace(part, images=read_pictures([listed[number][0] for number in numbers], side, "RGB"))
+def _pictures(root: Path, listed: Listed, side: int) -> Named:
+    files = [file for file, _ in listed]
+    labels = torch.tensor([label for _, label in listed])
+    return Pictures.of(files, side, "RGB"), labels, tuple(str(file.relative_to(root)) for file in files)

@@ -1,25 +1,32 @@
-"""Pictures in files: as they are, or brought to one size; and how much memory many of them take."""
+"""Pictures in files: as they are, or brought to one size."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, free_memory
+from brittle.ground import BrittleError, room
 
 GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's names, of 8 bits or less
 CUT, RESIZED = 224, 256  # the usual test transform; other sides keep its proportion
 
+AT_ONCE = 500  # pictures that are asked for before the first of them is used
+
 Pixels = npt.NDArray[np.uint8]
+Stored = Path | bytes  # a picture: its file, or what would stand in one
+Result = TypeVar("Result")
 
 
 def sided(path: Path) -> tuple[Path, int | None]:
@@ -38,59 +45,120 @@ def sided(path: Path) -> tuple[Path, int | None]:
     return path.with_name(before), int(side)
 
 
-def read_pictures(files: Sequence[Path], side: int | None = None, form: str | None = None) -> Tensor:
-    """uint8 [N, C, H, W], grey if all are grey, otherwise RGB; transparency is dropped.
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures uint8 [N, C, H, W] that are decoded when they are asked for; transparency is dropped.
 
-    Args:
+    Attributes:
+        stored: the file or the content of each picture that there is; places: those that are meant.
+        shape: (N, C, H, W).
         side: the shorter side is resized (bilinear) to side * 256 / 224, and the middle square cut out; none: the
             pictures as they are.
-        form: "RGB" makes all of them colour.
-    Raises:
-        BrittleError: an unreadable picture; different sizes where no side is given.
     """
-    with ThreadPoolExecutor() as pool:  # decoding is most of the work, and Pillow does it without Python's lock
-        looks = [(form == "RGB", (side, side))] if form and side else list(pool.map(_look, files))
-        colour, size = any(coloured for coloured, _ in looks), (side, side) if side else looks[0][1]
-        for file, (_, own) in zip(files, looks, strict=False):
-            if not side and own != size:
-                raise BrittleError(
-                    f"{file}: {own[1]} x {own[0]} pixels, but {files[0]} has {size[1]} x {size[0]}; bring all to one "
-                    "size: --size 224, or PATH@224"
-                )
-        images = torch.empty(len(files), 3 if colour else 1, *size, dtype=torch.uint8)
 
-        def fill(place: int) -> None:
-            pixels = torch.from_numpy(read_picture(files[place], side, "RGB" if colour else "L"))
-            images[place] = pixels.permute(2, 0, 1) if colour else pixels
+    stored: Sequence[Stored]
+    places: tuple[int, ...]
+    shape: tuple[int, ...]
+    side: int | None
+    dtype = torch.uint8
+    ndim = 4
 
-        for _ in pool.map(fill, range(len(files))):
-            pass
-    return images
+    @classmethod
+    def of(cls, stored: Sequence[Stored], side: int | None = None, form: str | None = None) -> Pictures:
+        """Grey if all are grey, otherwise RGB; `form` "RGB" makes all of them colour.
+
+        Raises:
+            BrittleError: an unreadable picture, or different sizes where no side is given. With a side pictures are
+                looked at until one has colours.
+        """
+        colour, size = form == "RGB", (side, side) if side else None
+        with ThreadPoolExecutor() as pool:
+            for number, (coloured, own) in enumerate(_in_turn(pool, _look, stored) if not (colour and side) else ()):
+                size = size or own
+                if not side and own != size:
+                    one, first = _called(stored, number), _called(stored, 0)
+                    differ = f"{own[1]} x {own[0]} pixels, but {first} has {size[1]} x {size[0]}"
+                    raise BrittleError(f"{one}: {differ}; bring all to one size: --size 224, or PATH@224")
+                colour = colour or coloured
+                if colour and side:
+                    break
+        count = len(stored)
+        return cls(stored, tuple(range(count)), (count, 3 if colour else 1, *(size or (0, 0))), side)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def take(self, rows: Sequence[int]) -> Pictures:
+        """Those at these rows."""
+        return replace(self, places=tuple(self.places[row] for row in rows), shape=(len(rows), *self.shape[1:]))
+
+    def read(self) -> Tensor:
+        """All of them.
+
+        Raises:
+            BrittleError: an unreadable picture, or more pixels than there is room for.
+        """
+        images, form = room(self.shape), "RGB" if self.shape[1] == 3 else "L"
+
+        def fill(row: int) -> None:
+            with _opened(self.stored, self.places[row]) as picture:
+                pixels = torch.from_numpy(pixels_of(picture, self.side, form))
+            images[row] = pixels.permute(2, 0, 1) if form == "RGB" else pixels
+
+        with ThreadPoolExecutor() as pool:  # decoding is most of the work, and Pillow does it without Python's lock
+            for _ in _in_turn(pool, fill, range(len(self))):
+                pass
+        return images
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what is stored, and of how it is read."""
+
+        def one(place: int) -> bytes:
+            found = self.stored[place]
+            try:
+                return hashlib.sha256(found if isinstance(found, bytes) else found.read_bytes()).digest()
+            except OSError as error:
+                where = _called(self.stored, place)
+                raise BrittleError(f"{where}: cannot be read ({error.strerror or error})") from None
+
+        sha = hashlib.sha256(repr((self.shape, self.side)).encode())
+        with ThreadPoolExecutor() as pool:
+            for digest in _in_turn(pool, one, self.places):
+                sha.update(digest)
+        return sha.hexdigest()
 
 
-def _look(file: Path) -> tuple[bool, tuple[int, int]]:
+def _in_turn(pool: ThreadPoolExecutor, work: Callable[[Any], Result], items: Sequence[Any]) -> Iterator[Result]:
+    """What `work` gives for each item, in their order, some hundreds at a time; whoever stops asking stops the work."""
+    for start in range(0, len(items), AT_ONCE):
+        yield from pool.map(work, [items[place] for place in range(start, min(start + AT_ONCE, len(items)))])
+
+
+def _look(stored: Stored) -> tuple[bool, tuple[int, int]]:
     """Whether a picture has colours, and its height and width."""
-    with _opened(file) as picture:
+    with _opened([stored], 0) as picture:
+        _check_mode(picture)
         return picture.mode not in GREY, picture.size[::-1]
 
 
-def read_picture(file: Path, side: int | None, form: str) -> Pixels:
-    """uint8 [H, W] of a picture in grey ("L"), [H, W, 3] in colour ("RGB")."""
-    with _opened(file) as picture:
-        return pixels_of(picture, side, form)
+def _called(stored: Sequence[Stored], place: int) -> str:
+    found = stored[place]
+    return str(found) if isinstance(found, Path) else f"picture {place}"
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    """The picture in a file, which is decoded where it is asked for pixels."""
+def _opened(stored: Sequence[Stored], place: int) -> Iterator[Any]:
+    """The picture, which is decoded where it is asked for pixels."""
     from PIL import Image  # here, because only pictures need it
 
+    found = stored[place]
     try:
-        with Image.open(file) as picture:
+        with Image.open(io.BytesIO(found) if isinstance(found, bytes) else found) as picture:
             yield picture
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         problem = f"not a picture that can be read ({error}); save it as an 8-bit JPEG or PNG, or remove it"
-        raise BrittleError(f"{file}: {problem}") from None
+        raise BrittleError(f"{_called(stored, place)}: {problem}") from None
 
 
 def pixels_of(picture: Any, side: int | None = None, form: str | None = None) -> Pixels:
@@ -101,8 +169,7 @@ def pixels_of(picture: Any, side: int | None = None, form: str | None = None) ->
     """
     from PIL import Image
 
-    if picture.mode not in GREY + COLOUR:
-        raise ValueError(f"pictures of mode {picture.mode} are not read")
+    _check_mode(picture)
     picture = picture.convert(form or ("L" if picture.mode in GREY else "RGB"))
     if side is None:
         return np.array(picture)
@@ -113,17 +180,6 @@ def pixels_of(picture: Any, side: int | None = None, form: str | None = None) ->
     return np.array(resized.crop((left, top, left + side, top + side)))
 
 
-def check_memory(asked: str, count: int, side: int) -> None:
-    """Raise `BrittleError` if so many coloured pictures do not fit into memory; `asked` is the data set without a
-    side."""
-    needed, free = count * 3 * side**2, free_memory(torch.device("cpu"))
-    if free is not None and needed > free:
-        fits = math.isqrt(int(0.8 * free) // (3 * count)) // 8 * 8  # what is left is for the rest of the work
-        smaller = f"ask for smaller ones, {asked}@{fits}, or " if fits else ""
-        what = f"{count:,} pictures of {side} x {side} pixels need {_gib(needed)} of memory, {_gib(free)} are available"
-        place = asked.partition(":")[2]
-        raise BrittleError(f"{place}: {what}; {smaller}use fewer pictures, or a machine with more memory")
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.2g} GiB" if size < 100 * 2**30 else f"{size / 2**30:.0f} GiB"
+def _check_mode(picture: Any) -> None:
+    if picture.mode not in GREY + COLOUR:
+        raise ValueError(f"pictures of mode {picture.mode} are not read")

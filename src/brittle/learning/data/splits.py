@@ -1,6 +1,7 @@
-"""A data set in memory: parts of uint8 images, fixed stratified splits, and resumable batches.
+"""A data set: parts of uint8 images, fixed stratified splits, and resumable batches.
 
-Images stay uint8 on whatever device they are on, until a batch is gathered as float32 in [0, 1].
+Images stay uint8 on whatever device they are on, until a batch is gathered as float32 in [0, 1]. Pictures in files are
+decoded when their part, or what was taken of it, is first asked for images.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, room
+
+from .pictures import Pictures
 
 Pair = tuple[Tensor, Tensor]  # images uint8 [N, C, H, W] and labels int64 [N]
-Named = tuple[Tensor, Tensor, tuple[str, ...]]  # the same with the name of each image's file
+Named = tuple[Pictures, Tensor, tuple[str, ...]]  # pictures, labels, and the name of each picture's file
 
 SPLIT_SEED = 0  # one fixed seed for every split, so that a data set is the same on every machine
 
@@ -26,7 +29,7 @@ class Split:
     """One part of a data set.
 
     Args:
-        images: uint8 [N, C, H, W], 0..255.
+        pixels: uint8 [N, C, H, W], 0..255, or pictures that will be such.
         labels: int64 [N], each an index into `classes`.
         classes: the name of every class.
         name: such as "mnist/test".
@@ -36,7 +39,7 @@ class Split:
         BrittleError: a wrong type or shape, counts that differ, a label that is no class.
     """
 
-    images: Tensor
+    pixels: Tensor | Pictures
     labels: Tensor
     classes: tuple[str, ...]
     name: str
@@ -44,14 +47,14 @@ class Split:
     rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise BrittleError(f"{self.name}: images must be uint8 [N, C, H, W], not {_describe(self.images)}")
-        if 0 in self.images.shape[1:]:
-            raise BrittleError(f"{self.name}: images of {_describe(self.images)} have no pixels; give some that have")
+        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
+            raise BrittleError(f"{self.name}: images must be uint8 [N, C, H, W], not {_describe(self.pixels)}")
+        if 0 in self.pixels.shape[1:]:
+            raise BrittleError(f"{self.name}: images of {_describe(self.pixels)} have no pixels; give some that have")
         if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
             raise BrittleError(f"{self.name}: labels must be int64 [N], not {_describe(self.labels)}")
-        if len(self.images) != len(self.labels):
-            counts = f"{len(self.images)} images but {len(self.labels)} labels"
+        if len(self.pixels) != len(self.labels):
+            counts = f"{len(self.pixels)} images but {len(self.labels)} labels"
             raise BrittleError(f"{self.name}: {counts}; the two do not belong together, get both again")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             wrong = next(label for label in self.labels.tolist() if not 0 <= label < len(self.classes))
@@ -61,9 +64,18 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def images(self) -> Tensor:
+        """uint8 [N, C, H, W], 0..255.
+
+        Raises:
+            BrittleError: a picture that cannot be read, or more of them than there is room for.
+        """
+        return self.pixels if isinstance(self.pixels, Tensor) else self.pixels.read()
+
     def to(self, device: torch.device | str) -> Split:
         """The same part with its tensors on `device`."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        return replace(self, pixels=self.images.to(device), labels=self.labels.to(device))
 
     def take(self, which: Tensor | slice | int) -> Split:
         """The images at these indices or in this slice; for an int n, the first n.
@@ -75,10 +87,11 @@ class Split:
             if not 0 <= which <= len(self):
                 raise BrittleError(f"{self.name}: cannot take {which} images, there are {len(self)}")
             which = slice(which)
-        kept = torch.arange(len(self))[which.cpu() if isinstance(which, Tensor) else which].tolist()
+        places = torch.arange(len(self))[which.cpu() if isinstance(which, Tensor) else which]
+        kept = places.tolist()
         return replace(
             self,
-            images=self.images[which],
+            pixels=_taken(self.pixels, which, places),
             labels=self.labels[which],
             files=tuple(self.files[place] for place in kept) if self.files else (),
             rows=tuple(self.rows[place] for place in kept) if self.rows else (),
@@ -91,15 +104,28 @@ class Split:
 
     def x(self, indices: Tensor | slice = slice(None)) -> Tensor:
         """The images as float32 [B, C, H, W] = images / 255, on the part's device."""
-        return self.images[indices].to(torch.float32) / 255
+        here = isinstance(self.pixels, Tensor) or (isinstance(indices, slice) and indices == slice(None))
+        return (self.images[indices] if here else self.take(indices).images).to(torch.float32) / 255
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of the shape, the pixels and the labels."""
-        sha = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        sha.update(self.images.cpu().contiguous().numpy().data)
+        """SHA-256 (hex) of the shape, the pixels (of pictures: the files) and the labels."""
+        sha = hashlib.sha256(repr(tuple(self.pixels.shape)).encode())
+        if isinstance(self.pixels, Pictures):
+            sha.update(self.pixels.digest.encode())
+        else:
+            sha.update(self.pixels.cpu().contiguous().numpy().data)
         sha.update(self.labels.cpu().numpy().astype("<i8").data)
         return sha.hexdigest()
+
+
+def _taken(pixels: Tensor | Pictures, which: Tensor | slice, places: Tensor) -> Tensor | Pictures:
+    """Those at `places`, which `which` says in another way."""
+    if isinstance(pixels, Pictures):
+        return pixels.take(places.tolist())
+    if isinstance(which, slice) or pixels.device.type != "cpu":
+        return pixels[which]
+    return torch.index_select(pixels, 0, places, out=room((len(places), *pixels.shape[1:])))
 
 
 @dataclass(frozen=True)
@@ -112,14 +138,14 @@ class DataSet:
     test: Split
 
     def __post_init__(self) -> None:
-        if self.test.images.shape[1:] != self.train.images.shape[1:]:
-            train, test = (" x ".join(map(str, part.images.shape[1:])) for part in (self.train, self.test))
+        if self.test.pixels.shape[1:] != self.train.pixels.shape[1:]:
+            train, test = (" x ".join(map(str, part.pixels.shape[1:])) for part in (self.train, self.test))
             raise BrittleError(f"{self.name}: train images are {train} but test images are {test}; make them one size")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of every image."""
-        return tuple(self.train.images.shape[1:])
+        return tuple(self.train.pixels.shape[1:])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -211,5 +237,5 @@ def batches(count: int, size: int, *, seed: int, epoch: int) -> tuple[Tensor, ..
     return tuple(shuffled[start : start + size] for start in range(0, count, size))
 
 
-def _describe(tensor: Tensor) -> str:
+def _describe(tensor: Tensor | Pictures) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

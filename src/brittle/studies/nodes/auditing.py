@@ -9,7 +9,7 @@ import msgspec
 
 from brittle.attacks import AttackSpec, Threat
 from brittle.audits import AuditSettings, Effort, Journal, audit_events, effort_named
-from brittle.ground import bit_key, pick_device, world
+from brittle.ground import ByteImages, bit_key, pick_device, world
 from brittle.science import curvature
 
 from ..declare import hash_of
@@ -74,7 +74,7 @@ class Audit:
         loaded, split, place = model_of(self.model, results), test_examples(self.data, self.n), pick_device(device)
         model = defended(on_device(loaded, device), self.bpda, self.reject)
         journal = Journal(folder / "pieces", f"{hash_of(self)} {bit_key(place)}")
-        data = split.x().to(place), split.labels.to(place)
+        data = ByteImages(split.images, place).to(place), split.labels.to(place)
         settings = AuditSettings(self.effort, self.seed, self.budget, self.batch, self.extra, self.certify)
         for event in audit_events(model, data, self.threats, settings, journal):
             yield NodeProgress(event.done, event.total, event.text)

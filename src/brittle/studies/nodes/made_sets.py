@@ -178,7 +178,7 @@ def contact_rows(node: Make, made: Mapping[str, Tensor], count: int) -> list[Con
         return ContactRow(what, images, [names[label] for label in labels.tolist()])
 
     rows, starts = made["row"][:count], made["start"][:count]
-    lines = [line("made of", split.images[rows], split.labels[rows])]
+    lines = [line("made of", split.take(rows).images, split.labels[rows])]
     if int(starts.min()) >= 0:
-        lines.append(line("started from", split.images[starts], split.labels[starts]))
+        lines.append(line("started from", split.take(starts).images, split.labels[starts]))
     return [*lines, line(node.label, made["images"][:count], made["labels"][:count])]

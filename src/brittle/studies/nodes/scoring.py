@@ -122,7 +122,7 @@ class Score:
         if self.kind == "logits":
             return logits(model, part.classes)
         if self.kind == "random":
-            return random_projections(tuple(part.images.shape[1:]), self.count, self.seed)
+            return random_projections(tuple(part.pixels.shape[1:]), self.count, self.seed)
         return principal_components(part.take(len(part) // 2).x(), self.count)
 
 
