@@ -46,6 +46,15 @@ def digits_net() -> torch.nn.Module:
     return trained_net()
 
 
+@pytest.fixture
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    """The digits to be tested on."""
+    from brittle.learning import load
+
+    test = load("digits").test
+    return test.x(), test.labels
+
+
 _NET: list[torch.nn.Module] = []
 
 

@@ -33,6 +33,7 @@ def test_an_audit_is_done_again_image_by_image(report: Path, run: Run, tmp_path:
         "budget": None,
         "attacks": ["mim:steps=3"],
         "certify": True,
+        "batch": 250,
     }
     threat = record["threats"][0]["threat"]
     broken = next(one for one in record["examples"] if one["broken_by"][threat])

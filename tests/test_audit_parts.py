@@ -29,7 +29,8 @@ from brittle.audits import (
     paired_p_value,
     verify,
 )
-from brittle.audits.jobs import Job, PieceFacts
+from brittle.audits.jobs import Job
+from brittle.audits.pieces import Judged, PieceFacts
 from brittle.audits.records import Check, ProportionRecord, Provenance, Verdict
 from brittle.audits.state import AuditState, Piece, ThreatState
 from brittle.audits.subject import Subject
@@ -182,7 +183,8 @@ def first(right: list[int], *threats: object) -> AuditState:
 
 def job(state: ThreatState, search: object = None, number: int = 0, **more: object) -> Job:
     stage = Stage(AttackSpec.of("fmn"), math.inf, **more)  # type: ignore[arg-type]
-    return Job(state, number, stage, search or Attack("B", lambda x, y, seed: None))  # type: ignore[arg-type, return-value]
+    judged = Judged(first([]).subject, state)
+    return Job(state, number, stage, search or Attack("B", lambda x, y, seed: None), judged)  # type: ignore[arg-type, return-value]
 
 
 def tried(state: AuditState, **more: object) -> list[list[int]]:
@@ -219,7 +221,7 @@ def test_what_rounding_saves_goes_on_being_attacked() -> None:
     whole = first(list(range(6)), Linf(0.1))
     (state,) = whole.threats
     state.enter("A", piece([0, 1, 2, 3, 4, 5], [1, 2], rounded=[2]))
-    assert tried(whole) == [[5, 4, 3], [1, 0]]
+    assert tried(whole) == [[5, 4, 3], [0, 1]]  # what is broken already comes last
     state.enter("B", piece([0, 1, 3, 4, 5], [1, 4]))
     assert state.breaker == [None, "A", "A", None, "B", None, None, None]
     assert tried(whole) == [[5, 3, 0]]

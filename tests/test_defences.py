@@ -219,14 +219,6 @@ def test_bpda_on_the_command_line(run: Run, tmp_path: Path) -> None:
     assert "no module 'elsewhere'" in err
 
 
-@pytest.fixture
-def digits() -> tuple[Tensor, Tensor]:
-    from brittle.learning import load
-
-    test = load("digits").test
-    return test.x(), test.labels
-
-
 def test_one_logit_is_audited_and_proved_as_two() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 1))

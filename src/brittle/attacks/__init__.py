@@ -3,7 +3,7 @@ y)`."""
 
 from .answers import accepted, answer_of, check_classes, classes_of, logits_of, output_of, rejects
 from .attack import Attack, check_examples, gradient_attack, path_attack
-from .combine import restarts, stages, worse_result, worst_of
+from .combine import merged, restarts, stages, worse_result, worst_of
 from .estimators import eot_gradient, gradient_of, hessian_gradient, smoothed_gradient
 from .loop import (
     PLAIN,
@@ -93,7 +93,7 @@ from .registry import (
 )
 from .rules import IDENTITY, chain, direction, momentum, scale, scheduled, stateless, steepest
 from .spec import AttackSpec, within
-from .starts import Start, StartFunction, from_outside, given, start_named
+from .starts import Start, StartFunction, bisected, from_outside, given, start_named
 from .threats import (
     EXAMPLES,
     L0,
@@ -171,6 +171,7 @@ __all__ = [
     "attack_entries",
     "attack_named",
     "best_of",
+    "bisected",
     "broken_attacks",
     "chain",
     "check_classes",
@@ -202,6 +203,7 @@ __all__ = [
     "logits_of",
     "loss_named",
     "margin",
+    "merged",
     "mim",
     "mm",
     "momentum",

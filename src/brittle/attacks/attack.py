@@ -49,6 +49,17 @@ class Attack:
         Raises:
             BrittleError: images outside [0, 1], labels that do not fit, or a model that answers NaN.
         """
+        result = self.tried(x, y)
+        broken = int(result.margin.isnan().sum())
+        if broken:
+            raise BrittleError(
+                f"NaN came up on {broken} of {len(x)} examples, in the model's answers or in its gradients: find the "
+                "operation without a value or a derivative there (sqrt or log of 0), or audit the model"
+            )
+        return result
+
+    def tried(self, x: Images, y: Aim) -> AttackResult:
+        """The same, where an image on which NaN came up has NaN for its margin, and no success."""
         check_examples(x, y)
         if x.device.type == "cpu":
             keep_freed_memory()
@@ -56,10 +67,7 @@ class Attack:
         with seeded(self.seed, x.device):  # for models that draw numbers themselves
             parts = in_parts(lambda which: self.search(x[which], y[which], self.seed), len(x), self.batch)
         result = AttackResult(*(torch.cat(part) for part in zip(*parts, strict=True)))
-        broken = int(result.margin.isnan().sum())
-        if broken:
-            raise BrittleError(f"the model answers NaN on {broken} of {len(x)} examples; an attack on it means nothing")
-        return result
+        return result._replace(success=result.success & ~result.margin.isnan())
 
     def seeded(self, seed: int) -> "Attack":
         """The same attack with another seed."""

@@ -20,7 +20,8 @@ class Unfinished:
     """Which images of a batch are still searched: all, unless `evaluate` says which are done.
 
     Images that are done are shown to the model until a fifth of those at hand are: each size of a batch costs memory
-    and time of its own.
+    and time of its own. One that succeeds without being done (it does not fool in 8 bits, say) is asked about again
+    after twice as many steps as the last time.
 
     Attributes:
         rows: those of the batch that are at hand.
@@ -31,14 +32,19 @@ class Unfinished:
         self._count, self._all = len(like), True
         self.rows = torch.arange(len(like), device=like.device)
         self._open = torch.ones_like(self.rows, dtype=torch.bool)  # of those at hand, which are not done
+        self._next, self._pause = torch.zeros_like(self.rows), torch.ones_like(self.rows)  # when each is asked about
 
     def staying(self, x0: Images, x: Images, y: Aim, success: Flags, t: int) -> tuple[Tensor | None, Tensor | None]:
         """After step `t`: which of the images at hand are searched further, as positions among them (none: all stay),
         and which of the whole batch are done now (none: no one)."""
         if self._done is None or t % EVERY.get(x.device.type, SELDOM):
             return None, None
-        tried = (success & self._open).nonzero().squeeze(1)
-        done = tried[self._done(x0[tried], x[tried], y[tried])] if len(tried) else tried
+        tried = (success & self._open & (self._next <= t)).nonzero().squeeze(1)
+        if len(tried) == 0:
+            return None, None
+        done = tried[self._done(x0[tried], x[tried], y[tried])]
+        self._next = self._next.index_copy(0, tried, t + self._pause[tried])
+        self._pause = self._pause.index_copy(0, tried, 2 * self._pause[tried])
         if len(done) == 0:
             return None, None
         now = torch.zeros(self._count, dtype=torch.bool, device=x.device).index_fill(0, self.rows[done], True)
@@ -48,6 +54,7 @@ class Unfinished:
         if len(stay) > FEWER * len(self.rows):
             return None, now
         self.rows, self._open = self.rows[stay], torch.ones_like(stay, dtype=torch.bool)
+        self._next, self._pause = self._next[stay], self._pause[stay]
         return stay, now
 
     def whole(self, part: Tensor, rest: Tensor | float) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
-from brittle.ground import Flags, Images, PerExample
+from brittle.ground import BrittleError, Flags, Images, PerExample
 
 from .attack import Attack
 from .loop import AttackResult, PathPoint, evaluation_at, per_example, select
@@ -30,9 +30,17 @@ class MinimumNorm(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def objective(self) -> Objective: ...
+    @property
+    def seed(self) -> int: ...
 
     def __call__(self, x: Images, y: Any) -> MinimumResult:
         """The smallest changes found for `x` [B, *S] with labels (or targets) `y`."""
+        ...
+
+    def tried(self, x: Images, y: Any) -> MinimumResult:
+        """The same, where an image on which NaN came up has NaN for its size."""
         ...
 
     def fitted(self, found: MinimumResult, threat: Threat, x: Images, y: Any) -> AttackResult:
@@ -61,6 +69,13 @@ class MinimumNormWalk:
     seed: int = 0
 
     def __call__(self, x: Images, y: Aim) -> MinimumResult:
+        found = self.tried(x, y)
+        if broken := int(found.size.isnan().sum()):
+            raise BrittleError(f"NaN came up on {broken} of {len(x)} examples; an attack on this model means nothing")
+        return found
+
+    def tried(self, x: Images, y: Aim) -> MinimumResult:
+        """The same, where an image on which NaN came up has NaN for its size."""
         found: list[MinimumResult] = []
 
         def search(x: Images, y: Aim, seed: int) -> AttackResult:
@@ -68,7 +83,7 @@ class MinimumNormWalk:
             size = found[-1].size
             return AttackResult(found[-1].x, size.isfinite(), torch.where(size.isnan(), size, 0))
 
-        Attack(self.name, search, self.seed).run(x, y)
+        Attack(self.name, search, self.seed).tried(x, y)
         return MinimumResult(*(torch.cat(part) for part in zip(*found, strict=True)))
 
     def fitted(self, found: MinimumResult, threat: Threat, x: Images, y: Aim) -> AttackResult:

@@ -64,29 +64,41 @@ def from_outside(pool: Images | ByteImages, answers: Labels, *, rank: int = 0, b
     """Start just beyond the decision boundary, on the way to the `rank`-th nearest image of `pool` that is called
     otherwise.
 
-    For minimum-norm attacks: their first image already succeeds, and they walk inwards. Nearest in L2; the boundary is
-    found by bisection of the straight line.
+    For minimum-norm attacks: their first image already succeeds, and they walk inwards. Nearest in L2.
 
     Args:
-        pool: images [n, *S], such as the data themselves; answers: what the model calls each [n] (`classes_of`).
+        pool: images [n, *S], such as the data themselves; answers: what the model calls each [n] (`classes_of`), or -1
+            where none is to start.
     Cost: `bisections` forward passes. An image without such a neighbour starts where it is.
     """
 
-    def begin(evaluate: Evaluate, threat: Threat, x: Images, y: Aim, seed: int) -> Images:
+    def far(evaluate: Evaluate, threat: Threat, x: Images, y: Aim, seed: int) -> Images:
         slices = [slice(start, start + AT_ONCE) for start in range(0, len(pool), AT_ONCE)]
         apart = torch.cat([torch.cdist(x.flatten(1), pool[which].to(x).flatten(1)) for which in slices], 1)
-        distance = apart + torch.where(answers == true_class(y)[:, None], torch.inf, 0)
+        alike = (answers == true_class(y)[:, None]) | (answers < 0)
+        distance = apart + torch.where(alike, torch.inf, 0)
         nearest = distance.topk(min(rank + 1, len(pool)), dim=1, largest=False)
-        far = pool[nearest.indices[:, -1]].to(x)
+        beyond: Images = select(nearest.values[:, -1].isfinite(), pool[nearest.indices[:, -1]].to(x), x)
+        return beyond
+
+    return bisected(far, bisections)
+
+
+def bisected(far: StartFunction, bisections: int) -> StartFunction:
+    """Start just beyond the decision boundary, on the straight line to the images that `far` gives, which succeed.
+    Cost: `bisections` forward passes."""
+
+    def begin(evaluate: Evaluate, threat: Threat, x: Images, y: Aim, seed: int) -> Images:
+        beyond = far(evaluate, threat, x, y, seed)
         low, high = (
             torch.zeros(len(x), dtype=x.dtype, device=x.device),
             torch.ones(len(x), dtype=x.dtype, device=x.device),
         )
         for _ in range(bisections):
             middle = (low + high) / 2
-            success = evaluation_at(evaluate, x + per_example(middle, x) * (far - x), y).success
+            success = evaluation_at(evaluate, x + per_example(middle, x) * (beyond - x), y).success
             low, high = torch.where(success, low, middle), torch.where(success, middle, high)
-        start: Images = select(nearest.values[:, -1].isfinite(), x + per_example(high, x) * (far - x), x)
+        start: Images = x + per_example(high, x) * (beyond - x)
         return start
 
     return begin

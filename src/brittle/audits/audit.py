@@ -1,5 +1,6 @@
 """The audit: staged attacks in several threats at once, every success verified, survivors only, resumable."""
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from brittle.attacks import AttackSpec, Threat, answer_of, fitting_batch
+from brittle.attacks import AttackSpec, Finite, Threat, fitting_batch
 from brittle.ground import (
     ByteImages,
     Images,
@@ -23,7 +23,6 @@ from brittle.ground import (
     check_count,
     check_number,
     check_seed,
-    eval_mode,
     until,
     world,
 )
@@ -31,16 +30,16 @@ from brittle.learning import behaviour_of, digest_of_code, sources_of
 
 from .agreement import agreed
 from .findings import Finding
-from .jobs import Job, jobs
+from .jobs import Work, jobs
 from .journal import Journal
 from .masking import Probe, probe
 from .provenance import circumstances
 from .records import Asked, Check, GradientPath
 from .report import Report
 from .schedule import Effort, effort_named
-from .state import AuditState, Piece, ThreatState, first_state
-from .statistics import Proportion
-from .subject import VOTES, Subject
+from .second_look import every_image, second_look
+from .state import AuditState, Piece, first_state
+from .subject import Subject
 from .two_sided import prove
 from .verdict import record_of
 
@@ -175,12 +174,13 @@ def audit_events(
     effort = effort_named(settings.effort)
     batch = settings.batch or fitting_batch(model, data[0][:2])
     state = agreed(first_state(Subject(model, *data, batch, settings.seed), threats), journal)
+    if settings.batch is None and state.subject.majority is not None:  # attacks see it many times over
+        state.subject = dataclasses.replace(state.subject, batch=fitting_batch(state.subject.model, data[0][:2]))
     work = jobs(state, effort, settings.extra, settings.seed)
     total = len(work) + len(state.threats) * (2 if settings.certify else 1)
     for done, text in _attack(state, work, journal, clock):
         yield AuditEvent(done, total, text)
-    random = state.subject.majority is not None
-    state.checks += [_ties(state, one) if random else _claims(one) for one in state.threats]
+    state.checks += second_look(state)
     for done, text in _compare(state, effort, settings.seed, journal, clock):
         yield AuditEvent(len(work) + done, total, text)
     if settings.certify:
@@ -188,7 +188,8 @@ def audit_events(
             yield AuditEvent(len(work) + len(state.threats) + done, total, text)
     run = circumstances(data[0].device, clock.seconds, settings.seed, settings.effort)
     found = {str(one.threat): one.found for one in state.threats}
-    report = Report(record_of(state, run, settings.asked), state.withstands.cpu(), found, data[0])
+    asked = msgspec.structs.replace(settings.asked, batch=state.subject.batch)
+    report = Report(record_of(state, run, asked), state.withstands.cpu(), found, data[0])
     yield AuditEvent(total, total, "done", report)
 
 
@@ -208,7 +209,7 @@ class _Clock:
         return self.budget is not None and self.seconds > self.budget
 
 
-def _attack(state: AuditState, work: list[Job], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:
+def _attack(state: AuditState, work: list[Work], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:
     """Do the work, or take it from the journal; before a piece is begun, its number and a line about it."""
     me = world()
     for number, job in enumerate(work):
@@ -232,11 +233,11 @@ def _attack(state: AuditState, work: list[Job], journal: Journal, clock: _Clock)
                     job.state.enter(job.name, piece)
 
 
-def _said(job: Job, rows: Tensor) -> str:
+def _said(job: Work, rows: Tensor) -> str:
     return f"{job.title}, {len(rows)} examples, {job.state.robust} withstand so far"
 
 
-def _run(job: Job, state: AuditState, rows: Tensor, journal: Journal, clock: _Clock) -> Piece | None:
+def _run(job: Work, state: AuditState, rows: Tensor, journal: Journal, clock: _Clock) -> Piece | None:
     """A piece of work, kept in the journal; none if the budget is spent before it is done."""
     try:
         with until(lambda: clock.spent):
@@ -245,33 +246,6 @@ def _run(job: Job, state: AuditState, rows: Tensor, journal: Journal, clock: _Cl
         return None
     job.write(journal, piece)
     return piece
-
-
-def _claims(state: ThreatState) -> Check:
-    """Whether what attacks claimed held when it was looked at afresh."""
-    rows = list(state.tally.values())
-    claimed, verified = sum(row.claimed for row in rows), sum(row.verified for row in rows)
-    text = f"{verified} of {claimed} claimed successes held in float32, inside the ball"
-    if claimed < 10 or verified >= 0.9 * claimed:
-        return Check("successes hold", str(state.threat), "fine", text, "")
-    hint = "what did not hold counts as robust here: look at dtype, range and randomness of the model"
-    return Check("successes hold", str(state.threat), "bad", text, hint)
-
-
-def _ties(state: AuditState, one: ThreatState) -> Check:
-    """How many of the broken images, where a random model is asked afresh, may as well be a tie: what that means for
-    the figure."""
-    subject = state.subject
-    rows, votes = sorted(one.found), torch.zeros(0)
-    if rows:
-        with subject.draws(f"ties {one.threat}"), torch.no_grad(), eval_mode(subject.model):
-            parts = torch.split(one.adversarial(rows), subject.batch)
-            counts = torch.cat([answer_of(subject.judge, part) for part in parts])
-        votes = counts.gather(1, subject.y[rows][:, None]).squeeze(1)
-    ties = sum(Proportion(int(vote), VOTES).interval[1] >= 0.5 for vote in votes.tolist())
-    robust, most = one.robust, Proportion(one.robust.correct + ties, one.robust.n)
-    text = f"of {len(rows)} broken images {ties} may be a tie on fresh draws: between {robust} and {most} withstand"
-    return Check("majority", str(one.threat), "fine", text, "")
 
 
 def _compare(
@@ -286,7 +260,9 @@ def _compare(
         if not state.subject.gradients:
             continue
         kept = journal.read(f"{threat} probes", Probe)
-        if kept is None and one.lost_at_once:
+        if isinstance(threat, Finite):
+            found = Probe([every_image(state, one, threat.count(x[:1]))], [])
+        elif kept is None and one.lost_at_once:
             found = Probe([Finding("comparisons", "fine", one.lost_at_once)], [])
         elif kept is not None:
             found = kept[1]

@@ -8,38 +8,34 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from msgspec import Struct
 from torch import Tensor
 
 from brittle.attacks import (
-    Aim,
     Attack,
     AttackResult,
     AttackSpec,
-    Done,
     MinimumNorm,
     StartFunction,
     against,
+    answer_of,
+    bisected,
     from_outside,
+    given,
+    rejects,
     session,
-    true_class,
 )
-from brittle.ground import BrittleError, Flags, Images, Labels, fast_dtype
+from brittle.ground import BrittleError, Images, Labels, eval_mode, fast_dtype
 
 from .journal import Journal
+from .pieces import Judged, read_piece, verified_piece, write_piece
+from .replay import Replay
 from .schedule import AT_A_TIME, CURVE_OF, LEAST, Effort, Stage
 from .state import AuditState, Piece, ThreatState
 from .subject import Subject
 from .verification import verify
 
 SEEDS = 7919  # between the seeds of two stages
-
-
-class PieceFacts(Struct, frozen=True):
-    """What the journal keeps of a piece beside its tensors."""
-
-    claimed: int
-    seconds: float
+BISECTIONS, INWARDS = 6, 10  # from an image that fools, and FMN's steps from there
 
 
 class Job(NamedTuple):
@@ -49,6 +45,7 @@ class Job(NamedTuple):
     number: int
     stage: Stage
     search: Attack | MinimumNorm
+    judged: Judged
 
     @property
     def name(self) -> str:
@@ -72,74 +69,95 @@ class Job(NamedTuple):
             return
         some = max(LEAST, math.ceil(AT_A_TIME * len(rows))) if self.stage.gives_up else len(rows)
         for part in torch.split(rows, some):
+            before = self._left(part)
             yield torch.split(part, subject.batch)
-            if self.state.alive_8bit[part].all():
+            if self._left(part) == before:
                 return
+
+    def _left(self, rows: Tensor) -> int:
+        return int(self.state.alive[rows].sum() + self.state.alive_8bit[rows].sum())
 
     def read(self, journal: Journal, rows: Tensor) -> Piece | None:
         """What the journal holds of this piece; a piece for other examples is none."""
-        kept = journal.read(self._key(rows), PieceFacts)
-        if kept is None or not torch.equal(kept[0]["rows"], rows.cpu()):
-            return None
-        tensors = {name: value.to(rows.device) for name, value in kept[0].items()}
-        return Piece(**tensors, claimed=kept[1].claimed, seconds=kept[1].seconds)
+        return read_piece(journal, self._key(rows), rows)
 
     def write(self, journal: Journal, piece: Piece) -> None:
         """Keep the piece in the journal."""
-        tensors = {name: value for name, value in piece._asdict().items() if isinstance(value, Tensor)}
-        journal.write(self._key(piece.rows), tensors, PieceFacts(piece.claimed, piece.seconds))
+        write_piece(journal, self._key(piece.rows), piece)
 
     def _key(self, rows: Tensor) -> str:
         return f"{self.title} {self.number} {int(rows[0])}"
 
     def run(self, subject: Subject, rows: Tensor) -> Piece:
         """Attack these examples, and verify what is claimed."""
+        started, x, y = time.monotonic(), subject.x[rows], subject.y[rows]
         with subject.draws(self._key(rows)):
-            return self._run(subject, rows)
+            result, minimum = self._curve(subject, rows, x, y) if self.stage.curve else (self._attack(x, y), None)
+            claimed = self._claimed(subject, result, y)
+            piece = verified_piece(subject, self.state.threat, rows, x, y, result, claimed, self.judged)
+        return piece._replace(minimum=minimum, seconds=time.monotonic() - started)
 
-    def _run(self, subject: Subject, rows: Tensor) -> Piece:
-        started, minimum = time.monotonic(), None
-        threat, x, y = self.state.threat, subject.x[rows], subject.y[rows]
-        if isinstance(self.search, MinimumNorm) and self.stage.curve:
-            found = self.search(x, y)
-            result = self.search.fitted(found, threat, x, y)
+    def _attack(self, x: Images, y: Labels) -> AttackResult:
+        attack = self.search.within(self.state.threat) if isinstance(self.search, MinimumNorm) else self.search
+        return attack.tried(x, y)
+
+    def _curve(self, subject: Subject, rows: Tensor, x: Images, y: Labels) -> tuple[AttackResult, Tensor]:
+        """The smallest changes: 0 where the model is wrong; of what is broken already, inwards from there; else from
+        the image itself, which counts as an attack, too."""
+        assert isinstance(self.search, MinimumNorm)
+        threat, right = self.state.threat, self.state.right[rows]
+        known = torch.tensor([row in self.state.found for row in rows.tolist()], device=rows.device) & self._walks
+        minimum = torch.where(right.cpu(), torch.inf, 0).double()
+        result = AttackResult(x.clone(), torch.zeros_like(right), torch.full(right.shape, -1e9, device=x.device))
+        for which, search in ((right & ~known, self.search), (right & known, self._inwards(rows[known], x[known]))):
+            some = which.nonzero().squeeze(1)
+            if len(some) == 0:
+                continue
+            found = search.tried(x[some], y[some])
             # the curve counts what fools in float32, at its size in float64
-            near = verify(subject.judge, threat.whole(x), x, found.x, y)
-            minimum = torch.where(near.broken.cpu() & found.size.cpu().isfinite(), near.size, torch.inf)
-        else:
-            attack = self.search.within(threat) if isinstance(self.search, MinimumNorm) else self.search
-            result = attack.run(x, y)
-        claimed = self._claimed(subject, result, y)
-        broken, broken_8bit = torch.zeros_like(result.success), torch.zeros_like(result.success)
-        sizes = torch.zeros(0, dtype=torch.float64)
-        if len(claimed):
-            seen = verify(subject.judge, threat, x[claimed], result.x[claimed], y[claimed])
-            broken[claimed], broken_8bit[claimed] = seen.broken, seen.broken_8bit & seen.broken
-            sizes = seen.size[seen.broken.cpu()]
-        return Piece(
-            rows=rows,
-            broken=broken,
-            broken_8bit=broken_8bit,
-            x=result.x[broken],
-            size=sizes,
-            margin=result.margin,
-            minimum=minimum,
-            claimed=len(claimed),
-            seconds=time.monotonic() - started,
-        )
+            near = verify(subject.judge, threat.whole(x), x[some], found.x, y[some])
+            minimum[some.cpu()] = torch.where(near.broken.cpu() & found.size.cpu().isfinite(), near.size, torch.inf)
+            fitted = search.fitted(found, threat, x[some], y[some])
+            result = AttackResult(
+                *(whole.index_copy(0, some, part.to(whole)) for whole, part in zip(result, fitted, strict=True))
+            )
+        return result, minimum
+
+    @property
+    def _walks(self) -> bool:
+        return {"start", "steps"} <= set(self.stage.attack.entry.settings)
+
+    def _inwards(self, rows: Tensor, x: Images) -> MinimumNorm:
+        """The search, from the images that broke some examples; itself, where it takes no start."""
+        assert isinstance(self.search, MinimumNorm)
+        if not self._walks or len(rows) == 0:
+            return self.search
+        start = bisected(given(x, self.state.adversarial(rows.tolist())), BISECTIONS)
+        spec, objective = self.stage.attack.changed(steps=INWARDS), self.search.objective
+        search = spec.search_on(objective, self.state.threat, self.search.seed, start=start)
+        assert isinstance(search, MinimumNorm)
+        return search
 
     def _claimed(self, subject: Subject, result: AttackResult, y: Labels) -> Tensor:
         """The rows of the successes; what was searched in bfloat16 is only suspected there, and is asked again as the
-        attack asked, with a gradient."""
+        attack asked, with a gradient, but for what was judged in float32 on the way."""
         rows, kind = result.success.nonzero().squeeze(1), result.x.device.type
-        if len(rows) and self.stage.attack.entry.precision == "fast" and fast_dtype(kind) != torch.float32:
+        fast = self.stage.attack.entry.precision == "fast" and not subject.precise
+        if len(rows) and fast and fast_dtype(kind) != torch.float32:
+            held = self.judged.held(result.x[rows])
+            asked = rows[~held]
             with session(against(subject.target)) as evaluate, torch.enable_grad():
-                rows = rows[evaluate(result.x[rows].requires_grad_(), y[rows]).success]
+                again = evaluate(result.x[asked].requires_grad_(), y[asked]).success if len(asked) else held[:0]
+            rows = torch.cat([rows[held], asked[again]]).sort().values
         return rows
 
 
-def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: int) -> list[Job]:
-    """The work in its order: stage by stage, then threat by threat, so that a budget is spread evenly.
+Work = Job | Replay
+
+
+def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: int) -> list[Work]:
+    """The work in its order: stage by stage, then threat by threat, so that a budget is spread evenly; where there are
+    several threats, each stage after what the others found.
 
     Raises:
         BrittleError: a threat in which none of the attacks works, or an extra attack that works in none of the threats.
@@ -153,7 +171,12 @@ def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: i
         _in_one(state, one, [*effort.stages_of(one.threat, dims, state.subject.blind), *_last(extra, one, dims)], seed)
         for one in state.threats
     ]
-    return [jobs[number] for number in range(max(map(len, work))) for jobs in work if number < len(jobs)]
+    again = [[Replay(state, one)] if len(state.threats) > 1 else [] for one in state.threats]
+    ordered: list[Work] = []
+    for number in range(max(map(len, work))):
+        for jobs, replay in zip(work, again, strict=True):
+            ordered += [*replay, jobs[number]] if number < len(jobs) else []
+    return ordered + [one for replay in again for one in replay]
 
 
 def _last(extra: Iterable[AttackSpec], state: ThreatState, dims: int) -> list[Stage]:
@@ -169,28 +192,20 @@ def _in_one(whole: AuditState, state: ThreatState, stages: list[Stage], seed: in
     for number, stage in enumerate(stages):
         if not whole.subject.gradients and stage.attack.cost.backwards:
             continue
-        objective = stage.attack.objective(whole.subject.target)
+        judged, objective = Judged(whole.subject, state), stage.attack.objective(whole.subject.target)
+        if whole.subject.precise:
+            objective = replace(objective, precision="float32")
         if not stage.curve:
-            objective = replace(objective, done=done_in(whole.subject, state))
+            objective = replace(objective, done=judged)
         more = {} if stage.outside is None else {"start": _outside(whole, stage.outside)}
         search = stage.attack.search_on(objective, state.threat, seed + SEEDS * number, **more)
-        found.append(Job(state, number, stage, search))
+        found.append(Job(state, number, stage, search, judged))
     return found
 
 
 def _outside(state: AuditState, rank: int) -> StartFunction:
-    return from_outside(state.subject.x, state.answers, rank=rank, bisections=6)
-
-
-def done_in(subject: Subject, state: ThreatState) -> Done:
-    """Whether an image is broken for good: it is allowed, and fools in float32 and in 8 bits."""
-
-    def done(x0: Images, x: Images, y: Aim) -> Flags:
-        found = state.threat.contains(x0, x)
-        rows = found.nonzero().squeeze(1)
-        if len(rows):
-            seen = verify(subject.judge, state.threat, x0[rows], x[rows], true_class(y)[rows])
-            found = found.index_copy(0, rows, seen.broken & seen.broken_8bit)
-        return found
-
-    return done
+    answers, model = state.answers, state.subject.model
+    if rejects(model):  # what is rejected is not called otherwise
+        with torch.no_grad(), eval_mode(model):
+            answers = answers.masked_fill(answers == answer_of(model, state.subject.x[:1]).shape[1] - 1, -1)
+    return from_outside(state.subject.x, answers, rank=rank, bisections=BISECTIONS)

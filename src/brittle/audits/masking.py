@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.attacks import Aim, Attack, AttackSpec, Ball, Finite, Threat, true_class, within
+from brittle.attacks import Aim, Attack, AttackSpec, Ball, Threat, true_class, within
 from brittle.ground import Flags, Images, Labels
 
 from .findings import Finding, Level
@@ -109,7 +109,7 @@ class _Runs:
             return torch.stack([self.run(one, asked) for one in GRADIENTS if one in self.attacks]).any(0)
         rows = (asked & ~self.known[name]).nonzero().squeeze(1)
         if len(rows):
-            self.broken[name][rows] = self.attacks[name].run(self.x[rows], self.y[rows]).success
+            self.broken[name][rows] = self.attacks[name].tried(self.x[rows], self.y[rows]).success
             self.known[name][rows] = True
         return self.broken[name]
 
@@ -126,9 +126,6 @@ def probe(
     Cost: the long PGD on all; of the others, only what can tell: the stronger of two on what the weaker breaks, or the
     weaker on what the stronger leaves. All of both, where that shows a difference.
     """
-    if isinstance(threat, Finite):
-        text = f"{threat.count(x):,} allowed images are all tried: what is left is proved robust, whatever gradients do"
-        return Probe([Finding("every image is tried", "fine", text)], [])
     if threat.radius == 0 or len(x) == 0 or not isinstance(threat, Ball):
         why = "eps is 0" if threat.radius == 0 else "the model gets none of the probes right"
         why = why if isinstance(threat, Ball) else "no gradient can be followed in this threat"
@@ -193,7 +190,7 @@ def _path(attack: Attack, x: Images, y: Labels, seed: int) -> dict[str, Any]:
         [step.grad.flatten(1).norm(dim=1) for step in attack.path(*part, seed) if step.grad is not None]
         for part in parts
     ]
-    norms = torch.cat([torch.stack(path) for path in paths], dim=1)
+    norms = torch.cat([torch.stack(path) for path in paths], dim=1).nan_to_num()
     return {
         "path": attack.name,
         "mean_norm": norms.mean(1).tolist(),

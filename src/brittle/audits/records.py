@@ -179,13 +179,15 @@ class Provenance(Struct, frozen=True, kw_only=True):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """How an audit was asked for, beside model, data and threats: enough to do it again."""
+    """How an audit was asked for, beside model, data and threats: enough to do it again. `batch` is the one that was
+    used, on which the draws of a random model depend."""
 
     effort: str
     seed: int
     budget: float | None
     attacks: list[str]
     certify: bool
+    batch: int | None = None
 
 
 class AuditRecord(Struct, frozen=True, kw_only=True):

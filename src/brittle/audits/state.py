@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64, Int64
+from msgspec.structs import replace
 from torch import Tensor
 
 from brittle.attacks import (
@@ -20,6 +21,7 @@ from .records import AttackTally, Check, GradientPath, ProportionRecord
 from .statistics import Proportion
 from .subject import Subject, prepared
 
+REPLAY, GRID = "replay", "grid"  # what other threats broke; every image that is allowed
 LOST = 0.95  # of what the model gets right, broken by the first attack alone
 
 
@@ -27,7 +29,8 @@ class Piece(NamedTuple):
     """What one attack did to the examples `rows` [k], looked at afresh.
 
     `broken` and `broken_8bit` [k] say which it broke, `x` and `size` [b] hold only those; `minimum` [k] is the smallest
-    size found, where the attack looks for that; `margin` [k] is how far the wrong class came.
+    size found, where the attack looks for that; `margin` [k] is how far the wrong class came (-inf where NaN came up);
+    `claimed` is how many successes the attack spoke of.
     """
 
     rows: Int64[Tensor, "k"]
@@ -59,6 +62,8 @@ class ThreatState:
     minimum: Tensor  # smallest size found; NaN where it was not looked for
     minimum_by: str | None = None  # the attack that looked for it
     found: dict[int, Tensor] = field(default_factory=dict)  # the adversarial image of each example that is broken
+    exhausted: set[int] = field(default_factory=set)  # examples that withstand every image that is allowed
+    nan: int = 0  # examples on which an attack met NaN
     proved: list[str | None] = field(default_factory=list)  # how each example was proved robust; empty: not asked
     tally: dict[str, AttackTally] = field(default_factory=dict)
 
@@ -71,11 +76,23 @@ class ThreatState:
         return cls(threat, right, right.clone(), right.clone(), [None] * len(right), zeros, margin, minimum)
 
     def nearest(self, share: float, least: int) -> Tensor:
-        """The rows still attacked, nearest to breaking first; of a share below 1 that share of the examples that the
-        model gets right, but `least` of them."""
+        """The rows still attacked, nearest to breaking first, after them those that are broken but not in 8 bits; of a
+        share below 1 that share of the examples that the model gets right, but `least` of them."""
         rows = self.alive_8bit.nonzero().squeeze(1)
         rows = rows[self.margin[rows].argsort(descending=True, stable=True)]
+        rows = rows[self.alive[rows].int().argsort(descending=True, stable=True)]
         return rows if share == 1 else rows[: max(least, math.ceil(share * int(self.right.sum())))]
+
+    def withdraw(self, row: int) -> None:
+        """Take an example back that is not broken when it is looked at once more."""
+        name, self.breaker[row] = self.breaker[row], None
+        self.alive[row], self.alive_8bit[row], self.sizes[row] = True, True, 0
+        del self.found[row]
+        names = list(self.tally)
+        for late in names[names.index(name or "") :]:
+            past = self.tally[late]
+            left = ProportionRecord.of(Proportion(past.left.correct + 1, past.left.n))
+            self.tally[late] = replace(past, left=left, broke=past.broke - (late == name))
 
     def adversarial(self, rows: Sequence[int]) -> Images:
         """The adversarial images of some examples that are broken [k, *S]."""
@@ -89,7 +106,7 @@ class ThreatState:
     def lost_at_once(self) -> str:
         """Why attacks need not be compared with one another: the first of them alone broke nearly all that the model
         gets right. Empty where it did not."""
-        first, right = next(iter(self.tally.values()), None), int(self.right.sum())
+        first, right = next((one for one in self.tally.values() if one.name != REPLAY), None), int(self.right.sum())
         if first is None or not right or first.broke < LOST * right:
             return ""
         return f"{first.name} alone breaks {first.broke} of {right}: there is no robustness that others could disprove"
@@ -106,6 +123,9 @@ class ThreatState:
         self.alive[broken] = False
         self.alive_8bit[rows[piece.broken_8bit]] = False
         self.margin[rows] = torch.maximum(self.margin[rows], piece.margin.to(self.margin))
+        self.nan += int((piece.margin == -torch.inf).sum())
+        if name == GRID:
+            self.exhausted.update(rows[(piece.margin < 0) & piece.margin.isfinite()].tolist())
         if piece.minimum is not None:
             self.minimum[rows.cpu()], self.minimum_by = piece.minimum.cpu(), name
         kept = fresh[piece.broken]  # of the images that broke, those that are news

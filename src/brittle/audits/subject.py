@@ -29,7 +29,7 @@ from brittle.attacks import (
     rejects,
     session,
 )
-from brittle.ground import BrittleError, ByteImages, Images, Labels, NoGradient, eval_mode, keys_of, uniform
+from brittle.ground import BrittleError, ByteImages, Images, Labels, NoGradient, eval_mode, fast_dtype, keys_of, uniform
 
 from .doctor import checked, gradients_of
 from .records import Check
@@ -37,6 +37,7 @@ from .records import Check
 MOST_CLASSES = 100_000  # a larger answer is a mistake, not a class
 DRAWS, VOTES = (4, 16), 25  # of a random model: for an average, at least and at most; for a majority
 SATURATED, USUAL = 60.0, 10.0  # leads of the largest logit: with no gradient left in float32, and of most nets
+COARSE = 0.1  # of a margin: more, and bfloat16 is not fit to attack with
 OF_LOGITS = ("logits", "gradient", "finite differences")  # findings that mean nothing where there are none
 
 
@@ -50,6 +51,7 @@ class Subject:
         majority: of a random model, the majority of fresh draws; `model` is then its average over draws.
         temperature: by which attacks see the logits divided.
         blind: gradients, as attacks see them, are missing or not those of the answers.
+        precise: attacks ask in float32 alone: bfloat16 would round the answers too coarsely.
     """
 
     model: Callable[[Tensor], Any]
@@ -61,6 +63,7 @@ class Subject:
     gradients: bool = True
     temperature: float = 1.0
     blind: bool = False
+    precise: bool = False
 
     @property
     def target(self) -> Callable[[Tensor], Any]:
@@ -146,8 +149,26 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
         text = f"logits are {apart:,.0f} apart, where the softmax has no gradient: attacks see them at {USUAL:g}"
         checks.append(Check("temperature", None, "note", text, "other tools need a loss that minds no scale, as DLR"))
         findings = gradients_of(subject.target, subject.x[some], subject.y[some])
+    elif not classes and (coarse := _coarse(subject, some)):
+        subject = replace(subject, precise=True)
+        text = f"bfloat16 changes margins by {coarse:.0%} of their size: attacks ask in float32"
+        checks.append(Check("precision", None, "note", text, "nothing to do; it takes longer"))
     bad = any(one.name in ("gradient", "finite differences") and one.level == "bad" for one in findings)
     return replace(subject, blind=bad or not subject.gradients), checks
+
+
+def _coarse(subject: Subject, some: slice) -> float:
+    """By how much margins differ in the dtype of attacks, in their own size, on the median image; 0 where that is
+    little, as where a model's logits share a large part."""
+    if fast_dtype(subject.x.device.type) == torch.float32:
+        return 0.0
+    shown = []
+    for precision in ("fast", "float32"):
+        with session(against(subject.target, precision=precision)) as evaluate, torch.enable_grad():
+            seen = evaluate(subject.x[some].requires_grad_(), subject.y[some])
+            shown.append(seen.margin.detach())
+    change = float(((shown[0] - shown[1]).abs() / shown[1].abs().clamp(min=1e-12)).median())
+    return change if change > COARSE else 0.0
 
 
 def _apart(subject: Subject, some: slice) -> float:

@@ -15,7 +15,7 @@ from brittle.ground import BrittleError
 from .journal import Journal
 from .proofs import Layer, certify, graph_of
 from .records import Check
-from .state import AuditState, Piece, ThreatState
+from .state import GRID, AuditState, Piece, ThreatState
 from .subject import Subject
 from .verification import verify
 
@@ -38,8 +38,10 @@ def prove(state: AuditState, journal: Journal, spent: Callable[[], bool]) -> Ite
     layers, why = _layers(state.subject.model, state.subject.x[:20])
     for number, one in enumerate(state.threats):
         one.proved = [None] * len(one.alive)
-        if isinstance(one.threat, Finite) and "grid" in one.tally:
-            one.proved = [EVERY_IMAGE if alive else None for alive in one.alive.tolist()]
+        if isinstance(one.threat, Finite) and GRID in one.tally and state.subject.majority is None:
+            one.proved = [
+                EVERY_IMAGE if alive and row in one.exhausted else None for row, alive in enumerate(one.alive.tolist())
+            ]
         elif isinstance(one.threat, Certifiable) and layers:
             for rows in filter(len, torch.split(one.alive.nonzero().squeeze(1), BATCH)):
                 piece = _kept(journal, one, rows)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from brittle.attacks import Threat, against, require_threat, session
+from brittle.attacks import Evaluation, Threat, against, require_threat, session
 from brittle.ground import Flags, Images, Labels
 
 
@@ -30,9 +30,13 @@ def verify(model: Callable[[Tensor], Any], threat: Threat | str, x: Images, x_ad
     size = threat.size(x.cpu().double(), x_adv.cpu().double())
     allowed = threat.contains(x, x_adv)
     with session(against(model)) as evaluate, torch.no_grad():
-        success = evaluate(x_adv, y).success
-        success_8bit = evaluate(to_8bit(x, x_adv), y).success
+        success, success_8bit = (_fooled(evaluate(images, y)) for images in (x_adv, to_8bit(x, x_adv)))
     return Verified(success & allowed, success_8bit & allowed, size, allowed)
+
+
+def _fooled(shown: Evaluation) -> Flags:
+    """NaN is no wrong answer."""
+    return shown.success & ~shown.logits.isnan().any(1)
 
 
 def to_8bit(x: Images, x_adv: Images) -> Images:

@@ -49,7 +49,7 @@ def repeated(report: Path, where: Given, device: str, batch: int | None, json: b
         n=count,
         seed=asked.seed,
         budget=asked.budget,
-        batch=batch,
+        batch=batch or asked.batch,
         extra=tuple(AttackSpec.parse(text) for text in asked.attacks),
         certify=asked.certify,
         bpda=tuple(then.model.bpda),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Literal
 
-from brittle.ground import Images
+from brittle.ground import Images, check_count
 
 from ..attack import Attack, check_step, gradient_attack, path_attack
 from ..estimators import smoothed_gradient
@@ -120,6 +120,7 @@ def second_order_mim(
     sigma: float = SIGMA,
     draws: int = 1,
     decay: float = 0.8,
+    look: int = 1,
     start: Start = "clean",
     seed: int = 0,
 ) -> Attack:
@@ -130,11 +131,14 @@ def second_order_mim(
 
     Args:
         sigma: of the noise; draws: averaged at each step; decay: of the momentum.
+        look: at every so many steps the model is shown the image without noise; between them only where it succeeds
+            with noise. The way walked is the same.
     Cost: `steps` * (`draws` gradients + 1 forward pass). Random: start and noise.
     Source: ours, from Li et al. 2019 (noise) and Dong et al. 2018 (momentum); figures: docs/second-order.md.
     """
     largest = 2 * threat.step_unit
     rule = chain(momentum(decay), direction(threat), scheduled(lambda t: cosine(largest, largest / 100, t, steps)))
-    estimator = smoothed_gradient(sigma, draws, seed)
+    check_count("look", look)
+    estimator = smoothed_gradient(sigma, draws, seed, look)
     name = f"S-O-MIM-{steps}x{draws}"
     return gradient_attack(name, objective, threat, rule, steps=steps, start=start, seed=seed, estimator=estimator)

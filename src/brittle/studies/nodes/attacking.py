@@ -27,7 +27,7 @@ from brittle.attacks import (
     within,
 )
 from brittle.audits import Proportion, checked, mean_interval, verify
-from brittle.ground import BrittleError, bit_key, pick_device, world
+from brittle.ground import BrittleError, bit_key, pick_device, room, world
 from brittle.learning import Split, save_tensors
 
 from .common import (
@@ -106,7 +106,7 @@ class RunAttack:
             yield NodeProgress(which.stop, len(split), f"{left} withstand")
         if world().helps:
             return True
-        whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        whole = {name: _joined([part[name] for part in parts]) for name in parts[0]}
         save_tensors(folder / "attack.safetensors", whole, {})
         right = int((~whole["wrong"]).sum())
         record = {
@@ -133,6 +133,10 @@ class RunAttack:
             wrong = evaluate(x, y).success
         broken = verify(model, self.threat, x, x_adv, y).broken | wrong
         return {"x_adv": x_adv, "broken": broken, "wrong": wrong, "answers": classes_of(model, x_adv)}
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts, out=room((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype))
 
 
 @dataclass(frozen=True)

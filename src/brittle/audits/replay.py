@@ -1,0 +1,69 @@
+"""What broke examples in other threats of an audit, tried in this one."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from brittle.attacks import AttackResult, Ball, against, evaluation_at, merged, session
+
+from .journal import Journal
+from .pieces import Judged, read_piece, verified_piece, write_piece
+from .state import REPLAY, AuditState, Piece, ThreatState
+from .subject import Subject
+
+
+@dataclass
+class Replay:
+    """What broke examples in other threats, brought into this one: a look at each, which costs next to nothing."""
+
+    whole: AuditState
+    state: ThreatState
+    seen: set[tuple[str, int]] = field(default_factory=set)  # threats and rows that were looked at
+    name = REPLAY
+
+    @property
+    def title(self) -> str:
+        return f"{self.state.threat} {self.name}"
+
+    def parts(self, subject: Subject) -> Iterator[tuple[Tensor, ...]]:
+        """The rows that still withstand and are broken in another threat, threat by threat."""
+        if not isinstance(self.state.threat, Ball):
+            return
+        for other in self.whole.threats:
+            news = {row for row in other.found if other is not self.state and (str(other.threat), row) not in self.seen}
+            rows = [row for row in self.state.alive.nonzero().squeeze(1).tolist() if row in news]
+            self.seen |= {(str(other.threat), row) for row in news}
+            if rows:
+                yield torch.split(torch.tensor(rows, device=self.state.alive.device), subject.batch)
+
+    def read(self, journal: Journal, rows: Tensor) -> Piece | None:
+        """What the journal holds of this piece; a piece for other examples is none."""
+        return read_piece(journal, self._key(rows), rows)
+
+    def write(self, journal: Journal, piece: Piece) -> None:
+        """Keep the piece in the journal."""
+        write_piece(journal, self._key(piece.rows), piece)
+
+    def _key(self, rows: Tensor) -> str:
+        return f"{self.title} {len(self.seen)} {int(rows[0])}"
+
+    def run(self, subject: Subject, rows: Tensor) -> Piece:
+        """Look at the images that broke these examples elsewhere."""
+        started, x, y, threat = time.monotonic(), subject.x[rows], subject.y[rows], self.state.threat
+        assert isinstance(threat, Ball)
+        best = AttackResult(x, torch.zeros_like(y, dtype=torch.bool), torch.full(y.shape, -1e9, device=x.device))
+        with subject.draws(self._key(rows)), session(against(subject.target)) as evaluate:
+            for other in self.whole.threats:
+                there = [place for place, row in enumerate(rows.tolist()) if row in other.found]
+                if other is self.state or not there:
+                    continue
+                some = torch.tensor(there, device=rows.device)
+                moved = threat.project(x[some], other.adversarial(rows[some].tolist()).to(x))
+                shown = evaluation_at(evaluate, moved, y[some])
+                best = merged(best, some, AttackResult(moved, shown.success, shown.margin))
+            claimed = best.success.nonzero().squeeze(1)
+            piece = verified_piece(subject, threat, rows, x, y, best, claimed, Judged(subject, self.state))
+        return piece._replace(seconds=time.monotonic() - started)

@@ -1,0 +1,79 @@
+"""What is asked once attacks are through: whether what they claim holds, and whether all was tried."""
+
+import torch
+
+from brittle.attacks import Voting, answer_of
+from brittle.ground import eval_mode
+
+from .findings import Finding
+from .records import Check
+from .state import AuditState, ThreatState
+from .statistics import Proportion
+
+FRESH = 101  # draws of a random model, whose majority has the last word on what is broken
+
+
+def second_look(state: AuditState) -> list[Check]:
+    """Whether successes hold, of a random model on fresh draws, and whether NaN came up."""
+    random = state.subject.majority is not None
+    looks = [_once_more(state, one) if random else _claims(one) for one in state.threats]
+    return looks + [_nan(one) for one in state.threats if one.nan]
+
+
+def _claims(state: ThreatState) -> Check:
+    """Whether what attacks claimed held when it was looked at afresh."""
+    rows = list(state.tally.values())
+    claimed, verified = sum(row.claimed for row in rows), sum(row.verified for row in rows)
+    text = f"{verified} of {claimed} claimed successes held in float32, inside the ball"
+    if claimed < 10 or verified >= 0.9 * claimed:
+        return Check("successes hold", str(state.threat), "fine", text, "")
+    hint = "what did not hold counts as robust here: look at dtype, range and randomness of the model"
+    return Check("successes hold", str(state.threat), "bad", text, hint)
+
+
+def _once_more(state: AuditState, one: ThreatState) -> Check:
+    """Ask a random model afresh about every image that is broken, since of many looks the luckiest was kept: one on
+    which the majority is right counts as withstanding again; of the others, how many may as well be a tie."""
+    subject, rows = state.subject, sorted(one.found)
+    assert subject.majority is not None
+    judge, votes = Voting(subject.majority.model, FRESH), torch.zeros(0)
+    if rows:
+        with subject.draws(f"once more {one.threat}"), torch.no_grad(), eval_mode(subject.model):
+            parts = torch.split(one.adversarial(rows), subject.batch)
+            counts = torch.cat([answer_of(judge, part) for part in parts])
+        own = counts.gather(1, subject.y[rows][:, None])
+        votes = torch.where((counts > own).any(1), own.squeeze(1), torch.inf).cpu()  # inf: right after all
+    for row, vote in zip(rows, votes.tolist(), strict=True):
+        if vote == torch.inf:
+            one.withdraw(row)
+    back = int(votes.isinf().sum())
+    ties = sum(Proportion(int(vote), FRESH).interval[1] >= 0.5 for vote in votes.tolist() if vote != torch.inf)
+    robust, most = one.robust, Proportion(one.robust.correct + ties, one.robust.n)
+    text = (
+        f"of {len(rows)} broken images {back} withstand after all by a majority of {FRESH} fresh draws, {ties} may be"
+    )
+    text += f" a tie: between {robust} and {most} withstand"
+    return Check("majority", str(one.threat), "fine", text, "")
+
+
+def _nan(one: ThreatState) -> Check:
+    """Attacks that met NaN, whose successes there were not counted."""
+    text = f"attacks met NaN {one.nan} times, in answers or in gradients"
+    hint = (
+        "find the operation that has no value or no derivative there (sqrt or log of 0); the figure is an upper bound"
+    )
+    return Check("finite", str(one.threat), "bad", text, hint)
+
+
+def every_image(state: AuditState, one: ThreatState, count: int) -> Finding:
+    """Whether every allowed image was tried, so that no gradient needs to be trusted."""
+    left = [row for row in one.alive.nonzero().squeeze(1).tolist() if row not in one.exhausted]
+    if state.subject.majority is not None:
+        return Finding(
+            "every image is tried", "fine", f"{count:,} allowed images; a random model's answers prove nothing"
+        )
+    if left:
+        text = f"{len(left)} that withstand were not tried with all {count:,} allowed images"
+        return Finding("every image is tried", "skipped", text, "give a larger --budget")
+    text = f"{count:,} allowed images are all tried: what is left is proved robust, whatever gradients do"
+    return Finding("every image is tried", "fine", text)

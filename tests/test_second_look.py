@@ -1,0 +1,266 @@
+"""What an audit must not get wrong where a model is random, meets NaN, shares a large part of its logits, rejects
+images, or is asked in several threats at once."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brittle.attacks import (
+    L1,
+    L2,
+    AttackResult,
+    AttackSpec,
+    Detector,
+    Linf,
+    Spatial,
+    against,
+    evaluation_at,
+    from_outside,
+    objectives,
+    pgd,
+    session,
+)
+from brittle.attacks.objectives import UntilDone
+from brittle.audits import Report, audit, doctor, subject
+from brittle.audits.pieces import Judged
+from brittle.audits.state import first_state
+from brittle.audits.subject import Subject
+from brittle.ground import BrittleError, keys_of
+
+
+class Coin(nn.Module):
+    """Right with one probability, whatever the image: by majority it is always right."""
+
+    def __init__(self, right: float) -> None:
+        super().__init__()
+        self.right = right
+
+    def forward(self, x: Tensor) -> Tensor:
+        right = (torch.rand(len(x), 1) < self.right).float()
+        return 2 * torch.cat([right, 1 - right], 1) - 1 + 1e-3 * x.flatten(1)[:, :2]
+
+
+class Seldom(nn.Module):
+    """Another net at some of its calls."""
+
+    def __init__(self, net: nn.Module, share: float) -> None:
+        super().__init__()
+        self.net, self.share = net, share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.flip(-1) if float(torch.rand(())) < self.share else x)  # type: ignore[no-any-return]
+
+
+class Rooted(nn.Module):
+    """A net behind sqrt and square: the same answers, no derivative at 0."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.sqrt().square())  # type: ignore[no-any-return]
+
+
+class Shifted(nn.Module):
+    """A net with a number added to all of its logits, in the dtype of its last layer: the same function."""
+
+    def __init__(self, net: nn.Module, by: float) -> None:
+        super().__init__()
+        self.net, self.by = net, by
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x) + self.by  # type: ignore[no-any-return]
+
+
+def checks_of(report: Report) -> dict[str, tuple[str, str]]:
+    return {check.name: (check.level, check.text) for check in report.record.checks}
+
+
+def test_of_many_looks_at_a_random_model_the_luckiest_does_not_count() -> None:
+    x, y = torch.rand(30, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(30, dtype=torch.int64)
+    report = audit(Coin(0.65), (x, y), ["Linf:0.1"], effort="quick")
+    (threat,) = report.record.threats
+    assert report.clean.correct - report.union.correct <= 2
+    assert "withstand after all" in checks_of(report)["majority"][1]
+    assert sum(row.broke for row in threat.attacks) == report.clean.correct - report.union.correct
+    assert threat.attacks[-1].left.correct == report.union.correct
+    assert len(report.adversarial("Linf:0.1")[0]) == report.clean.correct - report.union.correct
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_that_is_seldom_another_one_is_found_random(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    found = {one.name: one.level for one in doctor(Seldom(digits_net, 0.3), digits[0][:50], digits[1][:50])}
+    assert found["deterministic"] == "warn"
+
+
+def test_where_gradients_are_nan_the_figure_comes_from_attacks_without(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    x, y = digits[0][:20], digits[1][:20]
+    with pytest.raises(BrittleError, match=r"NaN came up on .* gradients"):
+        pgd(against(Rooted(digits_net)), L2(1.5))(x, y)
+    report = audit(Rooted(digits_net), (x, y), [L2(1.5)], effort="quick")
+    assert report.verdict.level == "broken"
+    assert any(check.name == "finite" and "NaN" in check.text for check in report.record.checks)
+    broke = {row.name: row.broke for row in report.record.threats[0].attacks}
+    assert report.union.correct < report.clean.correct, broke
+
+
+def test_a_shared_part_of_all_logits_makes_attacks_ask_in_float32(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (objectives, subject):
+        monkeypatch.setattr(place, "fast_dtype", lambda kind: torch.bfloat16)
+    x, y = digits[0][:30], digits[1][:30]
+    plain = audit(digits_net, (x, y), [Linf(0.1)], effort="smoke")
+    shifted = audit(Shifted(digits_net, 3000.0), (x, y), [Linf(0.1)], effort="smoke")
+    assert "precision" not in checks_of(plain)
+    assert checks_of(shifted)["precision"][0] == "note"
+    assert abs(shifted.union.correct - plain.union.correct) <= 1
+
+
+def test_nothing_is_proved_by_a_search_that_was_cut_short(
+    digits: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    net, threat, asked = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), Spatial(5, 1), []
+    x = digits[0][:30]
+    y = net(x).argmax(1)
+
+    def model(x: Tensor) -> Tensor:
+        asked.append(len(x))
+        return net(x)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(time, "monotonic", lambda: float(len(asked)))
+    whole = audit(model, (x, y), [threat], effort="quick", batch=10, certify=True)
+    total, cut_short = len(asked), 0
+    for share in (0.5, 0.7, 0.9):
+        asked.clear()
+        report = audit(model, (x, y), [threat], effort="quick", batch=10, certify=True, budget=share * total)
+        for then, now in zip(whole.record.examples, report.record.examples, strict=True):
+            assert not (now.proved_by and then.broken_by[str(threat)])
+        level, _ = checks_of(report)["every image is tried"]
+        cut_short += level == "skipped"
+    assert cut_short
+    assert checks_of(whole)["every image is tried"][0] == "fine"
+    assert whole.record.threats[0].proved.correct == whole.union.correct > 0  # type: ignore[union-attr]
+
+
+def test_nothing_is_proved_of_a_random_model(digits_net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
+    class Noisy(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return digits_net(x + 0.05 * torch.randn_like(x))  # type: ignore[no-any-return]
+
+    report = audit(Noisy(), (digits[0][:15], digits[1][:15]), [Spatial(2, 0)], effort="quick", certify=True)
+    assert not any(one.proved_by for one in report.record.examples)
+    assert "all of these are proved" not in report.verdict.sentence
+
+
+def test_a_start_from_outside_is_not_an_image_that_is_rejected() -> None:
+    class Three(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            place = x.flatten(1)[:, :1]  # below 0.4 class 0, between rejected, from 0.6 on class 1
+            return torch.cat([0.4 - place, place - 0.6, 0.1 - (place - 0.5).abs()], 1) * 10
+
+    model, pool = Detector(Three()), torch.tensor([0.1, 0.5, 0.9]).view(3, 1, 1, 1)
+    answers = torch.tensor([0, -1, 1])
+    begin = from_outside(pool, answers, bisections=8)
+    with session(against(model)) as evaluate:
+        start = begin(evaluate, Linf(1), pool[:1], torch.tensor([0]), 0)
+        assert evaluation_at(evaluate, start, torch.tensor([0])).success.all()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
+def test_looking_seldom_changes_the_way_of_no_image(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor], loss: str
+) -> None:
+    x, y = digits[0][:40], digits[1][:40]
+    often, seldom = (
+        AttackSpec.of("second_order_mim", steps=13, look=look, loss=loss).build(digits_net, L2(0.6), 0)
+        for look in (1, 4)
+    )
+    assert often.path is not None
+    assert seldom.path is not None
+    ends = [[point.x for point in one.path(x, y, 0)] for one in (often, seldom)]  # type: ignore[misc]
+    assert all(map(torch.equal, *ends))
+    asked: list[int] = []
+
+    def model(x: Tensor) -> Tensor:
+        asked.append(len(x))
+        return digits_net(x)  # type: ignore[no-any-return]
+
+    broken = []
+    for look in (1, 4):
+        asked.clear()
+        spec = AttackSpec.of("second_order_mim", steps=13, look=look, loss=loss)
+        broken.append((spec.build(model, L2(0.6), 0).run(x, y).success.sum(), sum(asked)))
+    assert broken[1][0] >= broken[0][0] - 2
+    assert broken[1][1] < broken[0][1]
+
+
+def test_what_breaks_in_one_threat_is_tried_in_the_others(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    x, y = digits[0][:40], digits[1][:40]
+    threats = [Linf(0.15), L2(1), L1(4)]
+    report = audit(digits_net, (x, y), threats, effort="quick", journal=tmp_path)
+    tallies = [{row.name: row.broke for row in one.attacks} for one in report.record.threats]
+    assert tallies[0].get("replay", 0) < tallies[1]["replay"] + tallies[2]["replay"]
+    again = audit(digits_net, (x, y), threats, effort="quick", journal=tmp_path)
+    assert again.record.examples == report.record.examples
+    alone = audit(digits_net, (x, y), [threats[1]], effort="quick")
+    assert report.robust["L2:1"].correct <= alone.robust["L2:1"].correct
+
+
+def test_what_was_judged_on_the_way_is_known_bit_by_bit() -> None:
+    def model(x: Tensor) -> Tensor:
+        return torch.cat([0.5 - x.flatten(1), x.flatten(1) - 0.5], 1)
+
+    x, y = torch.linspace(0.3, 0.45, 4).view(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64)
+    state = first_state(Subject(model, x, y, 4), [Linf(0.3)])
+    judged = Judged(state.subject, state.threats[0])
+    moved = x + 0.1
+    assert judged(x, moved, y).tolist() == judged.held(moved).tolist() == [False, False, False, True]
+    assert not judged.held(moved + 1e-6).any()
+    judged.known = {int(key): torch.zeros(1, 1, 1) for key in keys_of(moved)}  # keys that meet by chance
+    assert not judged.held(moved).any()
+    judged.forget()
+    assert not judged.known
+
+
+def test_what_is_not_done_is_asked_about_less_and_less() -> None:
+    """An image that succeeds but is not done for good is looked at after 1, 2, 4 ... steps."""
+    asked: list[int] = []
+
+    def done(x0: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        asked.append(len(x))
+        return torch.zeros(len(x), dtype=torch.bool)
+
+    class Always:
+        def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+            return x.flatten(1).sum(1)
+
+        def session(self):  # type: ignore[no-untyped-def]
+            from contextlib import contextmanager
+
+            @contextmanager
+            def whole():  # type: ignore[no-untyped-def]
+                def evaluate(x: Tensor, y: Tensor):  # type: ignore[no-untyped-def]
+                    logits = torch.stack([-x.flatten(1).sum(1), x.flatten(1).sum(1) + 1], 1)
+                    return objectives.Evaluation(logits, logits[:, 1], torch.ones(len(x), dtype=torch.bool), y)
+
+                yield UntilDone(evaluate, done)
+
+            return whole()
+
+    x, y = torch.rand(3, 1, 2, 2), torch.zeros(3, dtype=torch.int64)
+    found: AttackResult = pgd(Always(), Linf(0.1), steps=20).run(x, y)
+    assert found.success.all()
+    assert asked == [3] * 5  # at steps 0, 1, 3, 7, 15
