@@ -83,7 +83,7 @@ quick     inf ~0.5 square_apgd:queries=600,steps=50
 quick     inf 1    fmn:steps=30 curve
 standard  inf 0.2  apgd_targeted:steps=30
 standard  inf ~0.2 apgd:steps=100
-standard  inf ~0.2 second_order_mim:sigma=0.1,start=random
+standard  inf ~0.2 second_order_mim:look=4,sigma=0.1,start=random
 standard  inf ~0.1 apgd:steps=100,loss=margin
 standard  inf ~0.1 fmn:steps=50 outside=0
 standard  inf ~0.1 square_apgd:queries=1000,steps=100
@@ -95,19 +95,19 @@ thorough  inf ~1   fab_targeted:steps=50
 thorough  inf 0.5  square_apgd:queries=5000,steps=100
 
 quick     2   ~1   apgd:steps=8
-quick     2   1    second_order_mim:loss=margin
+quick     2   1    second_order_mim:look=4,loss=margin
 quick     2   ~1   apgd:steps=30,loss=dlr
 quick     2   ~1   second_order_apgd:steps=100,draws=1
 quick     2   1    fmn:steps=30 curve
 standard  2   ~1   fmn:steps=50 outside=0
 standard  2   ~1   apgd:steps=40
-standard  2   ~1   second_order_mim:steps=100,draws=1,start=random,loss=margin
+standard  2   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
 
-quick     1   1    second_order_mim:sigma=0.2
+quick     1   1    second_order_mim:look=4,sigma=0.2
 quick     1   ~1   apgd:steps=40
 quick     1   ~1   second_order_apgd:steps=100,draws=1,loss=margin
 quick     1   1    fmn:steps=30 curve
-standard  1   ~1   second_order_mim:steps=100,draws=1,start=random,loss=margin
+standard  1   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
 standard  1   ~1   apgd:steps=40,loss=dlr
 standard  1   ~1   fmn:steps=50 outside=0
 

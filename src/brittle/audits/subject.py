@@ -37,7 +37,7 @@ from .records import Check
 MOST_CLASSES = 100_000  # a larger answer is a mistake, not a class
 DRAWS, VOTES = (4, 16), 25  # of a random model: for an average, at least and at most; for a majority
 SATURATED, USUAL = 60.0, 10.0  # leads of the largest logit: with no gradient left in float32, and of most nets
-COARSE = 0.1  # of a margin: more, and bfloat16 is not fit to attack with
+COARSE = 0.05  # of a margin: more, and bfloat16 is not fit to attack with
 OF_LOGITS = ("logits", "gradient", "finite differences")  # findings that mean nothing where there are none
 
 
