@@ -163,7 +163,9 @@ def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[
         seconds = time.process_time() - started
     else:
         report = audit(counted, (x, y), [threat], effort=tool)
-        seconds, moved = time.process_time() - started, report.adversarial[0]
+        seconds, moved = time.process_time() - started, x.clone()
+        broken, found = report.adversarial(threat)
+        moved[broken] = found
     left = right & ~verify(net, threat, x, moved, y).broken
     shown, gradients = counted.shown / n, counted.gradients / n
     return {

@@ -262,8 +262,8 @@ def _compare(
         kept = journal.read(f"{threat} probes", Probe)
         if isinstance(threat, Finite):
             found = Probe([every_image(state, one, threat.count(x[:1]))], [])
-        elif kept is None and one.lost_at_once:
-            found = Probe([Finding("comparisons", "fine", one.lost_at_once)], [])
+        elif kept is None and one.lost:
+            found = Probe([Finding("comparisons", "fine", one.lost)], [])
         elif kept is not None:
             found = kept[1]
         else:
