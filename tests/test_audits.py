@@ -234,12 +234,12 @@ def test_rounding_to_8_bits_stays_on_the_grid_and_in_the_ball() -> None:
     assert torch.allclose(to_8bit(x, x + 3 / 255 * (x < 0.5)), x + 3 / 255 * (x < 0.5), atol=1e-6)
 
 
-def test_what_the_first_attack_breaks_alone_needs_no_comparison(digits_net: nn.Module) -> None:
+def test_where_nothing_is_left_attacks_are_not_compared(digits_net: nn.Module) -> None:
     report = audit(digits_net, some(30), [L2(8), L2(0.3)], effort="quick")
     told = {check.threat: check for check in report.record.checks if check.name == "comparisons"}
     right = report.clean.correct
     assert set(told) == {"L2:8"}
-    assert told["L2:8"].text.startswith(f"APGD-8 alone breaks {right} of {right}")
+    assert told["L2:8"].text.startswith(f"{right} of {right} are broken")
     assert {path.threat for path in report.record.gradients} == {"L2:0.3"}
 
 
