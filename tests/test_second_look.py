@@ -229,10 +229,38 @@ def test_what_was_judged_on_the_way_is_known_bit_by_bit() -> None:
     moved = x + 0.1
     assert judged(x, moved, y).tolist() == judged.held(moved).tolist() == [False, False, False, True]
     assert not judged.held(moved + 1e-6).any()
-    judged.known = {int(key): torch.zeros(1, 1, 1) for key in keys_of(moved)}  # keys that meet by chance
+    so_far = judged.so_far(torch.arange(4), x)
+    assert so_far is not None
+    assert (so_far.rows.tolist(), so_far.size.tolist()) == ([3], pytest.approx([0.1]))
+    assert torch.equal(so_far.x, moved[3:])
+    assert judged.so_far(torch.arange(4), x) is None
+    other = torch.zeros(1, 1, 1)
+    judged.known = {int(key): (other, other) for key in keys_of(moved)}  # keys that meet by chance
     assert not judged.held(moved).any()
     judged.forget()
     assert not judged.known
+
+
+def test_what_was_found_before_a_budget_ended_counts(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y, asked = digits[0][:60], digits[1][:60], []
+
+    def model(x: Tensor) -> Tensor:
+        asked.append(len(x))
+        return digits_net(x)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(time, "monotonic", lambda: float(len(asked)))
+    figures = []
+    for budget in (30, 45, 60, 90, 10_000):
+        asked.clear()
+        report = audit(model, (x, y), [Linf(0.15)], effort="quick", budget=budget)
+        rows, x_adv = report.adversarial("Linf:0.15")
+        assert (digits_net(x_adv).argmax(1) != y[rows]).all()
+        assert bool(report.record.skipped) == (budget < 10_000)
+        figures.append(report.union.correct)
+    assert figures == sorted(figures, reverse=True)
+    assert figures[1] < report.clean.correct, "inside of the first piece"
 
 
 def test_what_is_not_done_is_asked_about_less_and_less() -> None:

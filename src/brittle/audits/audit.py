@@ -229,7 +229,8 @@ def _attack(state: AuditState, work: list[Work], journal: Journal, clock: _Clock
                     piece = _run(job, state, rows, journal, clock)
                 if piece is None:
                     state.skipped.append(f"{job.name} in {job.state.threat} on {len(rows)} examples")
-                else:
+                    piece = job.so_far(state.subject, rows) if me.size == 1 else None
+                if piece is not None:
                     job.state.enter(job.name, piece)
 
 

@@ -97,6 +97,10 @@ class Job(NamedTuple):
             piece = verified_piece(subject, self.state.threat, rows, x, y, result, claimed, self.judged)
         return piece._replace(minimum=minimum, seconds=time.monotonic() - started)
 
+    def so_far(self, subject: Subject, rows: Tensor) -> Piece | None:
+        """What was found of these examples before a budget ended the piece."""
+        return self.judged.so_far(rows, subject.x[rows])
+
     def _attack(self, x: Images, y: Labels) -> AttackResult:
         attack = self.search.within(self.state.threat) if isinstance(self.search, MinimumNorm) else self.search
         return attack.tried(x, y)

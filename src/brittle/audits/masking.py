@@ -12,7 +12,7 @@ from brittle.ground import Flags, Images, Labels
 
 from .findings import Finding, Level
 from .schedule import Effort
-from .statistics import paired_p_value
+from .statistics import Proportion, paired_p_value
 from .verification import verify
 
 GRADIENTS = ("long", "clean start", "second-order")  # what a black box is compared with
@@ -144,7 +144,7 @@ def probe(
     able = (spec for spec in effort.compared[1:3] if spec.entry.supports(threat, x.dim()))
     walks = (replace(spec.build(model, threat, seed), batch=batch) for spec in able)
     paths = [_path(walk, x[:FOLLOWED], y[:FOLLOWED], seed) for walk in walks]
-    findings.append(_alive(paths[0]))
+    findings.append(_alive(paths[0]["zero_share"], min(len(x), FOLLOWED)))
     return Probe(findings, [{"threat": str(threat), **path} for path in paths])
 
 
@@ -198,9 +198,8 @@ def _path(attack: Attack, x: Images, y: Labels, seed: int) -> dict[str, Any]:
     }
 
 
-def _alive(path: dict[str, Any]) -> Finding:
-    share = path["zero_share"]
-    if share > GAP:
+def _alive(share: float, n: int) -> Finding:
+    if Proportion(round(share * n), n).interval[0] > GAP:  # one image of ten says little
         level: Level = "bad" if share > 0.5 else "warn"
         hint = "PGD stands still there: use margin losses, averaged gradients or score-based attacks"
         return Finding(

@@ -77,7 +77,7 @@ class Judged:
 
     subject: Subject
     state: ThreatState
-    known: dict[int, Tensor] = field(default_factory=dict)
+    known: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)  # clean and adversarial, by the latter's key
 
     def __call__(self, x0: Images, x: Images, y: Aim) -> Flags:
         found = self.state.threat.contains(x0, x)
@@ -86,15 +86,37 @@ class Judged:
             seen = verify(self.subject.judge, self.state.threat, x0[rows], x[rows], true_class(y)[rows])
             found = found.index_copy(0, rows, seen.broken & seen.broken_8bit)
             if self.subject.majority is None:  # of a random model every look is another
-                good = x[found]
-                self.known |= dict(zip(keys_of(good).tolist(), good, strict=True))
+                self.known |= dict(zip(keys_of(x[found]).tolist(), zip(x0[found], x[found], strict=True), strict=True))
         return found
 
     def held(self, x: Images) -> Flags:
         """Which of these images are among those found."""
         known = [self.known.get(key) for key in keys_of(x).tolist()] if self.known else [None] * len(x)
-        same = [one is not None and torch.equal(one, image) for one, image in zip(known, x, strict=True)]
+        same = [one is not None and torch.equal(one[1], image) for one, image in zip(known, x, strict=True)]
         return torch.tensor(same, dtype=torch.bool, device=x.device)
+
+    def so_far(self, rows: Tensor, x: Images) -> Piece | None:
+        """What was found of some examples before a budget ended the piece, if anything was."""
+        by_clean = dict(
+            zip((keys_of(clean[None]).item() for clean, _ in self.known.values()), self.known.values(), strict=True)
+        )
+        pairs = [by_clean.get(key) for key in keys_of(x).tolist()]
+        places = [k for k, pair in enumerate(pairs) if pair is not None and torch.equal(pair[0], x[k])]
+        self.forget()
+        if not places:
+            return None
+        moved = torch.stack([pairs[k][1] for k in places])  # type: ignore[index]
+        flags = torch.ones(len(places), dtype=torch.bool, device=rows.device)
+        return Piece(
+            rows=rows[places],
+            broken=flags,
+            broken_8bit=flags,
+            x=moved,
+            size=self.state.threat.size(x[places].cpu().double(), moved.cpu().double()),
+            margin=torch.zeros(len(places), device=rows.device),
+            claimed=len(places),
+            seconds=0.0,
+        )
 
     def forget(self) -> None:
         self.known.clear()
