@@ -142,3 +142,11 @@ def test_an_audit_killed_three_times_gives_the_same_record(tmp_path: Path) -> No
     assert hits >= 2
     assert timeless(whole) == timeless(broken)
     assert (whole / "report.html").exists()
+
+
+def test_who_waits_for_the_result_of_another_process_says_so(tmp_path: Path) -> None:
+    node = Train(DataSource.of("digits"), "linear", Standard(), Recipe(epochs=0.1))
+    events = run_node(node, Store(tmp_path), device="cpu")
+    with Store(tmp_path).lock(hash_of(node)):  # a lock of another object keeps this one out, as another process does
+        assert "waits for the result" in next(events).text
+    assert not any("waits" in event.text for event in events)

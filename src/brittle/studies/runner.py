@@ -61,6 +61,8 @@ def _run(
 ) -> Generator[NodeEvent, None, Path]:
     """The folder of a node whose needs are all in `results`."""
     key = hash_of(node)
+    if store.held(key):
+        yield NodeEvent(node.title, 0, 1, "another process computes it; this one waits for the result")
     with store.lock(key):
         if fresh:
             store.forget(key)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from brittle.ground import BrittleError, cache_folder, plain_name, write_bytes
 
@@ -109,6 +109,16 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
         if self.shared:
             self.shared.forget(key)
+
+    def held(self, key: str) -> bool:
+        """Whether another process over the same folder makes the result now, so that `lock` would wait."""
+        try:
+            with FileLock(self.root / f"{key}.lock", blocking=False):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # `lock` says what is wrong
+            return False
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
