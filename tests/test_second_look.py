@@ -292,3 +292,17 @@ def test_what_is_not_done_is_asked_about_less_and_less() -> None:
     found: AttackResult = pgd(Always(), Linf(0.1), steps=20).run(x, y)
     assert found.success.all()
     assert asked == [3] * 5  # at steps 0, 1, 3, 7, 15
+
+
+def test_trust_says_what_it_rests_on_and_how_close_images_are_to_breaking(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    report = audit(digits_net, (digits[0][:60], digits[1][:60]), [L2(0.2)], effort="quick")
+    assert report.verdict.level == "trust"
+    assert "was seen in 6 comparisons of attacks" in report.verdict.sentence
+    level, text = checks_of(report)["how close"]
+    told = [float(word) for word in text.replace(",", " ").split() if "." in word]
+    assert level == "fine"
+    assert 1 < told[0] < told[1]
+    few = audit(digits_net, (digits[0][:60], digits[1][:60]), [L2(3)], effort="quick")
+    assert "how close" not in checks_of(few)

@@ -17,6 +17,7 @@ from .verification import verify
 
 GRADIENTS = ("long", "clean start", "second-order")  # what a black box is compared with
 FOLLOWED = 10  # examples whose gradients are followed
+UNBOUNDED = "an unbounded attack wins"
 GAP = 0.05  # differences below this share of the examples are not worth a word
 
 
@@ -152,12 +153,12 @@ def _unbounded(left: float, name: str) -> Finding:
     text = f"{name} with the whole image to change leaves {left:.0%}"
     if left > GAP:
         return Finding(
-            "an unbounded attack wins",
+            UNBOUNDED,
             "bad",
             text,
             "the gradients lead nowhere: no figure from gradient attacks means robustness",
         )
-    return Finding("an unbounded attack wins", "fine", text)
+    return Finding(UNBOUNDED, "fine", text)
 
 
 def _compared(one: Comparison, runs: _Runs, titles: dict[str, str]) -> Finding:

@@ -10,6 +10,7 @@ from .records import Check
 from .state import AuditState, ThreatState
 from .statistics import Proportion
 
+FEW = 10  # images of which no share is told
 FRESH = 101  # draws of a random model, whose majority has the last word on what is broken
 
 
@@ -17,7 +18,7 @@ def second_look(state: AuditState) -> list[Check]:
     """Whether successes hold, of a random model on fresh draws, and whether NaN came up."""
     random = state.subject.majority is not None
     looks = [_once_more(state, one) if random else _claims(one) for one in state.threats]
-    return looks + [_nan(one) for one in state.threats if one.nan]
+    return looks + [_nan(one) for one in state.threats if one.nan] + list(filter(None, map(_how_close, state.threats)))
 
 
 def _claims(state: ThreatState) -> Check:
@@ -63,6 +64,17 @@ def _nan(one: ThreatState) -> Check:
         "find the operation that has no value or no derivative there (sqrt or log of 0); the figure is an upper bound"
     )
     return Check("finite", str(one.threat), "bad", text, hint)
+
+
+def _how_close(one: ThreatState) -> Check | None:
+    """How far beyond the threat the images lie that break what withstands; none where that was asked of few."""
+    asked = one.alive.cpu() & ~one.minimum.isnan()
+    if one.threat.radius == 0 or int(asked.sum()) < FEW:
+        return None
+    near, half = torch.quantile(one.minimum[asked] / one.threat.radius, torch.tensor([0.1, 0.5], dtype=torch.float64))
+    text = f"of {int(asked.sum())} looked at that withstand, a tenth break within {near:.2f} times eps"
+    text += f", half within {half:.2f}"
+    return Check("how close", str(one.threat), "fine", text, "")
 
 
 def every_image(state: AuditState, one: ThreatState, count: int) -> Finding:

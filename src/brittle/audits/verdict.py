@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from .masking import COMPARISONS, UNBOUNDED
 from .records import (
     AccuracyCurve,
     Asked,
@@ -22,6 +23,7 @@ from .state import AuditState, ThreatState
 from .statistics import Proportion
 from .subject import Subject
 
+COMPARED = {one.name for one in COMPARISONS} | {UNBOUNDED}
 WALL = 12  # triples shown per threat
 PREPARED = ("normalisation", "accuracy")  # checks whose hint is to be followed before anything is audited again
 CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat's eps
@@ -46,7 +48,9 @@ def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
         return Verdict("suspicious", f"{figure}, but {_said(first)}: {first.hint}.", then)
     notes = [one for one in state.checks if one.level == "note" and one.threat]
     noted = f"; {_said(notes[0])}: quote the union, not single attacks" if notes else ""
-    return Verdict("trust", f"{figure}, and no sign of masked gradients was seen{noted}.", again)
+    rests = sum(one.level == "fine" and one.name in COMPARED for one in state.checks)
+    looks = f" in {rests} comparisons of attacks" if rests else ""
+    return Verdict("trust", f"{figure}, and no sign of masked gradients was seen{looks}{noted}.", again)
 
 
 def _figure(state: AuditState) -> str:
