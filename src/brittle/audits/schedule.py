@@ -105,9 +105,9 @@ standard  2   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=m
 
 quick     1   1    second_order_mim:look=4,sigma=0.2
 quick     1   ~1   apgd:steps=40
-quick     1   ~1   second_order_apgd:steps=100,draws=1,loss=margin
+quick     1   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
 quick     1   1    fmn:steps=30 curve
-standard  1   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
+standard  1   ~0.2 second_order_apgd:steps=100,draws=1,loss=margin
 standard  1   ~1   apgd:steps=40,loss=dlr
 standard  1   ~1   fmn:steps=50 outside=0
 
