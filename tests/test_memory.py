@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from brittle.attacks import L2, against, fitting_batch, memory, pgd
 from brittle.audits import audit
-from brittle.ground import World, devices, free_memory
-from brittle.learning import build_net, load
+from brittle.ground import ByteImages, World, devices, free_memory
+from brittle.learning import build_net, examples_of, load
 
 
 class Seen(nn.Module):
@@ -95,3 +96,25 @@ def test_free_memory_is_known_here_and_not_of_what_is_no_memory() -> None:
     assert free is not None
     assert 2**20 < free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert free_memory(torch.device("meta")) is None
+
+
+def test_bytes_are_read_as_the_same_floats_by_row_by_list_and_by_slice() -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).view(64, 1, 2, 2)
+    held = ByteImages(pixels, pixels.device)
+    assert torch.equal(held[:], pixels.float() / 255)
+    assert torch.equal(held[3], held[:][3])
+    assert torch.equal(held[[5, 2]], held[torch.tensor([5, 2])])
+    assert torch.equal(held[:], (pixels.double() / 255).float())
+
+
+def test_a_loader_that_shows_few_of_many_takes_room_for_few() -> None:
+    class Many(Dataset[tuple[Tensor, int]]):
+        def __len__(self) -> int:
+            return 10**12
+
+        def __getitem__(self, row: int) -> tuple[Tensor, int]:
+            return torch.full((1, 4, 4), row % 7, dtype=torch.uint8), row % 3
+
+    x, y = examples_of(DataLoader(Many(), batch_size=4, sampler=range(10)))
+    assert x.shape == (10, 1, 4, 4)
+    assert y.tolist() == [row % 3 for row in range(10)]

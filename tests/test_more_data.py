@@ -160,10 +160,22 @@ def test_pictures_are_known_by_what_is_in_their_files(tmp_path: Path) -> None:
     assert changed.take(7).digest == first.take(7).digest
 
 
+def test_a_picture_that_changes_after_it_was_looked_at_is_refused(tmp_path: Path) -> None:
+    test = load(f"restricted:{write_imagenet(tmp_path)}@8").test
+    digest = test.digest
+    assert test.take(3).to("cpu").digest == test.take(3).digest
+    Image.new("RGB", (1, 1)).save(tmp_path / test.files[2])
+    assert test.take(2).images.shape == (2, 3, 8, 8)
+    with refuses(test.files[2], "has changed"):
+        _ = test.take(3).images
+    assert load(f"restricted:{tmp_path}@8").test.digest != digest
+
+
 def test_what_memory_does_not_hold_lies_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = load(f"restricted:{write_imagenet(tmp_path)}@8")
     expected = data.test.images
     monkeypatch.setattr(images, "free_memory", lambda _: 1000)
+    monkeypatch.setattr(images, "SMALL", 0)
     seen = []
     monkeypatch.setattr(torch, "from_file", lambda *a, **k: seen.append(k["size"]) or from_file(*a, **k))
     again = load(f"restricted:{tmp_path}@8").test

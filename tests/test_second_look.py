@@ -1,6 +1,7 @@
 """What an audit must not get wrong where a model is random, meets NaN, shares a large part of its logits, rejects
 images, or is asked in several threats at once."""
 
+import copy
 import time
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from brittle.attacks import (
     session,
 )
 from brittle.attacks.objectives import UntilDone
-from brittle.audits import Report, audit, doctor, subject
+from brittle.audits import EFFORTS, Report, audit, doctor, subject
+from brittle.audits.masking import probes
 from brittle.audits.pieces import Judged
-from brittle.audits.state import first_state
+from brittle.audits.state import Piece, first_state
 from brittle.audits.subject import Subject
 from brittle.ground import BrittleError, keys_of
 
@@ -219,6 +221,70 @@ def test_what_breaks_in_one_threat_is_tried_in_the_others(
     assert report.robust["L2:1"].correct <= alone.robust["L2:1"].correct
 
 
+def test_images_in_float64_are_tried_in_other_threats_too(digits_net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
+    x, y = digits[0][:20].double(), digits[1][:20]
+    net = copy.deepcopy(digits_net).double()
+    report = audit(net, (x, y), [Linf(0.2), L2(1)], effort="smoke")
+    assert "replay" in {row.name for row in report.record.threats[1].attacks}
+
+
+def test_to_be_rejected_by_most_draws_is_not_to_be_broken() -> None:
+    class Unsure(nn.Module):
+        """On images that were moved: rejected at three calls of five, wrong at the others."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            moved = (x.flatten(1) - 0.5).abs().sum(1, keepdim=True) > 1e-3
+            wrong = (torch.rand(len(x), 1) < 0.4).float()
+            unsure = torch.cat([torch.zeros_like(wrong), wrong, 1 - wrong], 1)
+            noise = 1e-3 * torch.rand(len(x), 3)
+            return torch.where(moved, unsure, torch.tensor([1.0, 0.0, 0.0])) * 5 + x.flatten(1).sum(1)[:, None] + noise
+
+    x, y = torch.full((12, 1, 2, 2), 0.5), torch.zeros(12, dtype=torch.int64)
+    x = x + torch.linspace(0, 1e-5, 12).view(12, 1, 1, 1)
+    report = audit(Detector(Unsure()), (x, y), [Linf(0.2)], effort="smoke")
+    assert report.union.correct == report.clean.correct == 12
+
+
+def test_who_is_taken_back_is_counted_where_it_was_left() -> None:
+    x, y = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
+    subject = Subject(lambda x: torch.stack([1 - x.amax((1, 2, 3)), x.amax((1, 2, 3))], 1), x, y, 4)
+    (state,) = first_state(subject, [Linf(0.3)]).threats
+
+    def breaks(name: str, *rows: int) -> None:
+        flags = torch.tensor([row in rows for row in range(4)])
+        images, sizes = torch.ones(len(rows), 1, 2, 2), torch.ones(len(rows), dtype=torch.float64)
+        state.enter(name, Piece(torch.arange(4), flags, flags, images, sizes, torch.zeros(4), len(rows), 1.0))
+
+    breaks("A", 0)
+    breaks("replay")
+    breaks("B")
+    breaks("replay", 1)
+    state.withdraw(1)
+    assert {name: (row.broke, row.left.correct) for name, row in state.tally.items()} == {
+        "A": (1, 3),
+        "replay": (0, 3),
+        "B": (0, 3),
+    }
+    state.withdraw(0)
+    assert {row.left.correct for row in state.tally.values()} == {4}
+    assert state.robust.correct == 4
+    assert not state.found
+
+
+def test_comparisons_count_what_holds_in_float32(
+    digits_net: nn.Module, digits: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (objectives, subject):
+        monkeypatch.setattr(place, "fast_dtype", lambda kind: torch.bfloat16)
+    x, y = digits[0][:40], digits[1][:40]
+    right = digits_net(x).argmax(1) == y
+    broken = {}
+    for name, model, precise in (("plain", digits_net, True), ("loose", Shifted(digits_net, 3000.0), False)):
+        attacks = dict(probes(model, Linf(0.01), EFFORTS["quick"], x, 0, precise))
+        broken[name] = int((attacks["long"].tried(x, y).success & right).sum())
+    assert broken["loose"] <= broken["plain"] <= 6
+
+
 def test_what_was_judged_on_the_way_is_known_bit_by_bit() -> None:
     def model(x: Tensor) -> Tensor:
         return torch.cat([0.5 - x.flatten(1), x.flatten(1) - 0.5], 1)
@@ -227,8 +293,8 @@ def test_what_was_judged_on_the_way_is_known_bit_by_bit() -> None:
     state = first_state(Subject(model, x, y, 4), [Linf(0.3)])
     judged = Judged(state.subject, state.threats[0])
     moved = x + 0.1
-    assert judged(x, moved, y).tolist() == judged.held(moved).tolist() == [False, False, False, True]
-    assert not judged.held(moved + 1e-6).any()
+    assert judged(x, moved, y).tolist() == judged.held(x, moved).tolist() == [False, False, False, True]
+    assert not judged.held(x, moved + 1e-6).any()
     so_far = judged.so_far(torch.arange(4), x)
     assert so_far is not None
     assert (so_far.rows.tolist(), so_far.size.tolist()) == ([3], pytest.approx([0.1]))
@@ -236,7 +302,7 @@ def test_what_was_judged_on_the_way_is_known_bit_by_bit() -> None:
     assert judged.so_far(torch.arange(4), x) is None
     other = torch.zeros(1, 1, 1)
     judged.known = {int(key): (other, other) for key in keys_of(moved)}  # keys that meet by chance
-    assert not judged.held(moved).any()
+    assert not judged.held(x, moved).any()
     judged.forget()
     assert not judged.known
 

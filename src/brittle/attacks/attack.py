@@ -129,8 +129,8 @@ def check_examples(x: Any, y: Any) -> None:
             raise BrittleError(f"images are on {x.device} and labels on {labels.device}; put both on one device")
     if len(x) == 0:
         raise BrittleError("there are no examples to attack")
-    extremes = x.detach().aminmax() if isinstance(x, Tensor) else x.pixels.new_tensor([0, 1])
-    lowest, low, high = _read(true_class(y).min(), *extremes)
+    lowest, *extremes = _read(true_class(y).min(), *(x.detach().aminmax() if isinstance(x, Tensor) else ()))
+    low, high = extremes or (0.0, 1.0)
     if lowest < 0:
         raise BrittleError(f"labels must not be negative; there is {int(lowest)}")
     if not (low >= 0 and high <= 1):

@@ -180,7 +180,8 @@ def audit_events(
     total = len(work) + len(state.threats) * (2 if settings.certify else 1)
     for done, text in _attack(state, work, journal, clock):
         yield AuditEvent(done, total, text)
-    state.checks += second_look(state)
+    yield AuditEvent(len(work), total, "a second look at what broke")
+    state.checks += second_look(state, lambda: clock.spent)
     for done, text in _compare(state, effort, settings.seed, journal, clock):
         yield AuditEvent(len(work) + done, total, text)
     if settings.certify:
@@ -270,7 +271,9 @@ def _compare(
         else:
             try:
                 with state.subject.draws(f"probes {threat}"), until(lambda: clock.spent):
-                    found = probe(model, threat, x[rows], y[rows], effort, seed, state.subject.batch)
+                    found = probe(
+                        model, threat, x[rows], y[rows], effort, seed, state.subject.batch, state.subject.precise
+                    )
                 journal.write(f"{threat} probes", {}, found)
             except OutOfTime:
                 found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])

@@ -93,13 +93,13 @@ class Job(NamedTuple):
         started, x, y = time.monotonic(), subject.x[rows], subject.y[rows]
         with subject.draws(self._key(rows)):
             result, minimum = self._curve(subject, rows, x, y) if self.stage.curve else (self._attack(x, y), None)
-            claimed = self._claimed(subject, result, y)
+            claimed = self._claimed(subject, result, x, y)
             piece = verified_piece(subject, self.state.threat, rows, x, y, result, claimed, self.judged)
         return piece._replace(minimum=minimum, seconds=time.monotonic() - started)
 
     def so_far(self, subject: Subject, rows: Tensor) -> Piece | None:
         """What was found of these examples before a budget ended the piece."""
-        return self.judged.so_far(rows, subject.x[rows])
+        return self.judged.so_far(rows, subject.x[rows]) if self.judged.known else None
 
     def _attack(self, x: Images, y: Labels) -> AttackResult:
         attack = self.search.within(self.state.threat) if isinstance(self.search, MinimumNorm) else self.search
@@ -142,13 +142,13 @@ class Job(NamedTuple):
         assert isinstance(search, MinimumNorm)
         return search
 
-    def _claimed(self, subject: Subject, result: AttackResult, y: Labels) -> Tensor:
+    def _claimed(self, subject: Subject, result: AttackResult, x: Images, y: Labels) -> Tensor:
         """The rows of the successes; what was searched in bfloat16 is only suspected there, and is asked again as the
         attack asked, with a gradient, but for what was judged in float32 on the way."""
         rows, kind = result.success.nonzero().squeeze(1), result.x.device.type
         fast = self.stage.attack.entry.precision == "fast" and not subject.precise
         if len(rows) and fast and fast_dtype(kind) != torch.float32:
-            held = self.judged.held(result.x[rows])
+            held = self.judged.held(x[rows], result.x[rows])
             asked = rows[~held]
             with session(against(subject.target)) as evaluate, torch.enable_grad():
                 again = evaluate(result.x[asked].requires_grad_(), y[asked]).success if len(asked) else held[:0]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from brittle.attacks import Aim, Attack, AttackSpec, Ball, Threat, true_class, within
+from brittle.attacks import Aim, Attack, AttackResult, AttackSpec, Ball, ModelObjective, Threat, true_class, within
 from brittle.ground import Flags, Images, Labels
 
 from .findings import Finding, Level
@@ -74,26 +74,48 @@ class Probe(NamedTuple):
 
 
 def probes(
-    model: Callable[[Tensor], Any], threat: Ball, effort: Effort, x: Images, seed: int
+    model: Callable[[Tensor], Any], threat: Ball, effort: Effort, x: Images, seed: int, precise: bool
 ) -> Iterator[tuple[str, Attack]]:
-    """The attacks compared, by the names used in `COMPARISONS`, cheap first, and one that may change all of x."""
+    """The attacks compared, by the names used in `COMPARISONS`, cheap first, and one that may change all of x; all in
+    float32 where that is asked."""
+
+    def asked(spec: AttackSpec, threat: Threat) -> Attack:
+        return _until_success(spec, model, threat, seed, precise)
+
     short, long, *others = (spec for spec in effort.compared if spec.entry.supports(threat, x.dim()))
-    yield "short", _until_success(short, model, threat, seed)
-    yield "long", _until_success(long, model, threat, seed)
-    yield "clean start", _until_success(long.changed(start="clean"), model, threat, seed)
-    yield "double eps", _until_success(long, model, threat.scaled(2), seed)
-    yield "unbounded", _until_success(long, model, threat.whole(x), seed)
+    yield "short", asked(short, threat)
+    yield "long", asked(long, threat)
+    yield "clean start", asked(long.changed(start="clean"), threat)
+    yield "double eps", asked(long, threat.scaled(2))
+    yield "unbounded", asked(long, threat.whole(x))
     for spec in others:
-        yield "second-order" if spec.cost.backwards else "black box", _until_success(spec, model, threat, seed)
+        yield "second-order" if spec.cost.backwards else "black box", asked(spec, threat)
 
 
-def _until_success(spec: AttackSpec, model: Callable[[Tensor], Any], threat: Threat, seed: int) -> Attack:
-    """The attack, which lets go of an image as soon as it has success in float32."""
+def _until_success(
+    spec: AttackSpec, model: Callable[[Tensor], Any], threat: Threat, seed: int, precise: bool
+) -> Attack:
+    """The attack, which lets go of an image as soon as it has success in float32, and has none otherwise."""
 
     def done(x0: Images, x: Images, y: Aim) -> Flags:
         return verify(model, threat, x0, x, true_class(y)).broken
 
-    return within(spec.search_on(replace(spec.objective(model), done=done), threat, seed), threat)
+    objective = replace(spec.objective(model), done=done)
+    attack = within(spec.search_on(_in(objective, precise), threat, seed), threat)
+
+    def search(x: Images, y: Aim, seed: int) -> AttackResult:
+        found = attack.search(x, y, seed)
+        rows = found.success.nonzero().squeeze(1)
+        if len(rows) == 0:
+            return found
+        held = verify(model, threat, x[rows], found.x[rows], true_class(y)[rows]).broken
+        return found._replace(success=found.success.index_copy(0, rows, held))
+
+    return replace(attack, search=search)
+
+
+def _in(objective: ModelObjective, precise: bool) -> ModelObjective:
+    return replace(objective, precision="float32") if precise else objective
 
 
 class _Runs:
@@ -120,7 +142,14 @@ class _Runs:
 
 
 def probe(
-    model: Callable[[Tensor], Any], threat: Threat, x: Images, y: Labels, effort: Effort, seed: int, batch: int = 250
+    model: Callable[[Tensor], Any],
+    threat: Threat,
+    x: Images,
+    y: Labels,
+    effort: Effort,
+    seed: int,
+    batch: int = 250,
+    precise: bool = False,
 ) -> Probe:
     """Compare attacks on the examples given (those the model gets right), and follow its gradients along two paths.
 
@@ -131,19 +160,22 @@ def probe(
         why = "eps is 0" if threat.radius == 0 else "the model gets none of the probes right"
         why = why if isinstance(threat, Ball) else "no gradient can be followed in this threat"
         return Probe([Finding("probes", "skipped", f"nothing to compare: {why}")], [])
-    attacks = {name: replace(attack, batch=batch) for name, attack in probes(model, threat, effort, x, seed)}
+    attacks = {name: replace(attack, batch=batch) for name, attack in probes(model, threat, effort, x, seed, precise)}
     runs = _Runs(attacks, x, y)
     titles = {
         name: attack.name + {"clean start": " from the data", "double eps": " at twice eps"}.get(name, "")
         for name, attack in attacks.items()
     } | {"gradients": "all with gradients"}
     left = ~runs.run("long", runs.everything)
-    findings = [_unbounded(float((left & ~runs.run("unbounded", left)).float().mean()), titles["unbounded"])]
+    findings = [_unbounded(int((left & ~runs.run("unbounded", left)).sum()) / len(x), titles["unbounded"])]
     findings += [
         _compared(one, runs, titles) for one in COMPARISONS if {one.strong, one.weak} <= {*attacks, "gradients"}
     ]
     able = (spec for spec in effort.compared[1:3] if spec.entry.supports(threat, x.dim()))
-    walks = (replace(spec.build(model, threat, seed), batch=batch) for spec in able)
+    walks = [
+        replace(within(spec.search_on(_in(spec.objective(model), precise), threat, seed), threat), batch=batch)
+        for spec in able
+    ]
     paths = [_path(walk, x[:FOLLOWED], y[:FOLLOWED], seed) for walk in walks]
     findings.append(_alive(paths[0]["zero_share"], min(len(x), FOLLOWED)))
     return Probe(findings, [{"threat": str(threat), **path} for path in paths])

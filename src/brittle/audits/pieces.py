@@ -47,7 +47,7 @@ def verified_piece(
 ) -> Piece:
     """What an attack's result amounts to; what was judged on its way is not asked about twice."""
     broken, broken_8bit = torch.zeros_like(result.success), torch.zeros_like(result.success)
-    held = claimed[judged.held(result.x[claimed])]
+    held = claimed[judged.held(x[claimed], result.x[claimed])]
     broken[held], broken_8bit[held] = True, True
     size = torch.zeros(len(result.x), dtype=torch.float64)
     if len(held):
@@ -89,10 +89,11 @@ class Judged:
                 self.known |= dict(zip(keys_of(x[found]).tolist(), zip(x0[found], x[found], strict=True), strict=True))
         return found
 
-    def held(self, x: Images) -> Flags:
-        """Which of these images are among those found."""
+    def held(self, x0: Images, x: Images) -> Flags:
+        """Which of these clean and adversarial images are among those found."""
         known = [self.known.get(key) for key in keys_of(x).tolist()] if self.known else [None] * len(x)
-        same = [one is not None and torch.equal(one[1], image) for one, image in zip(known, x, strict=True)]
+        pairs = zip(known, zip(x0, x, strict=True), strict=True)
+        same = [one is not None and all(map(torch.equal, one, both)) for one, both in pairs]
         return torch.tensor(same, dtype=torch.bool, device=x.device)
 
     def so_far(self, rows: Tensor, x: Images) -> Piece | None:

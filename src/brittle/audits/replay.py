@@ -29,15 +29,15 @@ class Replay:
         return f"{self.state.threat} {self.name}"
 
     def parts(self, subject: Subject) -> Iterator[tuple[Tensor, ...]]:
-        """The rows that still withstand and are broken in another threat, threat by threat."""
+        """The rows that still withstand and were broken in another threat since the last look."""
         if not isinstance(self.state.threat, Ball):
             return
-        for other in self.whole.threats:
-            news = {row for row in other.found if other is not self.state and (str(other.threat), row) not in self.seen}
-            rows = [row for row in self.state.alive.nonzero().squeeze(1).tolist() if row in news]
-            self.seen |= {(str(other.threat), row) for row in news}
-            if rows:
-                yield torch.split(torch.tensor(rows, device=self.state.alive.device), subject.batch)
+        news = {(str(one.threat), row) for one in self.whole.threats if one is not self.state for row in one.found}
+        fresh = {row for _, row in news - self.seen}
+        self.seen |= news
+        rows = [row for row in self.state.alive.nonzero().squeeze(1).tolist() if row in fresh]
+        if rows:
+            yield torch.split(torch.tensor(rows, device=self.state.alive.device), subject.batch)
 
     def read(self, journal: Journal, rows: Tensor) -> Piece | None:
         """What the journal holds of this piece; a piece for other examples is none."""
@@ -67,7 +67,8 @@ class Replay:
                 some = torch.tensor(there, device=rows.device)
                 moved = threat.project(x[some], other.adversarial(rows[some].tolist()).to(x))
                 shown = evaluation_at(evaluate, moved, y[some])
-                best = merged(best, some, AttackResult(moved, shown.success, shown.margin))
+                fooled, margin = shown.success & ~shown.margin.isnan(), shown.margin.nan_to_num(-1e9).to(best.margin)
+                best = merged(best, some, AttackResult(moved, fooled, margin))
             claimed = best.success.nonzero().squeeze(1)
             piece = verified_piece(subject, threat, rows, x, y, best, claimed, Judged(subject, self.state))
         return piece._replace(seconds=time.monotonic() - started)

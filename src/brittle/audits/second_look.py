@@ -1,9 +1,13 @@
 """What is asked once attacks are through: whether what they claim holds, and whether all was tried."""
 
+import math
+from collections.abc import Callable
+from contextlib import suppress
+
 import torch
 
-from brittle.attacks import Voting, answer_of
-from brittle.ground import eval_mode
+from brittle.attacks import Voting, accepted, answer_of, rejects
+from brittle.ground import OutOfTime, eval_mode, until
 
 from .findings import Finding
 from .records import Check
@@ -14,10 +18,11 @@ FEW = 10  # images of which no share is told
 FRESH = 101  # draws of a random model, whose majority has the last word on what is broken
 
 
-def second_look(state: AuditState) -> list[Check]:
-    """Whether successes hold, of a random model on fresh draws, and whether NaN came up."""
+def second_look(state: AuditState, spent: Callable[[], bool]) -> list[Check]:
+    """Whether successes hold (of a random model on fresh draws, until the budget is `spent`), whether NaN came up, and
+    how close the rest is to breaking."""
     random = state.subject.majority is not None
-    looks = [_once_more(state, one) if random else _claims(one) for one in state.threats]
+    looks = [_once_more(state, one, spent) if random else _claims(one) for one in state.threats]
     return looks + [_nan(one) for one in state.threats if one.nan] + list(filter(None, map(_how_close, state.threats)))
 
 
@@ -32,29 +37,31 @@ def _claims(state: ThreatState) -> Check:
     return Check("successes hold", str(state.threat), "bad", text, hint)
 
 
-def _once_more(state: AuditState, one: ThreatState) -> Check:
+def _once_more(state: AuditState, one: ThreatState, spent: Callable[[], bool]) -> Check:
     """Ask a random model afresh about every image that is broken, since of many looks the luckiest was kept: one on
     which the majority is right counts as withstanding again; of the others, how many may as well be a tie."""
     subject, rows = state.subject, sorted(one.found)
     assert subject.majority is not None
-    judge, votes = Voting(subject.majority.model, FRESH), torch.zeros(0)
-    if rows:
-        with subject.draws(f"once more {one.threat}"), torch.no_grad(), eval_mode(subject.model):
-            parts = torch.split(one.adversarial(rows), subject.batch)
-            counts = torch.cat([answer_of(judge, part) for part in parts])
-        own = counts.gather(1, subject.y[rows][:, None])
-        votes = torch.where((counts > own).any(1), own.squeeze(1), torch.inf).cpu()  # inf: right after all
-    for row, vote in zip(rows, votes.tolist(), strict=True):
+    judge, votes = Voting(subject.majority.model, FRESH), list[float]()
+    with subject.draws(f"once more {one.threat}"), torch.no_grad(), eval_mode(subject.model), suppress(OutOfTime):
+        for part in torch.split(torch.tensor(rows, dtype=torch.int64), subject.batch) if rows else ():
+            with until(spent):
+                counts = answer_of(judge, one.adversarial(part.tolist()))
+            y = subject.y[part.to(subject.y.device)]
+            counts = accepted(counts, y) if rejects(judge) else counts
+            own = counts.gather(1, y[:, None])
+            votes += torch.where((counts > own).any(1), own.squeeze(1), torch.inf).tolist()  # inf: right after all
+    for row, vote in zip(rows, votes, strict=False):
         if vote == torch.inf:
             one.withdraw(row)
-    back = int(votes.isinf().sum())
-    ties = sum(Proportion(int(vote), FRESH).interval[1] >= 0.5 for vote in votes.tolist() if vote != torch.inf)
-    robust, most = one.robust, Proportion(one.robust.correct + ties, one.robust.n)
-    text = (
-        f"of {len(rows)} broken images {back} withstand after all by a majority of {FRESH} fresh draws, {ties} may be"
-    )
-    text += f" a tie: between {robust} and {most} withstand"
-    return Check("majority", str(one.threat), "fine", text, "")
+    back, left = votes.count(torch.inf), len(rows) - len(votes)
+    ties = sum(Proportion(int(vote), FRESH).interval[1] >= 0.5 for vote in votes if vote != torch.inf)
+    robust, most = one.robust, Proportion(one.robust.correct + ties + left, one.robust.n)
+    text = f"of {len(rows)} broken images {back} withstand after all by a majority of {FRESH} fresh draws"
+    text += f", {ties} may be a tie" + (f", {left} were not asked again" if left else "")
+    text += f": between {robust} and {most} withstand"
+    hint = "give a larger --budget" if left else ""
+    return Check("majority", str(one.threat), "skipped" if left else "fine", text, hint)
 
 
 def _nan(one: ThreatState) -> Check:
@@ -71,9 +78,10 @@ def _how_close(one: ThreatState) -> Check | None:
     asked = one.alive.cpu() & ~one.minimum.isnan()
     if one.threat.radius == 0 or int(asked.sum()) < FEW:
         return None
-    near, half = torch.quantile(one.minimum[asked] / one.threat.radius, torch.tensor([0.1, 0.5], dtype=torch.float64))
-    text = f"of {int(asked.sum())} looked at that withstand, a tenth break within {near:.2f} times eps"
-    text += f", half within {half:.2f}"
+    shares = torch.tensor([0.1, 0.5], dtype=torch.float64)
+    sizes = torch.quantile(one.minimum[asked] / one.threat.radius, shares, interpolation="higher").tolist()
+    near, half = (f"within {size:.2f} times eps" if math.isfinite(size) else "at no size found" for size in sizes)
+    text = f"of {int(asked.sum())} looked at that withstand, a tenth break {near}, half {half}"
     return Check("how close", str(one.threat), "fine", text, "")
 
 

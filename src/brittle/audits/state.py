@@ -62,6 +62,8 @@ class ThreatState:
     minimum: Tensor  # smallest size found; NaN where it was not looked for
     minimum_by: str | None = None  # the attack that looked for it
     found: dict[int, Tensor] = field(default_factory=dict)  # the adversarial image of each example that is broken
+    pieces: list[str] = field(default_factory=list)  # the attack of each piece, in their order
+    broke_in: dict[int, int] = field(default_factory=dict)  # in which piece each example broke
     exhausted: set[int] = field(default_factory=set)  # examples that withstand every image that is allowed
     nan: int = 0  # examples on which an attack met NaN
     proved: list[str | None] = field(default_factory=list)  # how each example was proved robust; empty: not asked
@@ -87,9 +89,10 @@ class ThreatState:
         """Take an example back that is not broken when it is looked at once more."""
         name, self.breaker[row] = self.breaker[row], None
         self.alive[row], self.alive_8bit[row], self.sizes[row] = True, True, 0
+        if not self.minimum[row].isnan():
+            self.minimum[row] = torch.inf  # what was found there does not hold
         del self.found[row]
-        names = list(self.tally)
-        for late in names[names.index(name or "") :]:
+        for late in set(self.pieces[self.broke_in.pop(row) :]):  # what is left after each attack's last piece
             past = self.tally[late]
             left = ProportionRecord.of(Proportion(past.left.correct + 1, past.left.n))
             self.tally[late] = replace(past, left=left, broke=past.broke - (late == name))
@@ -131,7 +134,8 @@ class ThreatState:
         kept = fresh[piece.broken]  # of the images that broke, those that are news
         self.sizes[broken.cpu()] = piece.size.cpu()[kept.cpu()]
         for row, image in zip(broken.tolist(), piece.x[kept].cpu(), strict=True):
-            self.breaker[row], self.found[row] = name, image
+            self.breaker[row], self.found[row], self.broke_in[row] = name, image, len(self.pieces)
+        self.pieces.append(name)
         left = ProportionRecord.of(self.robust)
         past = self.tally.get(name) or AttackTally(name, 0, 0, 0, 0, 0.0, left)
         self.tally[name] = AttackTally(

@@ -162,10 +162,12 @@ def _coarse(subject: Subject, some: slice) -> float:
     little, as where a model's logits share a large part."""
     if fast_dtype(subject.x.device.type) == torch.float32:
         return 0.0
+    with torch.no_grad(), eval_mode(subject.model):
+        check_classes(subject.y, answer_of(subject.model, subject.x[:1]).shape[1] - rejects(subject.model))
     shown = []
     for precision in ("fast", "float32"):
         with session(against(subject.target, precision=precision)) as evaluate, torch.enable_grad():
-            seen = evaluate(subject.x[some].requires_grad_(), subject.y[some])
+            seen = evaluate(subject.x[some].clone().requires_grad_(), subject.y[some])
             shown.append(seen.margin.detach())
     change = float(((shown[0] - shown[1]).abs() / shown[1].abs().clamp(min=1e-12)).median())
     return change if change > COARSE else 0.0

@@ -18,7 +18,7 @@ from .devices import (
 from .files import cache_folder, write_by, write_bytes, write_out
 from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
-from .images import ByteImages, room
+from .images import ByteImages, as_floats, room
 from .noise import Keys, keys_of, normal, uniform
 from .numbers import check_count, check_number, check_seed, check_share
 from .packages import package
@@ -42,6 +42,7 @@ __all__ = [
     "PerExample",
     "Plugins",
     "World",
+    "as_floats",
     "bit_key",
     "broken_line",
     "cache_folder",

@@ -77,13 +77,19 @@ def free_memory(place: torch.device) -> int | None:
         return free + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
     if place.type != "cpu":
         return None
+    if not hasattr(os, "sysconf"):
+        return None
     free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with suppress(OSError, StopIteration):  # what sysconf calls available leaves out the file cache, which gives way
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     with suppress(OSError, ValueError):  # the limit of a container; "max" where there is none
         most, used = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
-        free = min(free, max(most - used, 0))
+        cached = 0
+        with suppress(OSError, StopIteration):  # files that give way, which count as used
+            said = (CONTAINER / "memory.stat").read_text().splitlines()
+            cached = next(int(line.split()[1]) for line in said if line.startswith("inactive_file "))
+        free = min(free, max(most - used + cached, 0))
     return free
 
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from .devices import free_memory
 from .files import cache_folder
 from .types import Images
 
-SHARE = 0.25  # of the free memory, which one array may take
+SHARE, SMALL = 0.25, 1 << 26  # of the free memory, which one array may take; bytes that any array may
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +29,8 @@ class ByteImages:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, rows: Tensor | slice) -> Images:
-        chosen = self.pixels[rows if isinstance(rows, slice) else rows.to(self.pixels.device)]
-        return chosen.to(self.device).to(torch.float32) / 255
+    def __getitem__(self, rows: Any) -> Images:
+        return as_floats(self.pixels[rows.to(self.pixels.device) if isinstance(rows, Tensor) else rows].to(self.device))
 
     @property
     def shape(self) -> torch.Size:
@@ -50,6 +50,12 @@ class ByteImages:
         return ByteImages(self.pixels.to(place) if near else self.pixels, place)
 
 
+def as_floats(pixels: Tensor) -> Images:
+    """Bytes as float32 in [0, 1], the same numbers on every device: divided by a tensor, since CUDA multiplies by the
+    inverse of a number."""
+    return pixels.to(torch.float32) / torch.full((), 255.0, device=pixels.device)
+
+
 def room(shape: Sequence[int], dtype: torch.dtype = torch.uint8) -> Tensor:
     """An array on the CPU to be filled. One that would take more than a quarter of the free memory lies in a file
     without a name in the cache folder, whose pages the system lets go where memory is short.
@@ -59,14 +65,16 @@ def room(shape: Sequence[int], dtype: torch.dtype = torch.uint8) -> Tensor:
     """
     count, free = math.prod(shape), free_memory(torch.device("cpu"))
     size = count * dtype.itemsize
-    if free is None or size <= SHARE * free or (size <= free and not hasattr(os, "posix_fallocate")):
+    if free is None or size <= max(SHARE * free, SMALL) or (size <= free and not hasattr(os, "posix_fallocate")):
         return torch.empty(*shape, dtype=dtype)
     try:
+        if not hasattr(os, "posix_fallocate"):
+            raise OSError("this system keeps no place for files beforehand")
         cache_folder().mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=cache_folder(), prefix="room-") as file:
             os.posix_fallocate(file.fileno(), 0, size)  # or a full disk would end the process at some later write
             return torch.from_file(file.name, shared=True, size=count, dtype=dtype).view(*shape)
-    except (OSError, AttributeError) as error:
+    except OSError as error:
         what = f"images of {_gib(size)} are asked for and {_gib(free)} of memory are free"
         raise BrittleError(
             f"{what}, nor does {cache_folder()} hold them ({error}); use fewer or smaller images, or set "

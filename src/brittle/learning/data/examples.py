@@ -41,7 +41,7 @@ def sources_of(data: Any) -> tuple[Tensor | ByteImages, Tensor]:
         return _floating(data.images), data.labels
     if isinstance(data, DataLoader):
         batches = (_pair(batch[:2] if isinstance(batch, (tuple, list)) else batch) for batch in data)
-        return _filled(batches, len(data.dataset) if hasattr(data.dataset, "__len__") else 0)
+        return _filled(batches, 0)
     if isinstance(data, Dataset) and hasattr(data, "__len__"):
         return _filled((_row(data[row]) for row in range(len(data))), len(data))
     x, y = _pair(data)

@@ -41,7 +41,7 @@ def read_hugging_face(name: str, path: Path) -> DataSet:
         raise BrittleError(f"{name}: has no pictures with labels, only {', '.join(some.features)}")
 
     def read(rows: Any) -> Named:
-        shown = rows.cast_column(pictures, datasets.Image(decode=False))
+        shown = rows.select_columns([pictures]).cast_column(pictures, datasets.Image(decode=False))
         return Pictures.of(Column(shown, pictures), side), torch.tensor(list(rows[labels]), dtype=torch.int64), ()
 
     learned, tested = (None if rows is None else read(rows) for rows in (parts.get("train"), test))

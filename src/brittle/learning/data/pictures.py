@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,6 +60,7 @@ class Pictures:
     places: tuple[int, ...]
     shape: tuple[int, ...]
     side: int | None
+    hashes: dict[int, bytes] = field(default_factory=dict)  # of what was stored, as far as it was asked for
     dtype = torch.uint8
     ndim = 4
 
@@ -101,9 +102,16 @@ class Pictures:
         images, form = room(self.shape), "RGB" if self.shape[1] == 3 else "L"
 
         def fill(row: int) -> None:
-            with _opened(self.stored, self.places[row]) as picture:
+            place = self.places[row]
+            content = _content(self.stored, place)
+            if place in self.hashes and hashlib.sha256(content).digest() != self.hashes[place]:
+                raise BrittleError(f"{_called(self.stored, place)}: has changed since it was looked at; begin again")
+            with _opened([content], 0, _called(self.stored, place)) as picture:
                 pixels = torch.from_numpy(pixels_of(picture, self.side, form))
-            images[row] = pixels.permute(2, 0, 1) if form == "RGB" else pixels
+            pixels = pixels.permute(2, 0, 1) if form == "RGB" else pixels[None]
+            if pixels.shape != images.shape[1:]:
+                raise BrittleError(f"{_called(self.stored, place)}: is of another size than when it was looked at")
+            images[row] = pixels
 
         with ThreadPoolExecutor() as pool:  # decoding is most of the work, and Pillow does it without Python's lock
             for _ in _in_turn(pool, fill, range(len(self))):
@@ -112,17 +120,15 @@ class Pictures:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of what is stored, and of how it is read."""
+        """SHA-256 (hex) of what is stored, and of how it is read. What is decoded later must still be the same."""
+        import PIL  # here, because only pictures need it
 
         def one(place: int) -> bytes:
-            found = self.stored[place]
-            try:
-                return hashlib.sha256(found if isinstance(found, bytes) else found.read_bytes()).digest()
-            except OSError as error:
-                where = _called(self.stored, place)
-                raise BrittleError(f"{where}: cannot be read ({error.strerror or error})") from None
+            if place not in self.hashes:
+                self.hashes[place] = hashlib.sha256(_content(self.stored, place)).digest()
+            return self.hashes[place]
 
-        sha = hashlib.sha256(repr((self.shape, self.side)).encode())
+        sha = hashlib.sha256(repr((self.shape, self.side, PIL.__version__)).encode())
         with ThreadPoolExecutor() as pool:
             for digest in _in_turn(pool, one, self.places):
                 sha.update(digest)
@@ -142,13 +148,21 @@ def _look(stored: Stored) -> tuple[bool, tuple[int, int]]:
         return picture.mode not in GREY, picture.size[::-1]
 
 
+def _content(stored: Sequence[Stored], place: int) -> bytes:
+    found = stored[place]
+    try:
+        return found if isinstance(found, bytes) else found.read_bytes()
+    except OSError as error:
+        raise BrittleError(f"{found!s}: cannot be read ({error.strerror or error})") from None
+
+
 def _called(stored: Sequence[Stored], place: int) -> str:
     found = stored[place]
     return str(found) if isinstance(found, Path) else f"picture {place}"
 
 
 @contextmanager
-def _opened(stored: Sequence[Stored], place: int) -> Iterator[Any]:
+def _opened(stored: Sequence[Stored], place: int, called: str = "") -> Iterator[Any]:
     """The picture, which is decoded where it is asked for pixels."""
     from PIL import Image  # here, because only pictures need it
 
@@ -158,7 +172,7 @@ def _opened(stored: Sequence[Stored], place: int) -> Iterator[Any]:
             yield picture
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         problem = f"not a picture that can be read ({error}); save it as an 8-bit JPEG or PNG, or remove it"
-        raise BrittleError(f"{_called(stored, place)}: {problem}") from None
+        raise BrittleError(f"{called or _called(stored, place)}: {problem}") from None
 
 
 def pixels_of(picture: Any, side: int | None = None, form: str | None = None) -> Pixels:

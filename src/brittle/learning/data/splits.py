@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, room
+from brittle.ground import BrittleError, as_floats, room
 
 from .pictures import Pictures
 
@@ -75,7 +75,10 @@ class Split:
 
     def to(self, device: torch.device | str) -> Split:
         """The same part with its tensors on `device`."""
-        return replace(self, pixels=self.images.to(device), labels=self.labels.to(device))
+        there = replace(self, pixels=self.images.to(device), labels=self.labels.to(device))
+        if isinstance(self.pixels, Pictures):
+            vars(there)["digest"] = self.digest  # that of the files
+        return there
 
     def take(self, which: Tensor | slice | int) -> Split:
         """The images at these indices or in this slice; for an int n, the first n.
@@ -105,7 +108,7 @@ class Split:
     def x(self, indices: Tensor | slice = slice(None)) -> Tensor:
         """The images as float32 [B, C, H, W] = images / 255, on the part's device."""
         here = isinstance(self.pixels, Tensor) or (isinstance(indices, slice) and indices == slice(None))
-        return (self.images[indices] if here else self.take(indices).images).to(torch.float32) / 255
+        return as_floats(self.images[indices] if here else self.take(indices).images)
 
     @cached_property
     def digest(self) -> str:
