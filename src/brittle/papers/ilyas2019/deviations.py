@@ -50,8 +50,9 @@ def _of_nets(scale: Ilyas2019Scale) -> tuple[str, ...]:
     return (
         f"Trainings: {recipes.natural.epochs:g} epochs on the data, {recipes.robust.epochs:g} adversarial ones with "
         f"{hardening.steps} steps in L2 {hardening.eps}, {recipes.made_sets.epochs:g} on made sets, all with one "
-        f"recipe ({recipes.made_sets.optimizer}, lr {recipes.made_sets.lr:g}); the paper searches learning rate, batch "
-        "and augmentation for each set and does not say how long. Shifts and mirrored images where the data usually "
+        f"recipe ({recipes.made_sets.optimizer}, lr {recipes.made_sets.lr:g}, {scale.random_rate:g} "
+        "where targets are random); the paper searches learning rate, batch and augmentation for each set and does not "
+        "say how long. Shifts and mirrored images where the data usually "
         "have them; no jitter, no rotation.",
         f"Nets that are only asked what transfers to them trained for {recipes.helpers.epochs:g} epochs.",
         f"Robust accuracy: PGD-{testing.steps} on {testing.n:,} test images, a success where any point of the walk "

@@ -79,10 +79,23 @@ class Ilyas2019Lab:
         return self._train(self.data, self.scale.recipes.helpers, net, seed=RECEIVER_SEED)
 
     def net_trained_on(self, made: Make, net: str | None = None, *, lr: float | None = None, seed: int = 0) -> Train:
-        """A net trained on a made set; on mistakes, which are real images and many, as on the data themselves."""
-        mistakes = isinstance(made.construction, Mislabelled)
-        recipe = self.scale.recipes.natural if mistakes else self.scale.recipes.made_sets
+        """A net trained on a made set, at the learning rate of such sets unless another is given."""
+        recipe = self._recipe_for(made)
         return self._train(made, replace(recipe, lr=lr or recipe.lr), net, seed=seed)
+
+    def _recipe_for(self, made: Make) -> Recipe:
+        """Mistakes, which are real images and many, are learned as the data themselves; random targets at a rate of
+        their own."""
+        recipes, construction = self.scale.recipes, made.construction
+        if isinstance(construction, Mislabelled):
+            return recipes.natural
+        if isinstance(construction, Targeted) and construction.wanted == "random":
+            return replace(recipes.made_sets, lr=self.scale.random_rate)
+        return recipes.made_sets
+
+    def other_rates(self, made: Make) -> tuple[float, ...]:
+        """The learning rates at which a made set is learned once more."""
+        return tuple(rate for rate in self.scale.rates if rate != self._recipe_for(made).lr)
 
     def nets_trained_on(self, made: Make) -> tuple[Train, ...]:
         """Several such nets, which differ in their seeds."""

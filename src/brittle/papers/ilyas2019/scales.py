@@ -92,7 +92,10 @@ class Ilyas2019Scale:
     Attributes:
         data, net: data set and architecture; architectures: those that transfer is asked of.
         hardening: of adversarial training. matching: of D_R and D_NR. perturbing: of D_rand and D_det.
-        budgets: other L2 sizes of D_rand and D_det, of `budget_count` images; rates: other learning rates for them.
+        random_rate: learning rate of nets that learn from images with random targets: these have one of their own
+            (appendix C.2 searches one for each set), since at the others' some of them stay at chance.
+        budgets: other L2 sizes of D_rand and D_det, of `budget_count` images.
+        rates: learning rates at which D_rand and D_det are learned once more.
         learner_seeds: trainings of each net that learns from a made set, and of those that it is laid beside.
         bugs: of perturbations that do not transfer; bug_helpers: to how many other nets they must not.
         weak_epochs: of the net whose mistakes are learned from. effort: of audits.
@@ -110,6 +113,7 @@ class Ilyas2019Scale:
     testing: Testing
     matching: Matching
     perturbing: Perturbing
+    random_rate: float
     budgets: tuple[str, ...]
     budget_count: int
     rates: tuple[float, ...]
@@ -162,6 +166,7 @@ SMOKE = Ilyas2019Scale(
     ),
     matching=Matching(count=200, steps=15, step=0.1, aside=100),
     perturbing=Perturbing(eps="1", count=300, steps=8, step=0.25),
+    random_rate=1e-3,
     budgets=("0.5",),
     budget_count=100,
     rates=(5e-4,),
@@ -199,9 +204,10 @@ LAPTOP = Ilyas2019Scale(
     ),
     matching=Matching(count=10_000, steps=150, step=0.1, aside=2500),
     perturbing=Perturbing(eps="0.5", count=0, steps=20, step=0.1),
+    random_rate=5e-4,
     budgets=("0.25", "1", "2"),
     budget_count=10_000,
-    rates=(1e-3, 1.6e-2),
+    rates=(2.5e-4, 1e-3, 4e-3, 1.6e-2),
     learner_seeds=3,
     bugs=Perturbing(eps="2.5", count=4000, steps=15, step=0.5),
     bug_helpers=2,
@@ -243,9 +249,10 @@ FULL = Ilyas2019Scale(
     ),
     matching=Matching(count=0, steps=1000, step=0.1, aside=0),
     perturbing=Perturbing(eps="0.5", count=0, steps=100, step=0.1),
+    random_rate=0.01,
     budgets=("0.25", "1", "2"),
     budget_count=0,
-    rates=(0.01, 0.05),
+    rates=(0.01, 0.05, 0.1),
     learner_seeds=1,
     bugs=Perturbing(eps="2.5", count=0, steps=10, step=0.5),
     bug_helpers=4,

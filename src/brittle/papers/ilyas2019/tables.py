@@ -92,8 +92,8 @@ def budgets(lab: Ilyas2019Lab) -> Iterator[Figure]:
             )
             for column, node, read in columns:
                 yield Figure("Budgets", row, f"{made.label}: {column}", None, printed.NOT_PRINTED, (node,), read, None)
-    for rate in lab.scale.rates:
-        for made in sets[f"L2 {usual}"]:
+    for made in sets[f"L2 {usual}"]:
+        for rate in lab.other_rates(made):
             nodes = (lab.answers_of(lab.net_trained_on(made, lr=rate)),)
             row, column = f"L2 {usual}, lr {rate:g}", f"{made.label}: test accuracy"
             yield Figure("Budgets", row, column, None, printed.NOT_PRINTED, nodes, "clean", None)
