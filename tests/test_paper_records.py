@@ -29,12 +29,12 @@ from brittle.papers import (
     measure_paper,
     table_files,
 )
-from brittle.papers.exhibits import Reading, bars, curves, features, scatter
+from brittle.papers.exhibits import bars, curves, features, scatter
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
 from brittle.papers.measure import WIDE, agreement, claim_record, exhibit_records, figure_record, figure_verdict
 from brittle.papers.paper import Floor, across_seeds, find_data, seeds_in_words
-from brittle.papers.results import pool
+from brittle.papers.results import Reading, pool
 from brittle.report import read_paper
 from brittle.studies import DataSource, Node, Store, declaration_of, hash_of
 from brittle.studies.nodes import Computation
@@ -118,11 +118,30 @@ def test_a_printed_figure_agrees_within_interval_and_slack(printed: float | None
     assert figure_verdict(replace(FIGURE, printed=printed, slack=None), share, MadeUp()) == "open"
 
 
-@pytest.mark.parametrize(("kept", "said"), [(300, "agrees"), (299, "not trained")])
+@pytest.mark.parametrize(("kept", "said"), [(200, "agrees"), (199, "not trained")])
 def test_an_untrained_net_is_not_judged(kept: int, said: str) -> None:
-    results = MadeUp({A: {"robust": Share.of(kept, 1000).record()}, B: {"robust": Share.of(600, 1000).record()}})
-    floor = Floor(kept=(A,), best=((A, B),), share=0.5)
-    assert figure_verdict(replace(FIGURE, printed=50.0, floor=floor), between(0.4, 0.6), results) == said
+    results = MadeUp({A: {"robust": Share.of(kept, 1000).record()}, B: {"robust": Share.of(100, 1000).record()}})
+    floors = (Floor((Reading(B, "robust"), Reading(A, "robust")), 0.2),)  # one of its figures is enough
+    assert figure_verdict(replace(FIGURE, floors=floors), between(0.4, 0.6), results) == said
+    unprinted = figure_verdict(replace(FIGURE, printed=None, floors=floors), between(0.4, 0.6), results)
+    assert unprinted == ("not trained" if said == "not trained" else "open")
+    assert Floor((), 1.0).reached(results)
+
+
+def test_a_figure_is_measured_of_the_nets_that_are_trained() -> None:
+    shares = {A: Share.of(400, 1000), B: Share.of(600, 1000)}
+    results = MadeUp({node: {"clean": share.record(), "robust": share.record()} for node, share in shares.items()})
+    least = tuple(Floor((Reading(node, "robust"),), 0.5) for node in (A, B))
+    both = replace(FIGURE, nodes=(A, B), floors=least)
+    found = figure_record(both, results, carries=True)
+    assert (found["measured"], found["untrained"]) == (shares[B].record(), 1)
+    assert found["node"] == f"{hash_of(A)[:16]} {hash_of(B)[:16]}"
+    none = figure_record(replace(both, floors=(Floor((Reading(A, "robust"),), 0.5),) * 2), results, carries=True)
+    assert (none["measured"], none["untrained"]) == (pool(list(shares.values())).record(), 2)
+    assert none["verdict"] == "not trained"
+    whole = replace(PAPER, figures=(both,), claims=(), exhibits=())
+    assert whole.nodes == [A, B]
+    assert across_seeds([[both], [both]])[0].floors == (*least, *least)
 
 
 def test_agreement_is_counted_over_robust_figures_beside_a_net_that_keeps_nothing() -> None:

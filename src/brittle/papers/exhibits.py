@@ -2,26 +2,18 @@
 exhibit."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from brittle.science import example, fit_line, robust_likelihood
-from brittle.studies import Audit, Correlate, Curve, Directions, Make, Node, RunAttack, Score, Train, Walk, contact_rows
+from brittle.studies import Audit, Correlate, Curve, Directions, Make, RunAttack, Score, Train, Walk, contact_rows
 
 from .paper import Shown
-from .results import Results
+from .results import Reading, Results
 
 PAIRS, COLUMNS = 12, 8  # images of an attack, examples of each made set
 VERDICTS = ("robustly useful", "useful but not robust", "undecided", "useless")
-
-
-class Reading(NamedTuple):
-    """A share of a node's record."""
-
-    node: Node
-    read: str
 
 
 def along_paths(results: Results, walks: Mapping[str, tuple[Walk, str]]) -> Shown:

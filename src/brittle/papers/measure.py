@@ -75,8 +75,13 @@ def claim_record(one: Claim, results: Results, *, carries: bool) -> dict[str, An
 
 
 def figure_record(figure: Figure, results: Results, *, carries: bool) -> dict[str, Any]:
-    """A figure as it is printed and as it is measured, as JSON; open where the scale carries no verdict."""
-    share = results.pooled(figure.nodes, figure.read)
+    """A figure as it is printed and as it is measured, as JSON; open where the scale carries no verdict.
+
+    Measured are the nets that are trained, and `untrained` counts the others; where none is, it is measured of them.
+    """
+    counted = figure.counted(results)
+    share = results.pooled(counted or figure.nodes, figure.read)
+    left_out = len(figure.nodes) - len(counted)
     return {
         "table": figure.table,
         "row": figure.row,
@@ -90,7 +95,7 @@ def figure_record(figure: Figure, results: Results, *, carries: bool) -> dict[st
         "read": figure.read,
         "node": " ".join(hash_of(node)[:16] for node in figure.nodes),
         "what": figure.nodes[0].title,
-    }
+    } | ({"untrained": left_out} if left_out else {})
 
 
 def agreement(figures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -115,10 +120,10 @@ def agreement(figures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def figure_verdict(figure: Figure, share: Share, results: Results) -> Verdict:
     """Whether the printed figure lies in our interval widened by the slack; open where that is too wide to tell."""
+    if not figure.counted(results):
+        return "not trained"
     if figure.printed is None or figure.slack is None:
         return "open"
-    if figure.floor and not figure.floor.reached(results):
-        return "not trained"
     low, high = 100 * share.low - figure.slack, 100 * share.high + figure.slack
     if (high - low) / 2 > WIDE:
         return "open"

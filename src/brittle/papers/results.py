@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,13 @@ def pool(shares: Sequence[Share]) -> Share:
         high=max(one.high for one in shares),
         seeds=tuple(one.accuracy for one in shares),
     )
+
+
+class Reading(NamedTuple):
+    """A share of a node's record."""
+
+    node: Node
+    read: str
 
 
 class Results:

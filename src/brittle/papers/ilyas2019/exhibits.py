@@ -5,8 +5,8 @@ import math
 from brittle.studies import Directions
 
 from .. import exhibits as kinds
-from ..exhibits import Reading
 from ..paper import Exhibit
+from ..results import Reading
 from .lab import Ilyas2019Lab
 from .printed import DIRECTIONS, FIGURE_2
 from .tables import four_nets, three_nets

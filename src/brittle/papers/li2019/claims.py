@@ -35,8 +35,8 @@ from .mechanism import AUTHORS, EXACT, ONE_DRAW, PGD, variants
 from .printed import DEFENCES, NORMS
 
 OF_TRAINED = (
-    f"; asked of nets that keep, under PGD in each of their own norms, {100 * FLOOR:g} % of what the best defence here "
-    "keeps there"
+    f"; asked of nets that keep {100 * FLOOR:g} % under S-O in their own norm (Mix: in one of them), as much as one "
+    "answer for all images would"
 )
 
 
@@ -68,8 +68,7 @@ def untrained(lab: Li2019Lab, results: Results, nets: Iterable[tuple[str, str]])
 
 def floor_nodes(lab: Li2019Lab, nets: Iterable[tuple[str, str]]) -> list[Node]:
     """What is read to tell which of them are trained."""
-    floors = [lab.floor(*one) for one in nets]
-    return [node for floor in floors for nodes in (floor.kept, *floor.best) for node in nodes]
+    return [reading.node for one in nets for reading in lab.floor(*one).asked]
 
 
 def titles(nets: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ class OneNormIsNotAnother:
 
     def ruling(self) -> Ruling:
         asked = self.robust.values()
-        return _of_trained(
+        return rule_on(
             "; ".join(f"{where} {share}" for where, share in self.robust.items()),
             holds=[share.high < FALLEN for share in asked],
             fails=[share.low > FALLEN for share in asked],
@@ -114,7 +114,7 @@ class MixingBarelyHelps:
 
     def ruling(self) -> Ruling:
         asked = self.gains.values()
-        return _of_trained(
+        return rule_on(
             "; ".join(
                 f"{name}: {self.mix[name]} of the Mix net's images withstand all four attacks, {_points(one)} points "
                 "more than of the better single-norm net's"
@@ -135,7 +135,7 @@ class NothingHidden:
 
     def ruling(self) -> Ruling:
         asked = self.differences.values()
-        return _of_trained(
+        return rule_on(
             f"PGD - S-O in points: {_all_points(self.differences)}",
             holds=[one.low > -TOGETHER and one.high < TOGETHER for one in asked],
             fails=[one.low > TOGETHER or one.high < -TOGETHER for one in asked],
@@ -153,7 +153,7 @@ class PartlyFixed:
 
     def ruling(self) -> Ruling:
         shares = self.asked.values()
-        return _of_trained(
+        return rule_on(
             "; ".join(f"{name} {share}" for name, share in self.asked.items()) + f"; Madry or TRADES {self.better}",
             holds=[share.low > self.better.high for share in shares],
             fails=[share.high < SOME for share in shares],
@@ -214,14 +214,6 @@ class CurvatureExplains:
             holds=[one.low > 0 and effect for one, effect in asked],
             fails=[one.high < 0 and effect for one, effect in asked],
         )
-
-
-def _of_trained(evidence: str, holds: Sequence[bool], fails: Sequence[bool], untrained: Sequence[str]) -> Ruling:
-    """As `rule_on`, asked of the nets that are trained, the others named; undecided where there are none."""
-    if not holds:
-        return Ruling("open", f"no net is trained: {', '.join(untrained)}")
-    verdict, said = rule_on(evidence, holds, fails)
-    return Ruling(verdict, f"{said}; not trained, and not asked: {', '.join(untrained)}" if untrained else said)
 
 
 def _all_points(gaps: Mapping[str, Interval]) -> str:

@@ -30,7 +30,7 @@ def table_1(lab: Li2019Lab) -> Iterator[Figure]:
                     nodes=nodes,
                     read=read,
                     slack=lab.scale.slack,
-                    floor=lab.floor(name, norm) if read == "robust" else None,
+                    floors=(lab.floor(name, norm),) if read == "robust" else (),
                 )
 
 
