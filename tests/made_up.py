@@ -76,6 +76,9 @@ class MadeUp(Results):
         length = {"mean": 0.2 + k, "low": 0.1 + k, "high": 0.3 + k}
         point = {"where": "at the data", "gradient": length, "mean": 0.2 + k, "interval": [0.1 + k, 0.3 + k]}
         shares = {read: Share.of(100 + 10 * k + j, 1000).record() for j, read in enumerate(READ)}
+        shares |= {
+            read: Share.of(900 + k, 1000).record() for read in ("held_out", "held_out_robust")
+        }  # nets are trained
         threats = [{"threat": name, "robust": Share.of(50 + k, 1000).record()} for name in ("L2:0.3", "L2:0.6")]
         rho = {name: [0.1 + k, 0.2 + k] for name in ("D", "D_R", "D_NR", "D_rand", "D_det")}
         shares |= {"threats": threats, "rho": rho}

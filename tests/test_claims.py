@@ -1,5 +1,6 @@
 """The claims of the features paper on made-up figures: each agrees, differs and stays open where it should."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from brittle.audits import paired_p_value
 from brittle.papers import Claim, Evidence, Ruling, Share, ilyas2019
-from brittle.papers.ilyas2019 import claims, evidence, theory
+from brittle.papers.ilyas2019 import appendix, claims, discussion, evidence, theory
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
+from brittle.papers.ilyas2019.learners import NotTrained
 from brittle.papers.ilyas2019.scales import SCALES
 from brittle.papers.paper import rule_on
 from brittle.science import (
@@ -26,7 +27,7 @@ from brittle.science import (
     maximum_likelihood,
     robust_likelihood,
 )
-from brittle.studies import Leak
+from brittle.studies import Leak, Train
 from made_up import E, MadeUp, above, below, between, interval
 
 LAB = Ilyas2019Lab(SCALES["smoke"], None, 0)
@@ -89,7 +90,6 @@ ROBUST = evidence.RobustFeaturesGiveRobustness(
     d_r=between(0.45, 0.5),
     d_nr=between(0.01, 0.03),
     d_r_clean=between(0.8, 0.9),
-    p=0.012,
     chance=CHANCE,
 )
 
@@ -101,14 +101,13 @@ ROBUST = evidence.RobustFeaturesGiveRobustness(
         *(({"control": between(*ends)}, said) for ends, said in below(0.45, 0.5)),
         *(({"d_nr": between(*ends)}, said) for ends, said in below(0.45, 0.5)),
         *(({"d_r_clean": between(*ends)}, said) for ends, said in above(CHANCE)),
-        ({"p": 0.9}, "agrees"),
     ],
 )
 def test_robust_features_give_robustness(changed: dict[str, Any], said: str) -> None:
     assert verdict(ROBUST, **changed) == said
     assert ROBUST.ruling().evidence == (
-        "robust accuracy as much of D 15.0 [10.0, 20.0] %, D_R 47.5 [45.0, 50.0] %, D_NR 2.0 [1.0, 3.0] %; on the same "
-        "images D_R lies above as much of D with p 0.012 (McNemar, one-sided); accuracy of D_R 85.0 [80.0, 90.0] %"
+        "robust accuracy as much of D 15.0 [10.0, 20.0] %, D_R 47.5 [45.0, 50.0] %, D_NR 2.0 [1.0, 3.0] %; accuracy of "
+        "D_R 85.0 [80.0, 90.0] %"
     )
 
 
@@ -477,12 +476,12 @@ def test_chance_is_what_the_commonest_label_gets() -> None:
     test = LAB.data.load().test
     counts = sorted(int((test.labels == k).sum()) for k in range(10))
     assert counts[0] < counts[-1]
-    assert claims.chance(LAB) == pytest.approx(counts[-1] / len(test))
-    assert claims.label_shares(LAB) == pytest.approx([count / len(test) for count in counts])
+    assert LAB.chance == pytest.approx(counts[-1] / len(test))
+    assert LAB.label_shares == pytest.approx([count / len(test) for count in counts])
 
 
 def test_evidence_of_the_made_sets_is_read_from_the_nodes_that_it_names() -> None:
-    results, chance = MadeUp(), claims.chance(LAB)
+    results, chance = MadeUp(), LAB.chance
     sets = LAB.random_set(), LAB.shifted_set()
     d, d_det = LAB.answers_of(LAB.standard_net), trained(sets[1])
     assert claims.non_robust_features_suffice(LAB).evidence(results) == evidence.NonRobustFeaturesSuffice(
@@ -492,10 +491,10 @@ def test_evidence_of_the_made_sets_is_read_from_the_nodes_that_it_names() -> Non
         chance,
     )
     of_robust = trained(LAB.shifted_set(LAB.robust_net))
-    assert claims.opposite_labels(LAB).evidence(results) == evidence.OppositeLabels(
+    assert appendix.opposite_labels(LAB).evidence(results) == evidence.OppositeLabels(
         *(results.share(node, read) for node in (d_det, of_robust) for read in ("clean", "shifted"))
     )
-    assert claims.mistakes_teach(LAB).evidence(results) == evidence.MistakesTeach(
+    assert discussion.mistakes_teach(LAB).evidence(results) == evidence.MistakesTeach(
         results.share(trained(LAB.mistakes()), "clean"), chance
     )
 
@@ -511,20 +510,14 @@ def test_evidence_of_the_four_nets_is_read_from_the_nodes_that_it_names() -> Non
         )
     )
     assert [len(nodes) for nodes in (d, d_r, d_nr, control)] == [1, 2, 2, 2]
-    images = torch.arange(1000)
-    results = MadeUp(broken={d_r[0]: images >= 700, control[0]: (images >= 680) | (images < 5)})
+    results = MadeUp()
     assert claims.robust_features_give_robustness(LAB).evidence(results) == evidence.RobustFeaturesGiveRobustness(
         control=results.pooled(control, "robust"),
         d_r=results.pooled(d_r, "robust"),
         d_nr=results.pooled(d_nr, "robust"),
         d_r_clean=results.pooled(d_r, "clean"),
-        p=paired_p_value(25, 0),
-        chance=claims.chance(LAB),
+        chance=LAB.chance,
     )
-    swapped = MadeUp(broken={control[0]: images >= 700, d_r[0]: (images >= 680) | (images < 5)})
-    found = claims.robust_features_give_robustness(LAB).evidence(swapped)
-    assert isinstance(found, evidence.RobustFeaturesGiveRobustness)
-    assert found.p == paired_p_value(0, 25) == 1
     alone = claims.non_robust_features_give_accuracy_alone(LAB).evidence(results)
     assert alone == evidence.NonRobustFeaturesGiveAccuracyAlone(
         d=results.pooled(d, "clean"),
@@ -534,12 +527,83 @@ def test_evidence_of_the_four_nets_is_read_from_the_nodes_that_it_names() -> Non
     )
 
 
+def near_chance(*nets: Train) -> dict[Any, Any]:
+    """Records of nets that learned nothing: of their own held-out images they are right on less than twice chance."""
+    return {net: {"held_out": Share.of(int(200 * LAB.chance), 100).record()} for net in nets}
+
+
+def test_a_net_is_trained_that_learned_its_own_set_whatever_it_says_of_real_images() -> None:
+    net = LAB.net_trained_on(LAB.random_set())
+    least, n = 2 * LAB.chance, 100_000
+    for right, said in ((round(n * least) + 1, True), (round(n * least) - 1, False)):
+        assert LAB.floor(net).reached(MadeUp({net: {"held_out": Share.of(right, n).record()}})) is said
+    assert LAB.floor(LAB.standard_net).reached(MadeUp({LAB.standard_net: {}}))  # it learns no made set
+
+
+def test_what_learned_nothing_is_named_and_not_pooled() -> None:
+    first, second = LAB.nets_trained_on(LAB.random_set())
+    claim, results = claims.non_robust_features_suffice(LAB), MadeUp(near_chance(second))
+    found = claim.evidence(results)
+    assert isinstance(found, evidence.NonRobustFeaturesSuffice)
+    assert found.d_rand == results.share(LAB.answers_of(first), "clean")
+    assert LAB.answers_of(second) not in results.read
+    held_out = results.share(second, "held_out")
+    assert found.untrained == (f"D_rand, seed {second.seed} ({held_out} of its own held-out images)",)
+    assert found.ruling().evidence.endswith(f"; not trained, and not asked: {found.untrained[0]}")
+    none = claim.evidence(MadeUp(near_chance(first, second)))
+    assert isinstance(none, evidence.NonRobustFeaturesSuffice)
+    assert none.d_rand == Share.of(0, 0)
+    assert (none.d_rand.low, none.d_rand.high, str(none.d_rand)) == (0, 1, "none")  # decides nothing
+    assert len(none.untrained) == 2
+
+
+@pytest.mark.parametrize("part", ["D_R", "D_NR", "D"])
+def test_figure_2_rests_on_trained_nets(part: str) -> None:
+    nets = {"D_R": LAB.nets_trained_on(LAB.matched_set("D_R")), "D_NR": LAB.nets_trained_on(LAB.matched_set("D_NR"))}
+    nets["D"] = LAB.control_nets
+    results = MadeUp(near_chance(*nets[part]))
+    found = claims.robust_features_give_robustness(LAB).evidence(results)
+    assert isinstance(found, evidence.RobustFeaturesGiveRobustness)
+    assert [one.n for one in (found.d_r, found.d_nr, found.control)].count(0) == 1
+    assert len(found.untrained) == 2
+    alone = claims.non_robust_features_give_accuracy_alone(LAB).evidence(results)
+    assert isinstance(alone, evidence.NonRobustFeaturesGiveAccuracyAlone)
+    assert len(alone.untrained) == (0 if part == "D" else 2)
+    assert (alone.d_nr.n == 0) == (part == "D_NR")
+    assert verdict(ROBUST, d_nr=Share.of(0, 0)) == verdict(ALONE, d_nr=Share.of(0, 0)) == "open"
+
+
+@pytest.mark.parametrize(
+    ("claim", "nets"),
+    [
+        (appendix.no_masking, [LAB.net_trained_on(LAB.matched_set("D_R"))]),
+        (appendix.survives_an_audit, [LAB.net_trained_on(LAB.matched_set("D_R")), LAB.control_nets[0]]),
+        (
+            appendix.opposite_labels,
+            [LAB.net_trained_on(LAB.shifted_set()), LAB.net_trained_on(LAB.shifted_set(LAB.robust_net))],
+        ),
+        (
+            discussion.some_are_bugs,
+            [LAB.net_trained_on(LAB.bug_set(transfers=True)), LAB.net_trained_on(LAB.bug_set(transfers=False))],
+        ),
+        (discussion.mistakes_teach, [LAB.net_trained_on(LAB.mistakes())]),
+    ],
+    ids=lambda of: getattr(of, "__name__", ""),
+)
+def test_no_claim_is_judged_by_a_net_that_learned_nothing(claim: Callable[..., Claim], nets: list[Train]) -> None:
+    for net in nets:
+        found = claim(LAB).evidence(MadeUp(near_chance(net)))
+        assert isinstance(found, NotTrained)
+        assert len(found.untrained) == 1
+        assert found.ruling() == Ruling("open", f"not trained: {found.untrained[0]}")
+
+
 def test_an_audit_is_compared_with_that_of_the_control_image_by_image() -> None:
     d_r, control = (LAB.audit_of(net) for net in (LAB.net_trained_on(LAB.matched_set("D_R")), LAB.control_nets[0]))
     images = torch.arange(1000)
     withstands = {d_r: torch.stack([images < 300, images < 0]), control: torch.stack([images < 100, images < 999])}
     results = MadeUp(withstands=withstands)
-    found = claims.survives_an_audit(LAB).evidence(results)
+    found = appendix.survives_an_audit(LAB).evidence(results)
     assert isinstance(found, evidence.SurvivesAnAudit)
     assert found.gained.mean == pytest.approx(0.2)
     assert found.d_r == results.share(d_r, "L2:0.3")
@@ -574,14 +638,15 @@ def test_points_drawn_anew_make_ranks_less_sure() -> None:
 
 
 def test_no_masking_counts_what_others_take_from_the_images_that_withstand_the_first_attack() -> None:
-    claim, images = claims.no_masking(LAB), torch.arange(1000)
-    first, *others, last = claim.nodes
+    claim, images = appendix.no_masking(LAB), torch.arange(1000)
+    first, *others, last, net = claim.nodes
+    assert net == LAB.net_trained_on(LAB.matched_set("D_R"))
     broken = dict.fromkeys(others, images >= 500) | {first: images >= 600, last: images < 7}
     found = claim.evidence(results := MadeUp(broken=broken))
     assert isinstance(found, evidence.NoMasking)
     assert found.lost == Share.of(107, 1000)
     assert list(found.robust) == ["PGD-5", "PGD-20", "PGD-20 on the margin (CW)", "APGD-20"]
-    assert list(found.robust.values()) == [results.share(node, "robust") for node in claim.nodes]
+    assert list(found.robust.values()) == [results.share(node, "robust") for node in claim.nodes[:-1]]
 
 
 def test_transfer_is_fitted_over_architectures() -> None:
@@ -596,7 +661,13 @@ def test_transfer_is_fitted_over_architectures() -> None:
         records |= {y: {"fooled": Share.of(round(1000 * wrong), 1000).record()}}
     found = claim.evidence(MadeUp(records))
     assert isinstance(found, evidence.TransferFollowsLearning)
-    assert found.architectures == 3
+    assert (found.architectures, found.untrained) == (3, ())
+    learner = LAB.net_trained_on(LAB.shifted_set(), nets[-1])
+    fewer = claim.evidence(MadeUp(records | near_chance(learner)))
+    assert isinstance(fewer, evidence.TransferFollowsLearning)
+    assert (fewer.architectures, fewer.line) == (2, None)
+    assert fewer.untrained[0].startswith(f"{nets[-1]}, seed 0 (")
+    assert fewer.ruling().evidence.endswith(f"; not trained: {fewer.untrained[0]}")
     assert found.line is not None
     assert (found.line.slope, found.line.rank) == pytest.approx((-1.0, -0.5))
 
@@ -604,18 +675,18 @@ def test_transfer_is_fitted_over_architectures() -> None:
 def test_evidence_of_the_discussion_is_read_from_the_nodes_that_it_names() -> None:
     results, test = MadeUp(), LAB.data.load().test
     shares = torch.bincount(test.labels) / len(test)
-    leak = claims.no_leakage(LAB).evidence(results)
+    leak = discussion.no_leakage(LAB).evidence(results)
     assert isinstance(leak, evidence.NoLeakage)
     assert leak.d_rand == results.share(LAB.leakage_of(LAB.random_set()), "clean")
     assert leak.d_det == results.share(LAB.leakage_of(LAB.shifted_set()), "clean")
     assert (leak.rarest, leak.commonest) == pytest.approx((float(shares.min()), float(shares.max())))
     pgd, bugs = LAB.bug_set(transfers=True), LAB.bug_set(transfers=False)
     receiver = LAB.receiving_net(LAB.scale.net)
-    assert claims.some_are_bugs(LAB).evidence(results) == evidence.SomeAreBugs(
+    assert discussion.some_are_bugs(LAB).evidence(results) == evidence.SomeAreBugs(
         *(results.share(made, "reached") for made in (pgd, bugs)),
         *(results.share(LAB.answers_of(receiver, made), "clean") for made in (pgd, bugs)),
         *(results.share(trained(made), "clean") for made in (pgd, bugs)),
-        claims.chance(LAB),
+        LAB.chance,
     )
 
 

@@ -34,7 +34,7 @@ from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
 from brittle.papers.measure import WIDE, agreement, claim_record, exhibit_records, figure_record, figure_verdict
 from brittle.papers.paper import Floor, across_seeds, find_data, seeds_in_words
-from brittle.papers.results import Reading, pool
+from brittle.papers.results import Reading, held_out_of, pool
 from brittle.report import read_paper
 from brittle.studies import DataSource, Node, Store, declaration_of, hash_of
 from brittle.studies.nodes import Computation
@@ -97,6 +97,7 @@ def test_a_share_has_the_exact_interval_and_stands_in_json_as_it_was() -> None:
 def test_seeds_are_pooled_with_the_hull_of_their_intervals() -> None:
     first, second, third = Share(10, 100, 0.05, 0.18), Share(30, 100, 0.21, 0.4), Share(20, 200, 0.06, 0.15)
     assert pool([first]) == first
+    assert pool([]) == Share.of(0, 0)
     assert "seeds" not in pool([first]).record()
     assert pool([second, first, third]) == Share(60, 400, 0.05, 0.4, seeds=(0.3, 0.1, 0.1))
     assert pool([second, first]).record() == {
@@ -328,7 +329,7 @@ def test_results_are_read_from_the_store(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(LookupError, match="node a is not in the store"):
         Results(store).share(A, "clean")
-    names = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")
+    names = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit", "held_out", "held_out_robust")
     shares = {name: Share.of(k, 10) for k, name in enumerate(names)}
     threats = [{"threat": "L2:1", "robust": Share.of(2, 4).record()}]
     held = {name: share.record() for name, share in shares.items()}
@@ -339,6 +340,11 @@ def test_results_are_read_from_the_store(tmp_path: Path) -> None:
     net = Done("net", results=("images.safetensors",))
     finished(store, net, {})
     assert results.record_of(net) == {"net": "net"}
+    header = {"tried": 40, "history": [{"clean": 0.9, "robust": 0.8}, {"clean": 0.5, "robust": 0.25}]}
+    reached = {"held_out": Share.of(20, 40), "held_out_robust": Share.of(10, 40)}
+    assert held_out_of(header) == reached  # at the end
+    assert held_out_of({"history": [{"clean": 0.5, "robust": None}]}) == {"held_out": Share.of(250, 500)}
+    assert held_out_of({}) == {}
     walk = MadeUp({A: {"plain_of_images": [2.0, 5.0], "averaged_of_images": [3.0, 4.0]}})
     assert walk.path_lengths(A).tolist() == [2.0, 5.0]
     assert walk.path_lengths(A, "averaged").tolist() == [3.0, 4.0]

@@ -61,7 +61,7 @@ from .logs import check_log, logged
 from .nets import NETS, Normalize, build_net
 from .progress import TrainingProgress, accuracy
 from .recipe import Recipe
-from .training import train
+from .training import TRIED, train
 from .training_state import history_of
 from .zoo import zoo_nets
 
@@ -69,6 +69,7 @@ __all__ = [
     "FORWARD_PASS",
     "NETS",
     "PARAMETER_GRADIENT",
+    "TRIED",
     "USUAL",
     "Adversarial",
     "Atda",

@@ -1,6 +1,5 @@
 """From a paper and a store of finished nodes to one record; and a stored node beside the same computed again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from brittle.ground import BrittleError, pick_device
 from brittle.studies import Node, Store, all_nodes, hash_of
 
 from .paper import Claim, Exhibit, Figure, Paper, Verdict
-from .results import Results, Share, shares_of
+from .results import Results, Share, record_in, shares_of
 
 FORMAT = "brittle-paper/3"
 Images = dict[str, Tensor]
@@ -144,8 +143,7 @@ class Repetition(NamedTuple):
 
 def compare_with_stored(node: Node, store: Store, folder: Path) -> list[Repetition]:
     """The accuracies of a stored node beside those that `studies.recompute` left in `folder`."""
-    (name,) = (name for name in node.results if name.endswith(".json"))
-    again = shares_of(json.loads((folder / name).read_text()))
+    again = shares_of(record_in(folder, node))
     return [Repetition(what, share, again[what]) for what, share in accuracies(node, store).items()]
 
 
@@ -153,7 +151,7 @@ def accuracies(node: Node, store: Store) -> dict[str, Share]:
     """The accuracies that a stored node holds, by what they are of.
 
     Raises:
-        BrittleError: a node without any, such as a net.
+        BrittleError: a node without any, such as a curvature.
     """
     if not (found := Results(store).shares(node)):
         raise BrittleError(f"{node.title} holds no accuracy to compare")

@@ -12,10 +12,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from brittle.audits import Proportion
-from brittle.learning import load_tensors
+from brittle.learning import TRIED, load_tensors
 from brittle.studies import Node, Store, hash_of
 
-READ = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")  # shares in records of nodes
+READ = (  # shares in records of nodes; the last two are of nets, see `held_out_of`
+    "clean",
+    "robust",
+    "union",
+    "shifted",
+    "fooled",
+    "reached",
+    "reached_8bit",
+    "held_out",
+    "held_out_robust",
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,8 @@ class Share:
         return self.correct / self.n if self.n else 0.0
 
     def __str__(self) -> str:
+        if not self.n:
+            return "none"
         return f"{100 * self.accuracy:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}] %"
 
     def record(self) -> dict[str, Any]:
@@ -59,9 +71,9 @@ class Share:
 
 def pool(shares: Sequence[Share]) -> Share:
     """The share over several trainings: all examples together, and the hull of the intervals, since the images are the
-    same and each training differs."""
-    if len(shares) == 1:
-        return shares[0]
+    same and each training differs; of no training, 0 of 0, which decides nothing."""
+    if len(shares) < 2:
+        return shares[0] if shares else Share.of(0, 0)
     return Share(
         correct=sum(one.correct for one in shares),
         n=sum(one.n for one in shares),
@@ -90,10 +102,7 @@ class Results:
         self.record_of = cache(self._record_of)
 
     def _record_of(self, node: Node) -> dict[str, Any]:
-        """The JSON of a node, or the header of a net."""
-        name = next((name for name in node.results if name.endswith(".json")), None)
-        folder = self.folder_of(node)
-        return dict(json.loads((folder / name).read_text())) if name else load_tensors(folder / node.results[0])[1]
+        return record_in(self.folder_of(node), node)
 
     def tensors(self, node: Node) -> dict[str, Tensor]:
         """The tensors of a node: of an attack `x_adv`, and per example `broken`, `wrong` (when clean), `answers`; of a
@@ -121,6 +130,23 @@ class Results:
     def path_lengths(self, walk: Node, kind: str = "plain") -> NDArray[np.float64]:
         """The mean length along a walk, for each image [n], of the `plain` or the `averaged` gradient."""
         return np.array(self.record_of(walk)[f"{kind}_of_images"])
+
+
+def record_in(folder: Path, node: Node) -> dict[str, Any]:
+    """The JSON that a node left in a folder, or the header of a net with its shares."""
+    name = next((name for name in node.results if name.endswith(".json")), None)
+    if name:
+        return dict(json.loads((folder / name).read_text()))
+    header = load_tensors(folder / node.results[0])[1]
+    return header | {what: share.record() for what, share in held_out_of(header).items()}
+
+
+def held_out_of(header: Mapping[str, Any]) -> dict[str, Share]:
+    """What a net reached at the end of its training on images of its own data that were held out: `held_out`, and under
+    PGD in the worst of its threats `held_out_robust`."""
+    last, n = (header.get("history") or [{}])[-1], header.get("tried", TRIED)
+    found = {"held_out": last.get("clean"), "held_out_robust": last.get("robust")}
+    return {what: Share.of(round(n * value), n) for what, value in found.items() if value is not None}
 
 
 def shares_of(record: Mapping[str, Any]) -> dict[str, Share]:

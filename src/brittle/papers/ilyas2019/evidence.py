@@ -29,6 +29,7 @@ class NonRobustFeaturesSuffice:
     leak_rand: Share
     leak_det: Share
     chance: float
+    untrained: tuple[str, ...] = ()
 
     def ruling(self) -> Ruling:
         asked = ((self.d_rand, self.leak_rand), (self.d_det, self.leak_det))
@@ -37,28 +38,25 @@ class NonRobustFeaturesSuffice:
             f"{self.leak_rand}, D_det {self.leak_det}",
             holds=[one.low > max(self.chance, leak.high) for one, leak in asked],
             fails=[one.high < max(self.chance, leak.low) for one, leak in asked],
+            untrained=self.untrained,
         )
 
 
 @dataclass(frozen=True)
 class RobustFeaturesGiveRobustness:
-    """Robust accuracy of standard training on as much of D, on D_R and on D_NR; accuracy of that on D_R.
-
-    Attributes:
-        p: McNemar's, that on the same images D_R lies above as much of D by chance.
-    """
+    """Robust accuracy of standard training on as much of D, on D_R and on D_NR; accuracy of that on D_R."""
 
     control: Share
     d_r: Share
     d_nr: Share
     d_r_clean: Share
-    p: float
     chance: float
+    untrained: tuple[str, ...] = ()
 
     def ruling(self) -> Ruling:
         return rule_on(
-            f"robust accuracy as much of D {self.control}, D_R {self.d_r}, D_NR {self.d_nr}; on the same images D_R "
-            f"lies above as much of D with p {self.p:.2g} (McNemar, one-sided); accuracy of D_R {self.d_r_clean}",
+            f"robust accuracy as much of D {self.control}, D_R {self.d_r}, D_NR {self.d_nr}; accuracy of D_R "
+            f"{self.d_r_clean}",
             holds=[
                 self.d_r.low > self.control.high,
                 self.d_r.low > self.d_nr.high,
@@ -69,6 +67,7 @@ class RobustFeaturesGiveRobustness:
                 self.d_r.high < self.d_nr.low,
                 self.d_r_clean.high < self.chance,
             ],
+            untrained=self.untrained,
         )
 
 
@@ -80,6 +79,7 @@ class NonRobustFeaturesGiveAccuracyAlone:
     d_nr: Share
     d_r_robust: Share
     d_nr_robust: Share
+    untrained: tuple[str, ...] = ()
 
     def ruling(self) -> Ruling:
         enough = SHARE_OF_D * self.d.accuracy
@@ -87,6 +87,7 @@ class NonRobustFeaturesGiveAccuracyAlone:
             f"accuracy D {self.d}, D_NR {self.d_nr}; robust accuracy D_R {self.d_r_robust}, D_NR {self.d_nr_robust}",
             holds=[self.d_nr.low > enough, self.d_nr_robust.high < self.d_r_robust.low],
             fails=[self.d_nr.high < enough, self.d_nr_robust.low > self.d_r_robust.high],
+            untrained=self.untrained,
         )
 
 
@@ -169,16 +170,19 @@ class TransferFollowsLearning:
     architectures: int
     line: FittedLine | None
     p: float
+    untrained: tuple[str, ...] = ()
 
     def ruling(self) -> Ruling:
         if self.line is None:
-            return Ruling("open", "too few architectures, or no difference between them")
+            left_out = f"; not trained: {', '.join(self.untrained)}" if self.untrained else ""
+            return Ruling("open", f"too few architectures, or no difference between them{left_out}")
         rank = self.line.rank
         return rule_on(
             f"over {self.architectures} architectures the rank correlation is {rank:.2f}, slope {self.line.slope:.2f}; "
             f"one-sided p {self.line.p:.2g}, and {self.p:.2g} with the uncertainty of each point",
             holds=[rank > 0, self.p < CORRELATED_P],
             fails=[rank < 0],
+            untrained=self.untrained,
         )
 
 

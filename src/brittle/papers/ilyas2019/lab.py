@@ -5,15 +5,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from brittle.attacks import L2, AttackSpec, Threat
 from brittle.learning import Adversarial, Goal, InnerAttack, Recipe, Standard
 from brittle.science import Construction, Matched, Mislabelled, Targeted, Unchanged
 from brittle.studies import Answer, Audit, Correlate, DataSource, Leak, Make, RunAttack, Score, Train, Transfer
 
-from ..paper import find_data
+from ..paper import Floor, find_data
+from ..results import Reading
 from .scales import Ilyas2019Scale, Perturbing
 
 HARDENING_REACH = 1.4  # appendix C.3: 7 steps of eps / 5
+TRAINED = 2.0  # times chance, below which a net has not learned its set
 BUG_HELPER_SEED, WEAK_SEED, RECEIVER_SEED, LEARNER_SEED = 10, 20, 30, 40  # added to the lab's own seed
 
 
@@ -34,6 +38,18 @@ class Ilyas2019Lab:
     def new_test_set(self) -> DataSource | None:
         """CIFAR-10.1, if the data are CIFAR-10 and it is at hand."""
         return find_data("cifar10.1", self.folder) if self.scale.data == "cifar10" else None
+
+    @cached_property
+    def label_shares(self) -> list[float]:
+        """The share of each test label, from the rarest to the commonest: what always answering it gets."""
+        test = self.data.load().test
+        counts = torch.bincount(test.labels, minlength=len(test.classes)).double()
+        return sorted((counts / counts.sum()).tolist())
+
+    @property
+    def chance(self) -> float:
+        """What always answering the commonest test label gets."""
+        return max(self.label_shares)
 
     @property
     def threat(self) -> Threat:
@@ -101,6 +117,13 @@ class Ilyas2019Lab:
         """Several such nets, which differ in their seeds."""
         seeds = [0, *(LEARNER_SEED + k for k in range(1, self.scale.learner_seeds))]
         return tuple(self.net_trained_on(made, seed=seed) for seed in seeds)
+
+    def floor(self, net: Train) -> Floor:
+        """What a net that learns a made set must reach on images of that set which were held out; real ones are not
+        asked. Of nets that learn the data as they are nothing is asked."""
+        if isinstance(net.data, DataSource):
+            return Floor((), 0.0)
+        return Floor((Reading(net, "held_out"),), TRAINED * self.chance)
 
     def _make(
         self,
