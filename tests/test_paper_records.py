@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import t
 
 from brittle.audits import Proportion
 from brittle.cli.terminal import paper_tables
@@ -94,19 +95,32 @@ def test_a_share_has_the_exact_interval_and_stands_in_json_as_it_was() -> None:
     assert Share.of(0, 0).accuracy == 0
 
 
-def test_seeds_are_pooled_with_the_hull_of_their_intervals() -> None:
-    first, second, third = Share(10, 100, 0.05, 0.18), Share(30, 100, 0.21, 0.4), Share(20, 200, 0.06, 0.15)
+def test_seeds_are_pooled_with_the_interval_of_their_mean() -> None:
+    first, second, third = Share.of(100, 1000), Share.of(300, 1000), Share.of(200, 1000)
     assert pool([first]) == first
     assert pool([]) == Share.of(0, 0)
     assert "seeds" not in pool([first]).record()
-    assert pool([second, first, third]) == Share(60, 400, 0.05, 0.4, seeds=(0.3, 0.1, 0.1))
-    assert pool([second, first]).record() == {
-        "correct": 40,
-        "n": 200,
+    found = pool([first, second, third])
+    assert (found.correct, found.n, found.seeds) == (600, 3000, (0.1, 0.3, 0.2))
+    low, high = t.interval(0.95, 2, loc=0.2, scale=0.1 / 3**0.5)  # scipy.stats' own, around a mean of three
+    assert (low, found.high) == (pytest.approx(-0.0484, abs=1e-4), pytest.approx(high))
+    assert found.low == 0
+    wide = pool([first, second])  # two trainings tell little of a third
+    assert (wide.low, wide.high) == (0, 1)
+    assert found.record() == {
+        "correct": 600,
+        "n": 3000,
         "accuracy": 0.2,
-        "interval": [0.05, 0.4],
-        "seeds": [0.3, 0.1],
+        "interval": [0.0, found.high],
+        "seeds": [0.1, 0.3, 0.2],
     }
+
+
+def test_seeds_that_agree_are_no_surer_than_the_test_sample() -> None:
+    share = Share.of(200, 1000)
+    assert pool([share] * 3) == Share(600, 3000, share.low, share.high, (0.2,) * 3)
+    close = pool([Share.of(200, 1000), Share.of(201, 1000), Share.of(202, 1000)])
+    assert (close.low, close.high) == (Share.of(201, 1000).low, Share.of(201, 1000).high)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +188,7 @@ def test_where_interval_and_slack_are_wide_nothing_is_said() -> None:
 
 
 def test_a_figure_is_measured_over_its_seeds() -> None:
-    results = MadeUp({A: {"clean": Share.of(400, 1000).record()}, B: {"clean": Share.of(600, 1000).record()}})
+    results = MadeUp({A: {"clean": Share.of(495, 1000).record()}, B: {"clean": Share.of(505, 1000).record()}})
     both = replace(FIGURE, nodes=(A, B))
     found = figure_record(both, results, carries=True)
     assert found == {
@@ -183,7 +197,7 @@ def test_a_figure_is_measured_over_its_seeds() -> None:
         "column": "left",
         "printed": 50.0,
         "certainty": "sure",
-        "measured": pool([Share.of(400, 1000), Share.of(600, 1000)]).record(),
+        "measured": pool([Share.of(495, 1000), Share.of(505, 1000)]).record(),
         "slack": 3.0,
         "verdict": "agrees",
         "of_zero": "differs",
@@ -265,7 +279,7 @@ def test_tables_of_several_seeds_hold_the_nodes_of_all() -> None:
     with pytest.raises(ValueError, match="shorter"):
         across_seeds([of_a, of_b[:1]])
     assert seeds_in_words(1).startswith("One training")
-    assert seeds_in_words(3) == "3 trainings of each net: an interval is the hull of theirs."
+    assert seeds_in_words(3).startswith("3 trainings of each net: an interval is that of the mean over trainings")
 
 
 def test_data_are_found_without_a_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from brittle.studies import DataSource, Node
 from .results import Reading, Results
 
 Verdict = Literal["agrees", "differs", "open", "not trained"]
+OVER_TRAININGS = (
+    "an interval is that of the mean over trainings (Student's t), and never narrower than that of the test sample"
+)
 Shown = tuple[Any, dict[str, Tensor]]  # plain data, and images by their role
 
 
@@ -209,7 +212,7 @@ def seeds_in_words(seeds: int) -> str:
     """What the number of trainings means for intervals."""
     if seeds == 1:
         return "One training of each net: intervals hold the error of the test sample alone."
-    return f"{seeds} trainings of each net: an interval is the hull of theirs."
+    return f"{seeds} trainings of each net: {OVER_TRAININGS}."
 
 
 def find_data(name: str, folder: Path | None) -> DataSource | None:

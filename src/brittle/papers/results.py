@@ -1,6 +1,8 @@
 """What finished nodes hold, as figures and claims ask for it: shares with intervals, gradient lengths, tensors."""
 
 import json
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -9,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit  # scipy.stats takes half a second to import
 from torch import Tensor
 
 from brittle.audits import Proportion
@@ -33,7 +36,7 @@ class Share:
     """`correct` of `n` images, with its 95 % interval from `low` to `high`.
 
     Attributes:
-        seeds: the accuracy of each training, where `n` counts the images of several.
+        seeds: the accuracy of each training, where `n` counts the images of all.
     """
 
     correct: int
@@ -70,17 +73,16 @@ class Share:
 
 
 def pool(shares: Sequence[Share]) -> Share:
-    """The share over several trainings: all examples together, and the hull of the intervals, since the images are the
-    same and each training differs; of no training, 0 of 0, which decides nothing."""
+    """The share over several trainings, on the same test images: all answers together; the interval is that of the mean
+    over trainings, mean +- t(k - 1) sqrt(s^2 / k), and never narrower than that of one test sample. Of no training it
+    is 0 of 0, which decides nothing."""
     if len(shares) < 2:
         return shares[0] if shares else Share.of(0, 0)
-    return Share(
-        correct=sum(one.correct for one in shares),
-        n=sum(one.n for one in shares),
-        low=min(one.low for one in shares),
-        high=max(one.high for one in shares),
-        seeds=tuple(one.accuracy for one in shares),
-    )
+    k, seeds = len(shares), tuple(one.accuracy for one in shares)
+    correct, n, images = sum(one.correct for one in shares), sum(one.n for one in shares), min(one.n for one in shares)
+    mean, reach = correct / n, float(stdtrit(k - 1, 0.975)) * statistics.stdev(seeds) / math.sqrt(k)
+    sample = Share.of(round(mean * images), images)
+    return Share(correct, n, max(0.0, min(mean - reach, sample.low)), min(1.0, max(mean + reach, sample.high)), seeds)
 
 
 class Reading(NamedTuple):

@@ -1,6 +1,6 @@
 """What differs from the paper, and may explain gaps."""
 
-from ..paper import seeds_in_words
+from ..paper import OVER_TRAININGS, seeds_in_words
 from .lab import Ilyas2019Lab
 from .scales import Ilyas2019Scale
 
@@ -59,7 +59,7 @@ def _of_nets(scale: Ilyas2019Scale) -> tuple[str, ...]:
         f"fools, verified in float32; the strongest attacks take {testing.long_steps:,} steps on {testing.long_n:,} "
         f"images, the longest {testing.longest_steps:,} of four lengths on {testing.longest_n}.",
         f"{scale.learner_seeds} trainings of each net that learns from D_R, D_NR, D_rand or D_det, and of the control: "
-        "their intervals are the hull of all.",
+        f"{OVER_TRAININGS}.",
     )
 
 
