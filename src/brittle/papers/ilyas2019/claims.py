@@ -14,6 +14,7 @@ from .discussion import mistakes_teach, no_leakage, some_are_bugs
 from .evidence import (
     CORRELATED_P,
     KEPT,
+    NOTHING,
     SHARE_OF_D,
     EquationsHold,
     NonRobustFeaturesGiveAccuracyAlone,
@@ -141,7 +142,7 @@ def non_robust_features_give_accuracy_alone(lab: Ilyas2019Lab) -> Claim:
 
 def equations_hold(lab: Ilyas2019Lab) -> Claim:
     """Equations 4, 7 and 8: what are features worth on the made sets?"""
-    standard, robust = lab.correlations_of(lab.standard_net), lab.correlations_of(lab.robust_net)
+    standard, robust = lab.correlations_of(lab.other_standard_net), lab.correlations_of(lab.robust_net)
 
     def read(results: Results) -> EquationsHold:
         return EquationsHold(*(worth_of(results.record_of(node)["rho"], lab.seed) for node in (standard, robust)))
@@ -149,12 +150,16 @@ def equations_hold(lab: Ilyas2019Lab) -> Claim:
     return Claim(
         part="Equations 4, 7, 8",
         name="the sets are what the equations say",
-        claim="On D_R robust features keep what they are worth; on D_rand and D_det non-robust ones are worth "
-        "something; on D_det robust ones speak against the label.",
+        claim="On D_R robust features keep what they are worth and others lose it; on D_rand and D_det non-robust ones "
+        "are worth something; robust ones are worth nothing on D_rand and speak against the label on D_det.",
         where="equations 4, 7 and 8",
         rule=f"over the features that are worth more than {LEAST:g} on D, the mean of E[y f(x)] is, with its interval "
-        f"over features: of a robust net on D_R more than {100 * KEPT:g} % of that on D; of a standard net on D_rand "
-        "and D_det above 0; of a robust net on D_det below 0; it fails where one lies on the other side",
+        f"over features: of a robust net on D_R more than {100 * KEPT:g} % of that on D, and of a standard net less "
+        f"than {100 * NOTHING:g} % to either side of 0; of a standard net on D_rand and D_det above 0; of a robust net "
+        f"on D_rand less than {100 * NOTHING:g} % of that on D to either side of 0, on D_det below 0; it fails where "
+        "one lies on the other side; the standard net is another than the one that the sets were made with, the robust "
+        "net is that of D_R, so that its first half holds by construction: another would be another adversarial "
+        "training. A unit may mix both kinds of features",
         nodes=(standard, robust),
         evidence=read,
     )

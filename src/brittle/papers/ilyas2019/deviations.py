@@ -54,7 +54,8 @@ def _of_nets(scale: Ilyas2019Scale) -> tuple[str, ...]:
         "where targets are random); the paper searches learning rate, batch and augmentation for each set and does not "
         "say how long. Shifts and mirrored images where the data usually "
         "have them; no jitter, no rotation.",
-        f"Nets that are only asked what transfers to them trained for {recipes.helpers.epochs:g} epochs.",
+        f"Nets that are only asked what transfers to them, and what their units are worth on the sets (equations 4, 7 "
+        f"and 8), trained for {recipes.helpers.epochs:g} epochs.",
         f"Robust accuracy: PGD-{testing.steps} on {testing.n:,} test images, a success where any point of the walk "
         f"fools, verified in float32; the strongest attacks take {testing.long_steps:,} steps on {testing.long_n:,} "
         f"images, the longest {testing.longest_steps:,} of four lengths on {testing.longest_n}.",

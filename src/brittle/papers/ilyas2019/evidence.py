@@ -16,6 +16,7 @@ CORRELATED_P = 0.05  # one-sided, of the rank correlation
 FOOLED = 0.5  # of the images, which perturbations must fool
 LITTLE = 0.1  # robust accuracy that is called little
 KEPT = 0.5  # of what robust features are worth on D, which they must be on D_R
+NOTHING = 0.1  # of what features are worth on D, below which they are worth nothing
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class SurvivesAnAudit:
 
 @dataclass(frozen=True)
 class EquationsHold:
-    """Mean E[y f(x)] of a standard and of a robust net's features on D and on made sets, by the set's name."""
+    """Mean worth of a standard and of a robust net's features on D and on made sets, by the set's name; the standard
+    net is another than the one that the sets were made with."""
 
     standard: Mapping[str, Interval]
     robust: Mapping[str, Interval]
@@ -142,22 +144,25 @@ class EquationsHold:
     def ruling(self) -> Ruling:
         kept = KEPT * self.robust["D"].mean
         names = ("D", "D_R", "D_NR", "D_rand", "D_det")
+        none = [(of[name], NOTHING * of["D"].mean) for of, name in ((self.standard, "D_R"), (self.robust, "D_rand"))]
         return rule_on(
             "; ".join(
-                f"{net}: " + ", ".join(f"{name} {of[name].mean:.2f}" for name in names)
-                for net, of in (("standard net", self.standard), ("robust net", self.robust))
+                f"{net}: " + ", ".join(f"{name} {_worth(of[name])}" for name in names)
+                for net, of in (("another standard net", self.standard), ("robust net", self.robust))
             ),
             holds=[
                 self.robust["D_R"].low > kept,
                 self.standard["D_rand"].low > 0,
                 self.standard["D_det"].low > 0,
                 self.robust["D_det"].high < 0,
+                *(-width < one.low and one.high < width for one, width in none),
             ],
             fails=[
                 self.robust["D_R"].high < kept,
                 self.standard["D_rand"].high < 0,
                 self.standard["D_det"].high < 0,
                 self.robust["D_det"].low > 0,
+                *(one.high < -width or one.low > width for one, width in none),
             ],
         )
 
@@ -265,3 +270,7 @@ class MistakesTeach:
         return rule_on(
             str(self.accuracy), holds=[self.accuracy.low > self.chance], fails=[self.accuracy.high < self.chance]
         )
+
+
+def _worth(one: Interval) -> str:
+    return f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]"

@@ -94,6 +94,11 @@ class Ilyas2019Lab:
         """A net trained on the data as they are, only to be asked what transfers to it."""
         return self._train(self.data, self.scale.recipes.helpers, net, seed=RECEIVER_SEED)
 
+    @cached_property
+    def other_standard_net(self) -> Train:
+        """A standard net that no set was made with."""
+        return self.receiving_net(self.scale.net)
+
     def net_trained_on(self, made: Make, net: str | None = None, *, lr: float | None = None, seed: int = 0) -> Train:
         """A net trained on a made set, at the learning rate of such sets unless another is given."""
         recipe = self._recipe_for(made)
