@@ -107,7 +107,7 @@ def features(results: Results, scores: Mapping[str, Score]) -> Shown:
 
 
 def correlations(results: Results, nodes: Mapping[str, Correlate]) -> Shown:
-    """E[y f(x)] of each net's units on each set: {net: {set: [rho]}}."""
+    """What each net's units are worth on each set: {net: {set: [rho]}}."""
     return {name: results.record_of(node)["rho"] for name, node in nodes.items()}, {}
 
 

@@ -148,7 +148,7 @@ def correlations(shown: Mapping[str, Mapping[str, Sequence[float]]], name: str) 
             axes.xaxis.set_major_formatter(plain())
             axes.yaxis.set_major_formatter(plain())
             if k >= len(sets) - 2:
-                axes.set_xlabel("E[y f(x)] on D")
+                axes.set_xlabel("E[y f] - E[y] E[f] on D")
         return inline(figure, name, "Worth of features on made sets against D. " + "; ".join(told) + ".")
 
 

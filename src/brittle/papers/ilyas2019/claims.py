@@ -153,13 +153,14 @@ def equations_hold(lab: Ilyas2019Lab) -> Claim:
         claim="On D_R robust features keep what they are worth and others lose it; on D_rand and D_det non-robust ones "
         "are worth something; robust ones are worth nothing on D_rand and speak against the label on D_det.",
         where="equations 4, 7 and 8",
-        rule=f"over the features that are worth more than {LEAST:g} on D, the mean of E[y f(x)] is, with its interval "
-        f"over features: of a robust net on D_R more than {100 * KEPT:g} % of that on D, and of a standard net less "
-        f"than {100 * NOTHING:g} % to either side of 0; of a standard net on D_rand and D_det above 0; of a robust net "
-        f"on D_rand less than {100 * NOTHING:g} % of that on D to either side of 0, on D_det below 0; it fails where "
-        "one lies on the other side; the standard net is another than the one that the sets were made with, the robust "
-        "net is that of D_R, so that its first half holds by construction: another would be another adversarial "
-        "training. A unit may mix both kinds of features",
+        rule=f"over the features that are worth more than {LEAST:g} on D, the mean of E[y f(x)] - E[y] E[f(x)] is, "
+        f"with its interval over features: of a robust net on D_R more than {100 * KEPT:g} % of that on D, and of a "
+        f"standard net less than {100 * NOTHING:g} % to either side of 0; of a standard net on D_rand and D_det above "
+        f"0; of a robust net on D_rand less than {100 * NOTHING:g} % of that on D to either side of 0, on D_det below "
+        "0; it fails where one lies on the other side; the standard net is another than the one that the sets were "
+        "made with, the robust net is that of D_R, so that its first half holds by construction: another would be "
+        "another adversarial training. A unit may mix both kinds of features, and with ten classes a feature that "
+        "tells one of them can speak against the next with a ninth of what it is worth on D",
         nodes=(standard, robust),
         evidence=read,
     )

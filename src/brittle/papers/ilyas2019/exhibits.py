@@ -122,10 +122,10 @@ def _correlations(lab: Ilyas2019Lab) -> Exhibit:
         kind="correlations",
         part="Equations 4, 7, 8",
         title="What features are worth on the made sets",
-        note="Each unit of either net once: E[y f(x)] on the test images across, on a made set upwards. The standard "
-        "net is another than the one that the sets were made with. Equation 4: on D_R the robust net's features keep "
-        "their worth, others lose it. Equations 7 and 8: on D_rand and D_det non-robust features have some; robust "
-        "ones have none on D_rand, and on D_det speak for the class before the label.",
+        note="Each unit of either net once: E[y f(x)] - E[y] E[f(x)] on the test images across, on a made set upwards. "
+        "The standard net is another than the one that the sets were made with. Equation 4: on D_R the robust net's "
+        "features keep their worth, others lose it. Equations 7 and 8: on D_rand and D_det non-robust features have "
+        "some; robust ones have none on D_rand, and on D_det speak for the class before the label.",
         nodes=tuple(nodes.values()),
         show=lambda results: kinds.correlations(results, nodes),
     )
