@@ -276,6 +276,7 @@ BUGS = evidence.SomeAreBugs(
     transfer=between(0.01, 0.03),
     learned_pgd=between(0.3, 0.34),
     learned=between(0.02, 0.04),
+    taught=between(0.6, 0.7),
     chance=CHANCE,
 )
 
@@ -286,6 +287,12 @@ BUGS = evidence.SomeAreBugs(
         *(({"fooling": between(*ends)}, said) for ends, said in above(0.5)),
         *(({"transfer": between(*ends)}, said) for ends, said in below(0.6, 0.64)),
         *(({"transfer_pgd": between(*ends)}, said) for ends, said in above(0.01, 0.03)),
+        ({"learned_pgd": between(CHANCE + E, 0.3)}, "agrees"),
+        ({"learned_pgd": between(CHANCE, 0.3)}, "open"),
+        ({"learned_pgd": between(0.01, 0.02)}, "open"),
+        ({"taught": between(CHANCE + E, 0.3)}, "agrees"),
+        ({"taught": between(CHANCE, 0.3)}, "open"),
+        ({"taught": between(0.01, 0.02)}, "open"),
         ({"learned": between(CHANCE, 0.3)}, "agrees"),
         ({"learned": between(CHANCE + E, 0.3)}, "differs"),
         ({"learned": between(CHANCE + E, 0.3), "fooling": between(0.4, 0.6)}, "differs"),
@@ -297,7 +304,7 @@ def test_bugs_must_fool_stay_and_teach_nothing(changed: dict[str, Any], said: st
     assert BUGS.ruling().evidence == (
         "success PGD 99.0 [98.0, 100.0] %, without transfer 94.0 [90.0, 98.0] %; transfer PGD 62.0 [60.0, 64.0] %, "
         "without transfer 2.0 [1.0, 3.0] %; learned, on the test set PGD 32.0 [30.0, 34.0] %, without transfer 3.0 "
-        "[2.0, 4.0] %"
+        "[2.0, 4.0] %; without transfer, on labels y + 1 65.0 [60.0, 70.0] %"
     )
 
 
@@ -701,6 +708,7 @@ def test_evidence_of_the_discussion_is_read_from_the_nodes_that_it_names() -> No
         *(results.share(made, "reached") for made in (pgd, bugs)),
         *(results.share(LAB.answers_of(receiver, made), "clean") for made in (pgd, bugs)),
         *(results.share(trained(made), "clean") for made in (pgd, bugs)),
+        results.share(trained(bugs), "shifted"),
         LAB.chance,
     )
 

@@ -45,6 +45,7 @@ def some_are_bugs(lab: Ilyas2019Lab) -> Claim:
             transfer=results.share(to_bugs, "clean"),
             learned_pgd=results.share(of_pgd, "clean"),
             learned=results.share(of_bugs, "clean"),
+            taught=results.share(of_bugs, "shifted"),
             chance=lab.chance,
         )
 

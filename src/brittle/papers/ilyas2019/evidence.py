@@ -231,7 +231,8 @@ class NoLeakage:
 @dataclass(frozen=True)
 class SomeAreBugs:
     """Of perturbations by PGD and of those kept from transferring: how many fool the net, how many another, and how
-    accurate a net is that was trained on them."""
+    accurate a net is that was trained on them; and how often that of the latter answers the label that it was taught,
+    y + 1."""
 
     fooling_pgd: Share
     fooling: Share
@@ -239,17 +240,20 @@ class SomeAreBugs:
     transfer: Share
     learned_pgd: Share
     learned: Share
+    taught: Share
     chance: float
 
     def ruling(self) -> Ruling:
         return rule_on(
             f"success PGD {self.fooling_pgd}, without transfer {self.fooling}; transfer PGD {self.transfer_pgd}, "
             f"without transfer {self.transfer}; learned, on the test set PGD {self.learned_pgd}, without transfer "
-            f"{self.learned}",
+            f"{self.learned}; without transfer, on labels y + 1 {self.taught}",
             holds=[
                 self.fooling.low > FOOLED,
                 self.transfer.high < self.transfer_pgd.low,
                 self.learned.low <= self.chance,
+                self.learned_pgd.low > self.chance,
+                self.taught.low > self.chance,
             ],
             fails=[
                 self.fooling.high < FOOLED,
