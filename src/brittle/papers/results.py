@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit  # scipy.stats takes half a second to import
 from torch import Tensor
 
-from brittle.audits import Proportion
+from brittle.audits import Interval, Proportion, paired_interval
 from brittle.learning import TRIED, load_tensors
 from brittle.studies import Node, Store, hash_of
 
@@ -83,6 +83,11 @@ def pool(shares: Sequence[Share]) -> Share:
     mean, reach = correct / n, float(stdtrit(k - 1, 0.975)) * statistics.stdev(seeds) / math.sqrt(k)
     sample = Share.of(round(mean * images), images)
     return Share(correct, n, max(0.0, min(mean - reach, sample.low)), min(1.0, max(mean + reach, sample.high)), seeds)
+
+
+def paired_difference(first: Tensor, second: Tensor) -> Interval:
+    """How much more of the same images [n] are in the first than in the second, in shares of all."""
+    return paired_interval(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
 
 
 class Reading(NamedTuple):

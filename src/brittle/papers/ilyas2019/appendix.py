@@ -2,10 +2,8 @@
 
 import torch
 
-from brittle.audits import mean_interval
-
 from ..paper import Claim
-from ..results import Results, Share
+from ..results import Results, Share, paired_difference
 from .evidence import LITTLE, MASKED, NoMasking, OppositeLabels, SurvivesAnAudit
 from .lab import Ilyas2019Lab
 from .learners import OF_TRAINED, NotTrained, untrained
@@ -48,11 +46,11 @@ def survives_an_audit(lab: Ilyas2019Lab) -> Claim:
     def read(results: Results) -> SurvivesAnAudit | NotTrained:
         if left_out := untrained(lab, results, {"D_R": (model,), "as much of D": (control,)}):
             return NotTrained(left_out)
-        ours, theirs = (results.tensors(node)["withstands"][0].double() for node in audits)
+        ours, theirs = (results.tensors(node)["withstands"][0] for node in audits)
         return SurvivesAnAudit(
             d_r=results.share(audits[0], name),
             control=results.share(audits[1], name),
-            gained=mean_interval((ours - theirs).numpy(), lab.seed),
+            gained=paired_difference(ours, theirs),
             pgd=results.share(pgd, "robust"),
         )
 

@@ -9,7 +9,7 @@ from brittle.audits import Interval, mean_interval
 from brittle.studies import Node, RunAttack, Train
 
 from ..paper import Claim
-from ..results import Results
+from ..results import Results, paired_difference
 from .evidence import (
     BARELY,
     FALLEN,
@@ -27,7 +27,6 @@ from .evidence import (
     OneNormIsNotAnother,
     PartlyFixed,
     PgdOverstates,
-    paired_difference,
     share_of_all,
 )
 from .lab import FLOOR, ROW_ATTACKS, Li2019Lab
@@ -142,7 +141,7 @@ def pgd_overstates(lab: Li2019Lab) -> Claim:
         rule="for both, on the same images the difference PGD - S-O has an interval above 0 (printed: 92.8 and 88.5 "
         "points); it fails where one lies below",
         nodes=tuple(node for pair in pairs.values() for node in pair),
-        evidence=lambda results: PgdOverstates(gaps(lab, results, pairs), lab.scale.n),
+        evidence=lambda results: PgdOverstates(gaps(results, pairs), lab.scale.n),
     )
 
 
@@ -189,7 +188,7 @@ def mixing_barely_helps(lab: Li2019Lab) -> Claim:
         for name, norm in mixed:
             if (name, norm) not in left_out:
                 better = max((every[name, one] for one in ("L2", "Linf")), key=lambda kept: int(kept.sum()))
-                gains[name] = paired_difference(every[name, "Mix"], better, lab.seed)
+                gains[name] = paired_difference(every[name, "Mix"], better)
                 mix[name] = share_of_all(withstood[name, "Mix"])
         return MixingBarelyHelps(gains, mix, titles(left_out))
 
@@ -218,7 +217,7 @@ def nothing_hidden(lab: Li2019Lab) -> Claim:
     def read(results: Results) -> NothingHidden:
         left_out = untrained(lab, results, nets)
         asked = {f"{' '.join(net)} net in {end}": pair for (net, end), pair in pairs.items() if net not in left_out}
-        return NothingHidden(gaps(lab, results, asked), titles(left_out))
+        return NothingHidden(gaps(results, asked), titles(left_out))
 
     return Claim(
         part="Table 1",
@@ -264,17 +263,16 @@ def curvature_explains(lab: Li2019Lab) -> Claim:
 
     def read(results: Results) -> CurvatureExplains:
         kept = {
-            name: {one: results.survivors(attacks[one]).double() for one in (PGD, AUTHORS, EXACT)}
+            name: {one: results.survivors(attacks[one]) for one in (PGD, AUTHORS, EXACT)}
             for name, attacks in runs.items()
         }
-        of_exact = {name: of[PGD] - of[EXACT] for name, of in kept.items()}
-        of_second = {name: of[PGD] - of[AUTHORS] for name, of in kept.items()}
-        beyond = {name: of_exact[name] - HALF * of_second[name] for name in nets}
-        found = (
-            {name: mean_interval(gap.numpy(), lab.seed) for name, gap in some.items()}
-            for some in (beyond, of_exact, of_second)
-        )
-        return CurvatureExplains(*found)
+        of_exact = {name: paired_difference(of[PGD], of[EXACT]) for name, of in kept.items()}
+        of_second = {name: paired_difference(of[PGD], of[AUTHORS]) for name, of in kept.items()}
+        beyond = {name: beyond_half(*(of[one].double() for one in of)) for name, of in kept.items()}
+        return CurvatureExplains(beyond, of_exact, of_second)
+
+    def beyond_half(pgd: Tensor, authors: Tensor, exact: Tensor) -> Interval:
+        return mean_interval((pgd - exact - HALF * (pgd - authors)).numpy(), lab.seed)
 
     return Claim(
         part="Reduced size",
@@ -301,7 +299,7 @@ def one_draw_suffices(lab: Li2019Lab) -> Claim:
         rule=f"in {lab.small_l2}, what one draw leaves beyond the authors' form, on the same images, has an interval "
         f"below {100 * TOGETHER:g} points; it fails where one lies above",
         nodes=tuple(node for pair in pairs.values() for node in pair),
-        evidence=lambda results: OneDrawSuffices(gaps(lab, results, pairs)),
+        evidence=lambda results: OneDrawSuffices(gaps(results, pairs)),
     )
 
 
@@ -319,7 +317,7 @@ def not_on_cifar(lab: Li2019Lab) -> Claim:
         f"{100 * SIMILAR:g} points, about a ninth of what is printed for MNIST (91.7 - 3.2), with the authors' noise "
         "and with noise scaled as L2 is; it fails where one lies above. The remark prints no figure",
         nodes=(pgd, own, *attacks.values()),
-        evidence=lambda results: NotOnCifar(gaps(lab, results, pairs), results.share(own, "robust"), lab.scale.trial.n),
+        evidence=lambda results: NotOnCifar(gaps(results, pairs), results.share(own, "robust"), lab.scale.trial.n),
     )
 
 
@@ -328,10 +326,10 @@ def trained_in_linf(lab: Li2019Lab) -> dict[str, Train]:
     return {name: lab.defences[name, "Linf"] for name in ("TRADES", "Madry")}
 
 
-def gaps(lab: Li2019Lab, results: Results, pairs: Mapping[str, tuple[RunAttack, RunAttack]]) -> dict[str, Interval]:
+def gaps(results: Results, pairs: Mapping[str, tuple[RunAttack, RunAttack]]) -> dict[str, Interval]:
     """What the first attack of each pair leaves beyond the second, on the same images."""
     return {
-        name: paired_difference(results.survivors(first), results.survivors(second), lab.seed)
+        name: paired_difference(results.survivors(first), results.survivors(second))
         for name, (first, second) in pairs.items()
     }
 

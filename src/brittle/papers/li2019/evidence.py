@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from brittle.audits import Interval, mean_interval
+from brittle.audits import Interval
 
 from ..paper import Ruling, rule_on
 from ..results import Share
@@ -18,12 +18,6 @@ TOGETHER = 0.05  # between attacks that agree
 SIMILAR = 0.1  # between attacks, as on MNIST
 SOME = 0.1  # robust accuracy below which a net keeps nothing to speak of
 HALF = 0.5  # of a gap, which what explains it must close
-
-
-def paired_difference(more: Tensor, fewer: Tensor, seed: int) -> Interval:
-    """How much more of the images [n] are in the first than in the second, in shares; with an interval over the
-    images."""
-    return mean_interval((more.double() - fewer.double()).numpy(), seed)
 
 
 def share_of_all(withstood: Sequence[Tensor]) -> Share:
