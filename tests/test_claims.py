@@ -144,29 +144,31 @@ def test_no_masking_is_less_than_two_points(ends: tuple[float, float], said: str
 
 
 @pytest.mark.parametrize(
-    ("rank", "p", "said"),
+    ("rank", "p", "p_reverse", "said"),
     [
-        (1.0, 0.05 - E, "agrees"),
-        (1.0, 0.05, "open"),
-        (E, 0.01, "agrees"),
-        (0.0, 0.01, "open"),
-        (0.0, 0.5, "open"),
-        (-E, 0.5, "differs"),
-        (-E, 0.01, "differs"),
+        (1.0, 0.05 - E, 1.0, "agrees"),
+        (1.0, 0.05, 1.0, "open"),
+        (E, 0.01, 1.0, "agrees"),
+        (0.0, 0.01, 0.01, "open"),
+        (0.0, 0.5, 0.5, "open"),
+        (-0.1, 0.6, 0.4, "open"),
+        (-1.0, 1.0, 0.05, "open"),
+        (-1.0, 1.0, 0.05 - E, "differs"),
+        (-E, 0.01, 0.01, "differs"),
     ],
 )
-def test_transfer_needs_ranks_that_chance_does_not_give(rank: float, p: float, said: str) -> None:
+def test_transfer_needs_ranks_that_chance_does_not_give(rank: float, p: float, p_reverse: float, said: str) -> None:
     line = FittedLine(slope=2.46, intercept=0.0, r=0.9, rank=rank, p=p)
-    assert evidence.TransferFollowsLearning(4, line._replace(p=0.5), p).ruling().verdict == said
+    assert evidence.TransferFollowsLearning(4, line._replace(p=0.5), p, p_reverse).ruling().verdict == said
 
 
 def test_transfer_says_its_line_or_that_there_is_none() -> None:
     line = FittedLine(slope=2.46, intercept=0.0, r=0.9, rank=1.0, p=0.0417)
-    assert evidence.TransferFollowsLearning(4, line, 0.061).ruling().evidence == (
+    assert evidence.TransferFollowsLearning(4, line, 0.061, 0.98).ruling().evidence == (
         "over 4 architectures the rank correlation is 1.00, slope 2.46; one-sided p 0.042, and 0.061 with the "
-        "uncertainty of each point"
+        "uncertainty of each point (of the reverse 0.98)"
     )
-    assert evidence.TransferFollowsLearning(2, None, 1.0).ruling() == Ruling(
+    assert evidence.TransferFollowsLearning(2, None, 1.0, 1.0).ruling() == Ruling(
         "open", "too few architectures, or no difference between them"
     )
 
@@ -657,6 +659,8 @@ def test_points_drawn_anew_make_ranks_less_sure() -> None:
     assert claims.p_of_redrawn(sure, sure, 0) == pytest.approx(1 / 120)
     assert 0.02 < claims.p_of_redrawn(unsure, unsure, 0) < 0.5
     assert claims.p_of_redrawn(sure[:2], sure[:2], 0) == 1
+    assert claims.p_of_redrawn(sure, sure, 0, sign=-1) == 1
+    assert claims.p_of_redrawn(sure, sure[::-1], 0, sign=-1) == pytest.approx(1 / 120)
 
 
 def test_no_masking_counts_what_others_take_from_the_images_that_withstand_the_first_attack() -> None:
@@ -692,6 +696,7 @@ def test_transfer_is_fitted_over_architectures() -> None:
     assert fewer.ruling().evidence.endswith(f"; not trained: {fewer.untrained[0]}")
     assert found.line is not None
     assert (found.line.slope, found.line.rank) == pytest.approx((-1.0, -0.5))
+    assert found.p_reverse < found.p
 
 
 def test_evidence_of_the_discussion_is_read_from_the_nodes_that_it_names() -> None:
