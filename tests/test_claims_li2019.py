@@ -10,7 +10,7 @@ import torch
 from brittle.attacks import AttackSpec, Linf
 from brittle.audits import Interval, mean_interval, paired_interval
 from brittle.papers import Claim, Evidence, Share, li2019
-from brittle.papers.li2019 import claims, evidence
+from brittle.papers.li2019 import claims, evidence, mechanism, norms
 from brittle.papers.li2019.lab import Li2019Lab
 from brittle.papers.li2019.mechanism import AUTHORS, EXACT, ONE_DRAW, PGD, variants
 from brittle.papers.li2019.scales import SCALES, Sizes
@@ -68,13 +68,27 @@ def test_a_net_falls_below_35_per_cent(where: str, ends: tuple[float, float], sa
     )
 
 
+GAINS = {"Madry": interval(0.05, 0.15), "TRADES": interval(-0.1, 0.0)}
+MIXING = evidence.MixingBarelyHelps(
+    GAINS, mix=dict.fromkeys(GAINS, between(0.1, 0.3)), reach=between(0.5, 0.6), untrained=()
+)
+
+
 @pytest.mark.parametrize("name", ["Madry", "TRADES"])
 @pytest.mark.parametrize(("ends", "said"), below(0.2))
 def test_mixing_helps_where_many_more_withstand_all(name: str, ends: tuple[float, float], said: str) -> None:
-    gains = {"Madry": interval(0.05, 0.15), "TRADES": interval(-0.1, 0.0)}
-    found = evidence.MixingBarelyHelps(gains, mix=dict.fromkeys(gains, between(0.1, 0.3)), untrained=())
-    assert verdict(found) == "agrees"
-    assert verdict(found, gains=gains | {name: interval(*ends)}) == said
+    assert verdict(MIXING) == "agrees"
+    assert verdict(MIXING, gains=GAINS | {name: interval(*ends)}) == said
+
+
+@pytest.mark.parametrize(("low", "said"), [(0.2 + E, "agrees"), (0.2, "open"), (0.1, "open")])
+def test_mixing_is_asked_where_it_could_help(low: float, said: str) -> None:
+    assert verdict(MIXING, reach=between(low, 0.3)) == said
+    assert verdict(MIXING, reach=between(low, 0.3), gains={"Madry": interval(0.3, 0.4)}) == "differs"
+    assert replace(MIXING, gains={"Madry": GAINS["Madry"]}).ruling().evidence == (
+        "Madry: 20.0 [10.0, 30.0] % of the Mix net's images withstand both, 10.0 [5.0, 15.0] points more than of the "
+        "better single-norm net's; the best single-norm net keeps 55.0 [50.0, 60.0] % in its own norm"
+    )
 
 
 @pytest.mark.parametrize("where", ["one", "other"])
@@ -118,7 +132,7 @@ def test_helping_in_part_is_above_the_better_of_the_others(ends: tuple[float, fl
     "of_none",
     [
         evidence.OneNormIsNotAnother({}, ("Madry L2",)),
-        evidence.MixingBarelyHelps({}, {}, ("Madry L2",)),
+        evidence.MixingBarelyHelps({}, {}, between(0.5, 0.6), ("Madry L2",)),
         evidence.NothingHidden({}, ("Madry L2",)),
         evidence.PartlyFixed({}, between(0.1, 0.2), ("Madry L2",)),
     ],
@@ -195,12 +209,12 @@ def test_pgd_and_second_order_are_laid_side_by_side_image_by_image() -> None:
 
 
 ASKED_TO_FALL = {
-    ("Madry", "L2"): "PGD Linf",
-    ("TRADES", "L2"): "PGD Linf",
-    ("Ensemble", "L2"): "PGD Linf",
-    ("ATDA", "L2"): "PGD Linf",
-    ("Madry", "Linf"): "S-O L2",
-    ("TRADES", "Linf"): "S-O L2",
+    ("Madry", "L2"): "Linf",
+    ("TRADES", "L2"): "Linf",
+    ("Ensemble", "L2"): "Linf",
+    ("ATDA", "L2"): "Linf",
+    ("Madry", "Linf"): "L2",
+    ("TRADES", "Linf"): "L2",
 }
 
 
@@ -214,17 +228,18 @@ def under_second_order(*untrained: tuple[str, str]) -> dict[Any, Any]:
     return records
 
 
-def test_falling_is_asked_of_trained_nets_in_the_other_norm() -> None:
-    records = under_second_order(("ATDA", "L2"))
-    for k, (net, row) in enumerate(ASKED_TO_FALL.items()):
-        records[LAB.attack_in_row(LAB.defences[net], row)] = {"robust": Share.of(10 + k, 1000).record()}
-    found = claims.one_norm_is_not_another(LAB).evidence(MadeUp(records))
+def test_falling_is_asked_of_trained_nets_under_both_attacks_in_the_other_norm() -> None:
+    broken = {}
+    for k, (net, other) in enumerate(ASKED_TO_FALL.items()):
+        pgd, second = (LAB.attack_in_row(LAB.defences[net], f"{kind} {other}") for kind in ("PGD", "S-O"))
+        broken |= {pgd: torch.arange(N) >= 20, second: torch.arange(N) < 20 - k}  # k images withstand both
+    found = norms.one_norm_is_not_another(LAB).evidence(MadeUp(under_second_order(("ATDA", "L2")), broken))
     assert isinstance(found, evidence.OneNormIsNotAnother)
     assert found.untrained == ("ATDA L2",)
-    assert {where: share.correct for where, share in found.robust.items()} == {
-        f"{name} {norm} under {row}": 10 + k
-        for k, ((name, norm), row) in enumerate(ASKED_TO_FALL.items())
-        if name != "ATDA"
+    assert found.robust == {
+        f"{' '.join(net)} in {other}": Share.of(k, N)
+        for k, (net, other) in enumerate(ASKED_TO_FALL.items())
+        if net != ("ATDA", "L2")
     }
 
 
@@ -239,19 +254,39 @@ def test_a_net_is_trained_that_keeps_a_tenth_of_its_own_norm_and_a_mix_of_one_of
     assert not LAB.floor("Madry", "Mix").reached(MadeUp(records))
 
 
+LEFT = {("Madry", "L2"): 4, ("Madry", "Linf"): 9, ("Madry", "Mix"): 6}
+LEFT |= {("TRADES", "L2"): 12, ("TRADES", "Linf"): 2, ("TRADES", "Mix"): 30}
+LEFT |= {(name, norm): 1 for name in ("Ensemble", "ATDA") for norm in ("L2", "Linf", "Mix")}
+WHOLE = {"Madry": -3, "Ensemble": 0, "ATDA": 0}
+
+
 def test_mixing_is_compared_with_the_better_net_image_by_image() -> None:
-    left = {("Madry", "L2"): 4, ("Madry", "Linf"): 9, ("Madry", "Mix"): 6}
-    left |= {("TRADES", "L2"): 12, ("TRADES", "Linf"): 2, ("TRADES", "Mix"): 30}
     broken = {
         LAB.attack_in_row(LAB.defences[net], row): torch.arange(N) >= (count if row == "S-O Linf" else 40)
-        for net, count in left.items()
-        for row in claims.ROW_ATTACKS
+        for net, count in LEFT.items()
+        for row in ("PGD L2", "S-O L2", "PGD Linf", "S-O Linf")
     }
-    found = claims.mixing_barely_helps(LAB).evidence(MadeUp(under_second_order(("TRADES", "Mix")), broken))
+    found = norms.mixing_barely_helps(LAB).evidence(MadeUp(under_second_order(("TRADES", "Mix")), broken))
     assert isinstance(found, evidence.MixingBarelyHelps)
     assert found.untrained == ("TRADES Mix",)
-    assert {name: one.mean for name, one in found.gains.items()} == {"Madry": pytest.approx(-3 / N)}
-    assert found.mix == {"Madry": Share.of(6, N)}
+    assert {name: round(N * one.mean) for name, one in found.gains.items()} == WHOLE
+    assert found.mix == {name: Share.of(LEFT[name, "Mix"], N) for name in WHOLE}
+    assert found.reach == Share.of(9, N)  # of Madry's Linf net under both attacks in Linf; in L2 the best keep 40
+
+
+def test_at_the_reduced_size_mixing_is_compared_by_what_audits_leave() -> None:
+    withstands = {}
+    for net, count in LEFT.items():
+        audit = LAB.audit_of(LAB.defences[net])
+        assert audit.threats == (LAB.linf, LAB.small_l2, LAB.l2, LAB.l1)
+        rows = [torch.arange(N) < 40, torch.arange(N) >= 40 - count, torch.arange(N) < 0, torch.arange(N) < 0]
+        withstands[audit] = torch.stack(rows)
+    results = MadeUp(under_second_order(("TRADES", "Mix")), withstands=withstands)
+    found = norms.mixing_barely_helps_at_the_reduced_size(LAB).evidence(results)
+    assert isinstance(found, evidence.MixingBarelyHelps)
+    assert {name: round(N * one.mean) for name, one in found.gains.items()} == WHOLE
+    assert found.mix == {name: Share.of(LEFT[name, "Mix"], N) for name in WHOLE}
+    assert found.reach == Share.of(20 + 12, N)  # of TRADES' L2 net in L2 of the reduced size
 
 
 def test_ensemble_and_atda_are_compared_in_every_norm() -> None:
@@ -262,7 +297,7 @@ def test_ensemble_and_atda_are_compared_in_every_norm() -> None:
         for j, row in enumerate(("PGD L2", "S-O L2", "PGD Linf", "S-O Linf"))
     }
     broken = {LAB.attack_in_row(LAB.defences[net], row): torch.arange(N) >= count for (net, row), count in kept.items()}
-    found = claims.nothing_hidden(LAB).evidence(MadeUp(under_second_order(("ATDA", "Mix")), broken))
+    found = norms.nothing_hidden(LAB).evidence(MadeUp(under_second_order(("ATDA", "Mix")), broken))
     assert isinstance(found, evidence.NothingHidden)
     assert found.untrained == ("ATDA Mix",)
     assert {where: round(N * one.mean) for where, one in found.differences.items()} == {
@@ -276,7 +311,7 @@ def test_help_in_part_is_beside_the_better_of_madry_and_trades() -> None:
     records = under_second_order(("Ensemble", "Linf"))
     for k, name in enumerate(("Madry", "TRADES", "ATDA", "Ensemble")):
         records[LAB.attack_in_row(LAB.defences[name, "Linf"], "S-O L2")] = {"robust": Share.of(10 + k, 1000).record()}
-    assert claims.partly_fixed(LAB).evidence(MadeUp(records)) == evidence.PartlyFixed(
+    assert norms.partly_fixed(LAB).evidence(MadeUp(records)) == evidence.PartlyFixed(
         {"ATDA Linf": Share.of(12, 1000)}, Share.of(11, 1000), ("Ensemble Linf",)
     )
 
@@ -287,12 +322,12 @@ def test_the_mechanism_is_read_from_its_parts() -> None:
         attacks = variants(LAB, LAB.defences[name, "Linf"])
         for what, count in zip((PGD, AUTHORS, EXACT, ONE_DRAW), counts, strict=True):
             broken[attacks[what]] = torch.arange(N) >= count
-    curved = claims.curvature_explains(LAB).evidence(MadeUp(broken=broken))
+    curved = mechanism.curvature_explains(LAB).evidence(MadeUp(broken=broken))
     assert isinstance(curved, evidence.CurvatureExplains)
     assert curved.exact["TRADES"].mean == pytest.approx(20 / N)
     assert curved.second_order["Madry"].mean == pytest.approx(20 / N)
     assert curved.beyond_half["Madry"].mean == pytest.approx((2 - 10) / N)
-    one_draw = claims.one_draw_suffices(LAB).evidence(MadeUp(broken=broken))
+    one_draw = mechanism.one_draw_suffices(LAB).evidence(MadeUp(broken=broken))
     assert isinstance(one_draw, evidence.OneDrawSuffices)
     assert {name: round(N * one.mean) for name, one in one_draw.differences.items()} == {"TRADES": 2, "Madry": -5}
 
@@ -339,6 +374,10 @@ def test_claims_stand_where_the_paper_makes_them() -> None:
         "PGD overstates": ("Table 1", "Table 1, Madry and TRADES"),
         "one norm is not another": ("Table 1", "Table 1"),
         "mixing barely helps": ("Table 1", "Table 1, Mix"),
+        "mixing barely helps at the reduced size": (
+            "What is left",
+            "Table 1, Mix, asked where a net can be robust in both norms",
+        ),
         "Ensemble and ATDA hide nothing": ("Table 1", "Table 1, Ensemble and ATDA"),
         "Ensemble and ATDA help in part": ("Table 1", "Table 1"),
         "curvature explains it": ("Reduced size", "equation 3"),
@@ -351,6 +390,7 @@ def test_rules_in_words_tell_the_thresholds() -> None:
     words = {claim.name: claim.rule for claim in li2019("smoke").claims}
     assert "below 35 %" in words["one norm is not another"]
     assert "fewer than 20 of 100" in words["mixing barely helps"]
+    assert "in Linf:0.15 and in L2:0.6" in words["mixing barely helps at the reduced size"]
     assert "inside +-5 points" in words["Ensemble and ATDA hide nothing"]
     assert "more than 50 % of what S-O breaks" in words["curvature explains it"]
     assert "below 5 points" in words["one draw suffices"]

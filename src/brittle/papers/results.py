@@ -30,6 +30,8 @@ READ = (  # shares in records of nodes; the last two are of nets, see `held_out_
     "held_out_robust",
 )
 
+AND = " + "  # between threats that are asked together
+
 
 @dataclass(frozen=True)
 class Share:
@@ -72,6 +74,13 @@ class Share:
         return record | ({"seeds": list(self.seeds)} if self.seeds else {})
 
 
+class Reading(NamedTuple):
+    """A share of a node's record."""
+
+    node: Node
+    read: str
+
+
 def pool(shares: Sequence[Share]) -> Share:
     """The share over several trainings, on the same test images: all answers together; the interval is that of the mean
     over trainings, mean +- t(k - 1) sqrt(s^2 / k), and never narrower than that of one test sample. Of no training it
@@ -83,18 +92,6 @@ def pool(shares: Sequence[Share]) -> Share:
     mean, reach = correct / n, float(stdtrit(k - 1, 0.975)) * statistics.stdev(seeds) / math.sqrt(k)
     sample = Share.of(round(mean * images), images)
     return Share(correct, n, max(0.0, min(mean - reach, sample.low)), min(1.0, max(mean + reach, sample.high)), seeds)
-
-
-def paired_difference(first: Tensor, second: Tensor) -> Interval:
-    """How much more of the same images [n] are in the first than in the second, in shares of all."""
-    return paired_interval(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
-
-
-class Reading(NamedTuple):
-    """A share of a node's record."""
-
-    node: Node
-    read: str
 
 
 class Results:
@@ -127,8 +124,17 @@ class Results:
         return shares_of(self.record_of(node))
 
     def share(self, node: Node, read: str) -> Share:
-        """`clean`, `robust` or `union` of a node's record, or the robust accuracy of one threat of an audit."""
-        return self.shares(node)[read]
+        """`clean`, `robust` or `union` of a node's record, or what withstands an audit in one of its threats, or in
+        several: "Linf:0.3 + L2:2"."""
+        if AND not in read:
+            return self.shares(node)[read]
+        kept = self.withstood(node, read.split(AND))
+        return Share.of(int(kept.sum()), len(kept))
+
+    def withstood(self, audit: Node, threats: Sequence[str]) -> Tensor:
+        """Which images withstand everything that an audit tried in all of these threats [n]."""
+        rows = [one["threat"] for one in self.record_of(audit)["threats"]]
+        return self.tensors(audit)["withstands"][[rows.index(name) for name in threats]].all(0)
 
     def pooled(self, nodes: Sequence[Node], read: str) -> Share:
         """The same over several trainings."""
@@ -137,6 +143,19 @@ class Results:
     def path_lengths(self, walk: Node, kind: str = "plain") -> NDArray[np.float64]:
         """The mean length along a walk, for each image [n], of the `plain` or the `averaged` gradient."""
         return np.array(self.record_of(walk)[f"{kind}_of_images"])
+
+
+def paired_difference(first: Tensor, second: Tensor) -> Interval:
+    """How much more of the same images [n] are in the first than in the second, in shares of all."""
+    return paired_interval(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
+
+
+def gaps(results: Results, pairs: Mapping[str, tuple[Node, Node]]) -> dict[str, Interval]:
+    """What the first attack of each pair leaves beyond the second, on the same images."""
+    return {
+        name: paired_difference(results.survivors(first), results.survivors(second))
+        for name, (first, second) in pairs.items()
+    }
 
 
 def record_in(folder: Path, node: Node) -> dict[str, Any]:
