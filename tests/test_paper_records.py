@@ -35,7 +35,7 @@ from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
 from brittle.papers.measure import WIDE, agreement, claim_record, exhibit_records, figure_record, figure_verdict
 from brittle.papers.paper import Floor, across_seeds, find_data, seeds_in_words
-from brittle.papers.results import Reading, held_out_of, pool
+from brittle.papers.results import Reading, held_out_of, pool, shares_of
 from brittle.report import read_paper
 from brittle.studies import DataSource, Node, Store, declaration_of, hash_of
 from brittle.studies.nodes import Computation
@@ -359,9 +359,19 @@ def test_results_are_read_from_the_store(tmp_path: Path) -> None:
     assert held_out_of(header) == reached  # at the end
     assert held_out_of({"history": [{"clean": 0.5, "robust": None}]}) == {"held_out": Share.of(250, 500)}
     assert held_out_of({}) == {}
+    assert shares_of({"threats": ["L2:1"], "held_out": Share.of(1, 4).record()}) == {"held_out": Share.of(1, 4)}
     walk = MadeUp({A: {"plain_of_images": [2.0, 5.0], "averaged_of_images": [3.0, 4.0]}})
     assert walk.path_lengths(A).tolist() == [2.0, 5.0]
     assert walk.path_lengths(A, "averaged").tolist() == [3.0, 4.0]
+
+
+def test_what_withstands_in_several_threats_withstands_in_each() -> None:
+    audit, images = LAB.audit_of(LAB.standard_net), torch.arange(1000)
+    results = MadeUp(withstands={audit: torch.stack([images < 600, images >= 250])})
+    assert results.withstood(audit, ["L2:0.6"]).equal(images >= 250)
+    assert results.share(audit, "L2:0.3 + L2:0.6") == Share.of(350, 1000)
+    assert results.pooled([audit, audit], "L2:0.6 + L2:0.3").correct == 700
+    assert results.share(audit, "L2:0.6") == results.shares(audit)["L2:0.6"]
 
 
 def test_a_paper_is_measured_from_its_store(tmp_path: Path) -> None:

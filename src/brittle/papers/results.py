@@ -178,7 +178,8 @@ def held_out_of(header: Mapping[str, Any]) -> dict[str, Share]:
 def shares_of(record: Mapping[str, Any]) -> dict[str, Share]:
     """All accuracies in the record of an attack or an audit: clean, robust or union, and each threat's."""
     shares = {name: record[name] for name in READ if name in record}
-    shares |= {threat["threat"]: threat["robust"] for threat in record.get("threats", ())}
+    of_audit = [one for one in record.get("threats", ()) if not isinstance(one, str)]  # a net's header only names them
+    shares |= {threat["threat"]: threat["robust"] for threat in of_audit}
     return {name: Share.from_record(one) for name, one in shares.items()}
 
 
