@@ -291,7 +291,7 @@ def test_data_are_found_without_a_download(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_tables_are_csv_and_latex() -> None:
     figures = [
         record("net_a", "L2 5 %", 98.25, Share(150, 1000, 0.125, 0.175)),
-        record("net_a", "Linf", None, Share(1, 3, 0.0, 1.0)),
+        record("net_a", "Linf", None, Share(1, 3, 0.0, 1.0)) | {"untrained": 2},
         record("net, b", "Linf", 3.0, Share(1, 2, 0.0125, 0.9875)),
         record("other", "x", None, Share(0, 5, 0.0, 0.5), table="Figure 2"),
     ]
@@ -299,10 +299,10 @@ def test_tables_are_csv_and_latex() -> None:
     files = table_files({"figures": figures, "claims": [claim]})
     assert set(files) == {"table-1.csv", "table-1.tex", "figure-2.csv", "figure-2.tex", "claims.csv"}
     assert files["table-1.csv"] == (
-        "row,column,printed,measured,low,high,n,verdict,certainty,node\n"
-        "net_a,L2 5 %,98.25,15.00,12.50,17.50,1000,agrees,quoted,abc\n"
-        "net_a,Linf,,33.33,0.00,100.00,3,agrees,quoted,abc\n"
-        '"net, b",Linf,3.0,50.00,1.25,98.75,2,agrees,quoted,abc\n'
+        "row,column,printed,measured,low,high,n,untrained,verdict,certainty,node\n"
+        "net_a,L2 5 %,98.25,15.00,12.50,17.50,1000,0,agrees,quoted,abc\n"
+        "net_a,Linf,,33.33,0.00,100.00,3,2,agrees,quoted,abc\n"
+        '"net, b",Linf,3.0,50.00,1.25,98.75,2,0,agrees,quoted,abc\n'
     )
     assert files["table-1.tex"] == (
         "% ours (printed), per cent\n"
