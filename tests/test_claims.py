@@ -373,7 +373,7 @@ def test_theory_agrees_on_what_is_computed() -> None:
     assert theorems.gap == pytest.approx((gap - adversarial_gap(truth, penalty)) / error)
     learned = [robust_likelihood(truth, eps).learned for eps in (0.0, 1.0, 10.0)]
     assert theorems.conditions == tuple(one.condition for one in learned)
-    assert theorems.cosines == tuple(one.worst_alignment for one in learned)
+    assert theorems.cosines == pytest.approx([one.worst_alignment for one in learned], rel=1e-5)  # Kantorovich
     own = maximum_likelihood(samples)
     trained = [adversarial_training(samples, eps) for eps in (0.0, 1.0, 10.0)]
     closed = [robust_likelihood(own, eps).learned for eps in (0.0, 1.0, 10.0)]
@@ -385,6 +385,14 @@ def test_theory_agrees_on_what_is_computed() -> None:
         "the gap lies 0.6 standard errors from the formula; training ends 4.5e-07 from the closed form at most; for "
         "eps 0, 1, 10 the condition number is (23, 6.2, 2.6) and the worst cosine (0.4, 0.69, 0.9)"
     )
+
+
+def test_the_least_alignment_is_sought_over_means() -> None:
+    for spread in ((1.0, 1.0, 1.0), (1.0, 3.0, 9.0), (0.5, 0.5, 20.0)):
+        truth = Gaussians(np.ones(3), np.diag(spread))
+        found = theory.least_alignment(truth.sigma, 0)
+        assert found == pytest.approx(truth.worst_alignment, rel=1e-5)
+        assert found <= truth.alignment + 1e-9
 
 
 EVEN = theory.EvenIsLeast(excess=((0.5, 2e-12, 3.0), (2.0, 1.0, 4.0), (1.0, 3.0, 2.0)), even=(0.0, 1e-12, -1e-12))

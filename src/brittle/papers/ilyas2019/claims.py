@@ -25,7 +25,7 @@ from .evidence import (
 from .lab import Ilyas2019Lab
 from .learners import CHANCE, OF_TRAINED, trained, untrained
 from .tables import CONTROL, four_nets, three_nets
-from .theory import theory_claims
+from .theory_claims import theory_claims
 
 REDRAWN = 200  # times, to tell what the uncertainty of points does to their ranks
 

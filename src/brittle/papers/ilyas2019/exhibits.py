@@ -10,7 +10,8 @@ from ..results import Reading
 from .lab import Ilyas2019Lab
 from .printed import DIRECTIONS, FIGURE_2
 from .tables import four_nets, three_nets
-from .theory import BUDGETS, GAUSSIANS
+from .theory import BUDGETS
+from .theory_claims import GAUSSIANS
 
 CLASSES = (9, 6)  # Goh: truck against frog, of CIFAR-10
 DECOMPOSED = 4096  # numbers in an image that is small enough for a decomposition
