@@ -143,6 +143,14 @@ def test_no_masking_is_less_than_two_points(ends: tuple[float, float], said: str
     )
 
 
+def test_no_masking_says_how_few_images_may_be_lost() -> None:
+    assert evidence.most_lost(1000) == "at most 11 of 1,000 images"
+    assert verdict(evidence.NoMasking({}, Share.of(11, 1000))) == "agrees"
+    assert verdict(evidence.NoMasking({}, Share.of(12, 1000))) == "open"
+    assert evidence.most_lost(40) == "40 images are too few to show it"
+    assert evidence.most_lost(40) in appendix.no_masking(LAB).rule
+
+
 @pytest.mark.parametrize(
     ("rank", "p", "p_reverse", "said"),
     [

@@ -4,7 +4,7 @@ import torch
 
 from ..paper import Claim
 from ..results import Results, Share, paired_difference
-from .evidence import LITTLE, MASKED, NoMasking, OppositeLabels, SurvivesAnAudit
+from .evidence import LITTLE, MASKED, NoMasking, OppositeLabels, SurvivesAnAudit, most_lost
 from .lab import Ilyas2019Lab
 from .learners import OF_TRAINED, NotTrained, untrained
 from .tables import strong_attacks
@@ -32,7 +32,7 @@ def no_masking(lab: Ilyas2019Lab) -> Claim:
         claim=f"Stronger attacks take no more than {100 * MASKED:g} points from the net that was trained on D_R.",
         where="appendix D.2",
         rule="on the same images, what all attacks together break beyond plain PGD has an interval below "
-        f"{100 * MASKED:g} points; it fails where one lies above{OF_TRAINED}",
+        f"{100 * MASKED:g} points ({most_lost(n)}); it fails where one lies above{OF_TRAINED}",
         nodes=(*attacks.values(), model),
         evidence=read,
     )

@@ -92,6 +92,12 @@ class NonRobustFeaturesGiveAccuracyAlone:
         )
 
 
+def most_lost(n: int) -> str:
+    """How many of `n` images may be lost for "no masking" to agree, in words."""
+    agree = [k for k in range(round(MASKED * n) + 1) if Share.of(k, n).high < MASKED]
+    return f"at most {max(agree)} of {n:,} images" if agree else f"{n:,} images are too few to show it"
+
+
 @dataclass(frozen=True)
 class NoMasking:
     """Robust accuracy of the net trained on D_R under each attack, and the share of images that withstand the first
