@@ -15,7 +15,7 @@ from scipy.stats import t
 from brittle.audits import Proportion
 from brittle.cli.terminal import paper_tables
 from brittle.ground import BrittleError, write_out
-from brittle.learning import save_tensors
+from brittle.learning import NOT_ORIGINAL, save_tensors
 from brittle.papers import (
     Claim,
     Exhibit,
@@ -31,10 +31,12 @@ from brittle.papers import (
     table_files,
 )
 from brittle.papers.exhibits import bars, curves, features, scatter
+from brittle.papers.ilyas2019.deviations import all_deviations
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
+from brittle.papers.ilyas2019.tables import all_figures
 from brittle.papers.measure import WIDE, agreement, claim_record, exhibit_records, figure_record, figure_verdict
-from brittle.papers.paper import Floor, across_seeds, find_data, seeds_in_words
+from brittle.papers.paper import Floor, across_seeds, find_data, pixels_in_words, seeds_in_words
 from brittle.papers.results import Reading, held_out_of, pool, shares_of
 from brittle.report import read_paper
 from brittle.studies import DataSource, Node, Store, declaration_of, hash_of
@@ -280,6 +282,28 @@ def test_tables_of_several_seeds_hold_the_nodes_of_all() -> None:
         across_seeds([of_a, of_b[:1]])
     assert seeds_in_words(1).startswith("One training")
     assert seeds_in_words(3).startswith("3 trainings of each net: an interval is that of the mean over trainings")
+
+
+def test_a_paper_says_where_pixels_are_not_the_original_ones() -> None:
+    assert pixels_in_words(DataSource("cifar10", "abc")) == ()
+    (said,) = pixels_in_words(DataSource(f"cifar10 ({NOT_ORIGINAL})", "abc", given="cifar10"))
+    assert said.startswith("The files of cifar10 that were at hand do not hold the original pixels.")
+    assert "--data-dir FOLDER" in said
+
+
+def test_deviations_say_which_tables_rest_on_several_trainings() -> None:
+    def said(learner_seeds: int, seeds: int) -> str:
+        lab = Ilyas2019Lab(replace(SCALES["smoke"], learner_seeds=learner_seeds), None, 0)
+        return "\n".join(one for one in all_deviations(lab, seeds) if "training" in one.lower() and "interval" in one)
+
+    assert said(1, 1) == seeds_in_words(1)
+    assert said(1, 3) == seeds_in_words(3)
+    assert said(3, 1).startswith("In Figure 2, Table 1, D.1 and D.7 3 trainings of each net")
+    assert said(3, 1).endswith(f"Elsewhere: {seeds_in_words(1)}")
+    assert said(3, 2).startswith("In Figure 2, Table 1, D.1 and D.7 6 trainings of each net")
+    lab = replace(SCALES["smoke"], learner_seeds=3)
+    several = {one.table for one in all_figures(Ilyas2019Lab(lab, None, 0)) if len(one.nodes) == 3}
+    assert several == {"Figure 2", "Table 1", "D.1"}  # D.7 needs data that are not at hand
 
 
 def test_data_are_found_without_a_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from .checkpoints import load_net, load_tensors, save_net, save_tensors
 from .data import (
+    NOT_ORIGINAL,
     Augment,
     DataSet,
     DataSpec,
@@ -68,6 +69,7 @@ from .zoo import zoo_nets
 __all__ = [
     "FORWARD_PASS",
     "NETS",
+    "NOT_ORIGINAL",
     "PARAMETER_GRADIENT",
     "TRIED",
     "USUAL",

@@ -180,7 +180,7 @@ def appendix_d3(lab: Ilyas2019Lab) -> Iterator[Figure]:
     for name, data in on.items():
         nodes, value = (lab.attack_on(model, data=data),), printed.ROBUST_TEST_SETS[name]
         yield Figure("D.3", name, "accuracy", None, printed.NOT_PRINTED, nodes, "clean", None)
-        certainty = printed.appendix("Table 8", 80)
+        certainty = printed.appendix("Table 8", 80) + (printed.OF_NOISE if value == printed.LONG_PGD else "")
         column, slack = f"accuracy in {lab.threat}", lab.scale.slack
         yield Figure("D.3", name, column, value, certainty, nodes, "robust", slack, (lab.floor(model),))
 
