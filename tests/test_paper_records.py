@@ -30,7 +30,7 @@ from brittle.papers import (
     measure_paper,
     table_files,
 )
-from brittle.papers.exhibits import bars, curves, features, scatter
+from brittle.papers.exhibits import bars, curves, features, robust_curves, scatter
 from brittle.papers.ilyas2019.deviations import all_deviations
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
@@ -474,6 +474,8 @@ def test_a_scatter_has_its_line_and_a_learning_curve_prefers_real_images() -> No
     rows = [{"epoch": 1, "clean": 0.5, "real": None}, {"epoch": 2, "clean": 0.6, "real": 0.4}]
     net = LAB.standard_net
     assert curves(MadeUp({net: {"history": rows}}), {"net": net})[0] == {"net": [[1, 0.5], [2, 0.4]]}
+    robust = MadeUp({net: {"history": [row | {"robust": 0.1 * row["epoch"]} for row in rows]}})
+    assert robust_curves(robust, {"net": net})[0] == {"net": [[1, 0.1], [2, 0.2]]}
 
 
 def test_bars_hold_clean_and_robust_accuracy_beside_the_print() -> None:

@@ -52,7 +52,8 @@ def test_the_smoke_scale_measures_every_figure(home: Home) -> None:
     assert len(record["claims"]) == 11
     assert all("cannot carry" in one["evidence"] for one in record["claims"])
     shown = {one["kind"]: one["data"] for one in record["exhibits"]}
-    assert set(shown) == {"walks", "curvature", "turned", "audits"}
+    assert set(shown) == {"walks", "curves", "curvature", "turned", "audits"}
+    assert len(shown["curves"]) == 4 + 4
     assert len(shown["audits"]) == 13 + 4
     assert not (set(json.dumps(record).split()) & {str(home)})
     left = {

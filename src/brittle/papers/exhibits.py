@@ -95,6 +95,13 @@ def curves(results: Results, nets: Mapping[str, Train]) -> Shown:
     }, {}
 
 
+def robust_curves(results: Results, nets: Mapping[str, Train]) -> Shown:
+    """Accuracy under PGD in the worst of a net's threats, on validation images after each epoch: {name: [[epoch,
+    accuracy]]}."""
+    histories = {name: results.record_of(net)["history"] for name, net in nets.items()}
+    return {name: [[row["epoch"], row["robust"]] for row in history] for name, history in histories.items()}, {}
+
+
 def features(results: Results, scores: Mapping[str, Score]) -> Shown:
     """Usefulness and robust usefulness of features that were attacked, and how many bear each verdict: {name: ...}."""
     shown = {}
