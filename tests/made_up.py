@@ -9,7 +9,7 @@ from torch import Tensor
 from brittle.audits import Interval
 from brittle.papers import Results, Share
 from brittle.papers.results import READ
-from brittle.studies import Node
+from brittle.studies import Audit, Node
 
 E = 1e-9  # just beside a threshold
 
@@ -50,6 +50,11 @@ def below(low: float, high: float | None = None) -> list[tuple[tuple[float, floa
     ]
 
 
+def asked_in(node: Node) -> list[str]:
+    """The threats of an audit."""
+    return list(map(str, node.threats)) if isinstance(node, Audit) else ["L2:0.3", "L2:0.6"]
+
+
 class MadeUp(Results):
     """Results whose records and broken images are given, or made up for each node: what is read from them is noted."""
 
@@ -65,18 +70,22 @@ class MadeUp(Results):
 
     def _made_up_record(self, node: Node) -> dict[str, Any]:
         self._note(node)
-        return self.records[node] if node in self.records else self._distinct_record(self.read.index(node))
+        return self.records[node] if node in self.records else self._distinct_record(node)
 
     def _note(self, node: Node) -> None:
         if node not in self.read:
             self.read.append(node)
 
-    def _distinct_record(self, k: int) -> dict[str, Any]:
+    def _distinct_record(self, node: Node) -> dict[str, Any]:
         """Figures that no other node has."""
+        k = self.read.index(node)
         length = {"mean": 0.2 + k, "low": 0.1 + k, "high": 0.3 + k}
         point = {"where": "at the data", "gradient": length, "mean": 0.2 + k, "interval": [0.1 + k, 0.3 + k]}
         shares = {read: Share.of(100 + 10 * k + j, 1000).record() for j, read in enumerate(READ)}
-        threats = [{"threat": name, "robust": Share.of(50 + k, 1000).record()} for name in ("L2:0.3", "L2:0.6")]
+        shares |= {
+            read: Share.of(900 + k, 1000).record() for read in ("held_out", "held_out_robust")
+        }  # nets are trained
+        threats = [{"threat": name, "robust": Share.of(50 + k, 1000).record()} for name in asked_in(node)]
         rho = {name: [0.1 + k, 0.2 + k] for name in ("D", "D_R", "D_NR", "D_rand", "D_det")}
         shares |= {"threats": threats, "rho": rho}
         shares |= {"plain_of_images": [0.2 + k, 0.4 + k], "averaged_of_images": [1.2 + k, 1.4 + k]}
@@ -85,5 +94,6 @@ class MadeUp(Results):
     def tensors(self, node: Node) -> dict[str, Tensor]:
         self._note(node)
         k = self.read.index(node)
-        withstands = self.withstands.get(node, torch.arange(1000)[None] < 900 - 10 * k)
+        some = torch.arange(1000) < 900 - 10 * k
+        withstands = self.withstands.get(node, some.expand(len(asked_in(node)), -1))
         return {"broken": self.broken[node] if self.broken else ~withstands[0], "withstands": withstands}

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from scipy.stats import beta
+from scipy.optimize import minimize_scalar
+from scipy.special import xlogy
+from scipy.stats import beta, chi2
 from torch import Tensor, nn
 
 from brittle.attacks import L1, L2, Linf, against, pgd
-from brittle.audits import EFFORTS, Journal, Proportion, audit, doctor, paired_p_value, to_8bit, verify
+from brittle.audits import EFFORTS, Journal, Proportion, audit, doctor, paired_interval, paired_p_value, to_8bit, verify
 from brittle.audits.provenance import commit_of
 from brittle.ground import BrittleError
 from brittle.learning import build_net, load
@@ -33,6 +35,41 @@ def test_intervals_are_exact() -> None:
     assert Proportion(10, 10).interval[1] == 1
     assert Proportion(0, 0).accuracy == 0
     assert paired_p_value(5, 0) == pytest.approx(1 / 32)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "n"), [(12, 2, 50), (2, 12, 50), (0, 0, 500), (5, 0, 500), (30, 29, 60), (10, 0, 10)]
+)
+def test_a_paired_interval_holds_the_differences_that_the_score_test_does_not_reject(
+    first: int, second: int, n: int
+) -> None:
+    found = paired_interval(first, second, n)
+    assert found.mean == (first - second) / n
+
+    def statistic(difference: float) -> float:
+        """(b - c - n d)^2 over its variance, where the likelihood is maximised numerically under p12 - p21 = d."""
+
+        def unlikely(alone: float) -> float:
+            both = 1 - 2 * alone - difference
+            return float(-xlogy(first, alone + difference) - xlogy(second, alone) - xlogy(n - first - second, both))
+
+        lowest, highest = max(0.0, -difference), (1 - difference) / 2
+        alone = minimize_scalar(unlikely, bounds=(lowest, highest), method="bounded", options={"xatol": 1e-12}).x
+        return float((first - second - n * difference) ** 2 / (n * (2 * alone + difference - difference**2)))
+
+    for end in (found.low, found.high):
+        if abs(end) < 1:
+            inside = end + 0.01 * (found.mean - end)
+            assert statistic(end) == pytest.approx(chi2.ppf(0.95, 1), rel=1e-3)
+            assert statistic(inside) < chi2.ppf(0.95, 1)
+
+
+def test_no_example_that_differs_is_no_proof_that_none_does() -> None:
+    none = paired_interval(0, 0, 500)
+    reach = chi2.ppf(0.95, 1) / (500 + chi2.ppf(0.95, 1))
+    assert (none.low, none.mean, none.high) == pytest.approx((-reach, 0, reach))
+    assert paired_interval(7, 7, 7 * 10**6).high < 1e-5
+    assert paired_interval(10, 0, 10).high == -paired_interval(0, 10, 10).low == 1
 
 
 def test_an_audit_counts_per_example_over_attacks_and_threats(digits_net: nn.Module) -> None:

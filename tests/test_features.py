@@ -59,6 +59,41 @@ def test_a_feature_is_worth_on_other_labels_what_the_sums_say() -> None:
     assert torch.allclose(found["turned"], -found["D"])
 
 
+def test_a_feature_that_a_set_shifts_is_worth_what_it_was() -> None:
+    known, split = made_up(200, classes=4), made_up(600, classes=4)
+    features = linear(torch.eye(9).view(9, 1, 3, 3))
+    brighter = Split(split.images + 20, split.labels, split.classes, "brighter")
+    found = correlations(features, known, {"D": split, "brighter": brighter})
+    assert float(found["D"][0]) > 0.4
+    assert torch.allclose(found["brighter"], found["D"], atol=1e-5)
+
+
+def test_labels_that_tell_nothing_are_worth_nothing_on_images_of_another_mean() -> None:
+    known, split = made_up(200, classes=4), made_up(4000, classes=4)
+    features = linear(torch.eye(9).view(9, 1, 3, 3))
+    drawn = torch.randint(0, 128, split.images.shape, generator=GENERATOR, dtype=torch.uint8)
+    shuffled = split.labels[torch.randperm(len(split), generator=GENERATOR)]
+    sets = {
+        "noise": Split(drawn, split.labels, split.classes, "noise"),
+        "shuffled": Split(split.images, shuffled, split.classes, "shuffled"),
+    }
+    found = correlations(features, known, sets)
+    for name, split in sets.items():
+        spread = split.x().flatten(1).std(0) / known.x().flatten(1).std(0)
+        assert bool((found[name].abs() < 5 * spread / len(split) ** 0.5).all()), name  # five standard errors
+
+
+def test_where_labels_move_on_by_one_a_feature_speaks_against_them_with_its_share() -> None:
+    labels = torch.arange(1000) % 10
+    images = torch.full((1000, 1, 1, 1), 100, dtype=torch.uint8)
+    images[labels == 3] = 200  # it tells one class, and nothing of the others
+    split = Split(images, labels, tuple("abcdefghij"), "one")
+    moved = Split(images, (labels + 1) % 10, split.classes, "moved on")
+    found = correlations(linear(torch.ones(1, 1, 1, 1)), split, {"D": split, "moved on": moved})
+    assert float(found["D"]) == pytest.approx(0.6)
+    assert float(found["moved on"]) == pytest.approx(-0.6 / 9)
+
+
 def lowest_by_solver(threat: LpBall, x: Tensor, w: Tensor) -> float:
     """min <w, delta> over ball and box, by a general convex solver."""
     size, low, high = len(x), -x.numpy(), 1 - x.numpy()

@@ -17,6 +17,7 @@ from selenium.webdriver.common.by import By
 from brittle.papers import ilyas2019
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
+from brittle.papers.ilyas2019.tables import budgets
 from brittle.science import Unchanged
 from brittle.studies import Make, Store, Train, all_nodes, hash_of, plan
 from made_up import MadeUp
@@ -170,6 +171,26 @@ def test_what_learns_a_made_set_needs_it_and_is_named_after_it() -> None:
     assert "D_det of digits" in learned.title
     assert hash_of(lab.net_trained_on(lab.shifted_set(lab.robust_net))) != hash_of(learned)
     assert learned.gradients > 0
+
+
+def test_random_targets_are_learned_by_a_recipe_of_their_own() -> None:
+    lab = Ilyas2019Lab(SCALES["laptop"], None, 0)
+    lab.__dict__["data"] = Ilyas2019Lab(SCALES["smoke"], None, 0).data
+    usual, own = lab.scale.recipes.made_sets, lab.scale.recipes.random_targets
+    recipes = {made.label: {net.recipe for net in lab.nets_trained_on(made)} for made in made_sets_of(lab)}
+    assert recipes == {"D_R": {usual}, "D_NR": {usual}, "D_rand": {own}, "D_det": {usual}}
+    assert lab.net_trained_on(lab.random_set("2")).recipe == lab.net_trained_on(lab.random_set()).recipe
+    assert lab.net_trained_on(lab.random_set(), lr=0.3).recipe.lr == 0.3
+    for made in (lab.random_set(), lab.shifted_set()):  # the table of rates surrounds the one in use, without it
+        rate, others = lab.net_trained_on(made).recipe.lr, lab.other_rates(made)
+        assert min(others) < rate < max(others)
+        assert rate not in others
+        rows = {one.row for one in budgets(lab) if one.column == f"{made.label}: test accuracy" and "lr" in one.row}
+        assert rows == {f"L2 0.5, lr {other:g}" for other in others}
+
+
+def made_sets_of(lab: Ilyas2019Lab) -> tuple[Make, ...]:
+    return lab.matched_set("D_R"), lab.matched_set("D_NR"), lab.random_set(), lab.shifted_set()
 
 
 def test_the_four_trainings_differ_in_data_and_goal_alone() -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import t
 
 from brittle.audits import Proportion
 from brittle.cli.terminal import paper_tables
 from brittle.ground import BrittleError, write_out
-from brittle.learning import save_tensors
+from brittle.learning import NOT_ORIGINAL, save_tensors
 from brittle.papers import (
     Claim,
     Exhibit,
@@ -29,12 +30,14 @@ from brittle.papers import (
     measure_paper,
     table_files,
 )
-from brittle.papers.exhibits import Reading, bars, curves, features, scatter
+from brittle.papers.exhibits import bars, curves, features, robust_curves, scatter
+from brittle.papers.ilyas2019.deviations import all_deviations
 from brittle.papers.ilyas2019.lab import Ilyas2019Lab
 from brittle.papers.ilyas2019.scales import SCALES
+from brittle.papers.ilyas2019.tables import all_figures
 from brittle.papers.measure import WIDE, agreement, claim_record, exhibit_records, figure_record, figure_verdict
-from brittle.papers.paper import Floor, across_seeds, find_data, seeds_in_words
-from brittle.papers.results import pool
+from brittle.papers.paper import Floor, across_seeds, find_data, pixels_in_words, seeds_in_words
+from brittle.papers.results import Reading, held_out_of, pool, shares_of
 from brittle.report import read_paper
 from brittle.studies import DataSource, Node, Store, declaration_of, hash_of
 from brittle.studies.nodes import Computation
@@ -94,18 +97,32 @@ def test_a_share_has_the_exact_interval_and_stands_in_json_as_it_was() -> None:
     assert Share.of(0, 0).accuracy == 0
 
 
-def test_seeds_are_pooled_with_the_hull_of_their_intervals() -> None:
-    first, second, third = Share(10, 100, 0.05, 0.18), Share(30, 100, 0.21, 0.4), Share(20, 200, 0.06, 0.15)
+def test_seeds_are_pooled_with_the_interval_of_their_mean() -> None:
+    first, second, third = Share.of(100, 1000), Share.of(300, 1000), Share.of(200, 1000)
     assert pool([first]) == first
+    assert pool([]) == Share.of(0, 0)
     assert "seeds" not in pool([first]).record()
-    assert pool([second, first, third]) == Share(60, 400, 0.05, 0.4, seeds=(0.3, 0.1, 0.1))
-    assert pool([second, first]).record() == {
-        "correct": 40,
-        "n": 200,
+    found = pool([first, second, third])
+    assert (found.correct, found.n, found.seeds) == (600, 3000, (0.1, 0.3, 0.2))
+    low, high = t.interval(0.95, 2, loc=0.2, scale=0.1 / 3**0.5)  # scipy.stats' own, around a mean of three
+    assert (low, found.high) == (pytest.approx(-0.0484, abs=1e-4), pytest.approx(high))
+    assert found.low == 0
+    wide = pool([first, second])  # two trainings tell little of a third
+    assert (wide.low, wide.high) == (0, 1)
+    assert found.record() == {
+        "correct": 600,
+        "n": 3000,
         "accuracy": 0.2,
-        "interval": [0.05, 0.4],
-        "seeds": [0.3, 0.1],
+        "interval": [0.0, found.high],
+        "seeds": [0.1, 0.3, 0.2],
     }
+
+
+def test_seeds_that_agree_are_no_surer_than_the_test_sample() -> None:
+    share = Share.of(200, 1000)
+    assert pool([share] * 3) == Share(600, 3000, share.low, share.high, (0.2,) * 3)
+    close = pool([Share.of(200, 1000), Share.of(201, 1000), Share.of(202, 1000)])
+    assert (close.low, close.high) == (Share.of(201, 1000).low, Share.of(201, 1000).high)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +135,30 @@ def test_a_printed_figure_agrees_within_interval_and_slack(printed: float | None
     assert figure_verdict(replace(FIGURE, printed=printed, slack=None), share, MadeUp()) == "open"
 
 
-@pytest.mark.parametrize(("kept", "said"), [(300, "agrees"), (299, "not trained")])
+@pytest.mark.parametrize(("kept", "said"), [(200, "agrees"), (199, "not trained")])
 def test_an_untrained_net_is_not_judged(kept: int, said: str) -> None:
-    results = MadeUp({A: {"robust": Share.of(kept, 1000).record()}, B: {"robust": Share.of(600, 1000).record()}})
-    floor = Floor(kept=(A,), best=((A, B),), share=0.5)
-    assert figure_verdict(replace(FIGURE, printed=50.0, floor=floor), between(0.4, 0.6), results) == said
+    results = MadeUp({A: {"robust": Share.of(kept, 1000).record()}, B: {"robust": Share.of(100, 1000).record()}})
+    floors = (Floor((Reading(B, "robust"), Reading(A, "robust")), 0.2),)  # one of its figures is enough
+    assert figure_verdict(replace(FIGURE, floors=floors), between(0.4, 0.6), results) == said
+    unprinted = figure_verdict(replace(FIGURE, printed=None, floors=floors), between(0.4, 0.6), results)
+    assert unprinted == ("not trained" if said == "not trained" else "open")
+    assert Floor((), 1.0).reached(results)
+
+
+def test_a_figure_is_measured_of_the_nets_that_are_trained() -> None:
+    shares = {A: Share.of(400, 1000), B: Share.of(600, 1000)}
+    results = MadeUp({node: {"clean": share.record(), "robust": share.record()} for node, share in shares.items()})
+    least = tuple(Floor((Reading(node, "robust"),), 0.5) for node in (A, B))
+    both = replace(FIGURE, nodes=(A, B), floors=least)
+    found = figure_record(both, results, carries=True)
+    assert (found["measured"], found["untrained"]) == (shares[B].record(), 1)
+    assert found["node"] == f"{hash_of(A)[:16]} {hash_of(B)[:16]}"
+    none = figure_record(replace(both, floors=(Floor((Reading(A, "robust"),), 0.5),) * 2), results, carries=True)
+    assert (none["measured"], none["untrained"]) == (pool(list(shares.values())).record(), 2)
+    assert none["verdict"] == "not trained"
+    whole = replace(PAPER, figures=(both,), claims=(), exhibits=())
+    assert whole.nodes == [A, B]
+    assert across_seeds([[both], [both]])[0].floors == (*least, *least)
 
 
 def test_agreement_is_counted_over_robust_figures_beside_a_net_that_keeps_nothing() -> None:
@@ -154,7 +190,7 @@ def test_where_interval_and_slack_are_wide_nothing_is_said() -> None:
 
 
 def test_a_figure_is_measured_over_its_seeds() -> None:
-    results = MadeUp({A: {"clean": Share.of(400, 1000).record()}, B: {"clean": Share.of(600, 1000).record()}})
+    results = MadeUp({A: {"clean": Share.of(495, 1000).record()}, B: {"clean": Share.of(505, 1000).record()}})
     both = replace(FIGURE, nodes=(A, B))
     found = figure_record(both, results, carries=True)
     assert found == {
@@ -163,7 +199,7 @@ def test_a_figure_is_measured_over_its_seeds() -> None:
         "column": "left",
         "printed": 50.0,
         "certainty": "sure",
-        "measured": pool([Share.of(400, 1000), Share.of(600, 1000)]).record(),
+        "measured": pool([Share.of(495, 1000), Share.of(505, 1000)]).record(),
         "slack": 3.0,
         "verdict": "agrees",
         "of_zero": "differs",
@@ -245,7 +281,29 @@ def test_tables_of_several_seeds_hold_the_nodes_of_all() -> None:
     with pytest.raises(ValueError, match="shorter"):
         across_seeds([of_a, of_b[:1]])
     assert seeds_in_words(1).startswith("One training")
-    assert seeds_in_words(3) == "3 trainings of each net: an interval is the hull of theirs."
+    assert seeds_in_words(3).startswith("3 trainings of each net: an interval is that of the mean over trainings")
+
+
+def test_a_paper_says_where_pixels_are_not_the_original_ones() -> None:
+    assert pixels_in_words(DataSource("cifar10", "abc")) == ()
+    (said,) = pixels_in_words(DataSource(f"cifar10 ({NOT_ORIGINAL})", "abc", given="cifar10"))
+    assert said.startswith("The files of cifar10 that were at hand do not hold the original pixels.")
+    assert "--data-dir FOLDER" in said
+
+
+def test_deviations_say_which_tables_rest_on_several_trainings() -> None:
+    def said(learner_seeds: int, seeds: int) -> str:
+        lab = Ilyas2019Lab(replace(SCALES["smoke"], learner_seeds=learner_seeds), None, 0)
+        return "\n".join(one for one in all_deviations(lab, seeds) if "training" in one.lower() and "interval" in one)
+
+    assert said(1, 1) == seeds_in_words(1)
+    assert said(1, 3) == seeds_in_words(3)
+    assert said(3, 1).startswith("In Figure 2, Table 1, D.1 and D.7 3 trainings of each net")
+    assert said(3, 1).endswith(f"Elsewhere: {seeds_in_words(1)}")
+    assert said(3, 2).startswith("In Figure 2, Table 1, D.1 and D.7 6 trainings of each net")
+    lab = replace(SCALES["smoke"], learner_seeds=3)
+    several = {one.table for one in all_figures(Ilyas2019Lab(lab, None, 0)) if len(one.nodes) == 3}
+    assert several == {"Figure 2", "Table 1", "D.1"}  # D.7 needs data that are not at hand
 
 
 def test_data_are_found_without_a_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -257,7 +315,7 @@ def test_data_are_found_without_a_download(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_tables_are_csv_and_latex() -> None:
     figures = [
         record("net_a", "L2 5 %", 98.25, Share(150, 1000, 0.125, 0.175)),
-        record("net_a", "Linf", None, Share(1, 3, 0.0, 1.0)),
+        record("net_a", "Linf", None, Share(1, 3, 0.0, 1.0)) | {"untrained": 2},
         record("net, b", "Linf", 3.0, Share(1, 2, 0.0125, 0.9875)),
         record("other", "x", None, Share(0, 5, 0.0, 0.5), table="Figure 2"),
     ]
@@ -265,10 +323,10 @@ def test_tables_are_csv_and_latex() -> None:
     files = table_files({"figures": figures, "claims": [claim]})
     assert set(files) == {"table-1.csv", "table-1.tex", "figure-2.csv", "figure-2.tex", "claims.csv"}
     assert files["table-1.csv"] == (
-        "row,column,printed,measured,low,high,n,verdict,certainty,node\n"
-        "net_a,L2 5 %,98.25,15.00,12.50,17.50,1000,agrees,quoted,abc\n"
-        "net_a,Linf,,33.33,0.00,100.00,3,agrees,quoted,abc\n"
-        '"net, b",Linf,3.0,50.00,1.25,98.75,2,agrees,quoted,abc\n'
+        "row,column,printed,measured,low,high,n,untrained,verdict,certainty,node\n"
+        "net_a,L2 5 %,98.25,15.00,12.50,17.50,1000,0,agrees,quoted,abc\n"
+        "net_a,Linf,,33.33,0.00,100.00,3,2,agrees,quoted,abc\n"
+        '"net, b",Linf,3.0,50.00,1.25,98.75,2,0,agrees,quoted,abc\n'
     )
     assert files["table-1.tex"] == (
         "% ours (printed), per cent\n"
@@ -309,7 +367,7 @@ def test_results_are_read_from_the_store(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(LookupError, match="node a is not in the store"):
         Results(store).share(A, "clean")
-    names = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit")
+    names = ("clean", "robust", "union", "shifted", "fooled", "reached", "reached_8bit", "held_out", "held_out_robust")
     shares = {name: Share.of(k, 10) for k, name in enumerate(names)}
     threats = [{"threat": "L2:1", "robust": Share.of(2, 4).record()}]
     held = {name: share.record() for name, share in shares.items()}
@@ -320,9 +378,24 @@ def test_results_are_read_from_the_store(tmp_path: Path) -> None:
     net = Done("net", results=("images.safetensors",))
     finished(store, net, {})
     assert results.record_of(net) == {"net": "net"}
+    header = {"tried": 40, "history": [{"clean": 0.9, "robust": 0.8}, {"clean": 0.5, "robust": 0.25}]}
+    reached = {"held_out": Share.of(20, 40), "held_out_robust": Share.of(10, 40)}
+    assert held_out_of(header) == reached  # at the end
+    assert held_out_of({"history": [{"clean": 0.5, "robust": None}]}) == {"held_out": Share.of(250, 500)}
+    assert held_out_of({}) == {}
+    assert shares_of({"threats": ["L2:1"], "held_out": Share.of(1, 4).record()}) == {"held_out": Share.of(1, 4)}
     walk = MadeUp({A: {"plain_of_images": [2.0, 5.0], "averaged_of_images": [3.0, 4.0]}})
     assert walk.path_lengths(A).tolist() == [2.0, 5.0]
     assert walk.path_lengths(A, "averaged").tolist() == [3.0, 4.0]
+
+
+def test_what_withstands_in_several_threats_withstands_in_each() -> None:
+    audit, images = LAB.audit_of(LAB.standard_net), torch.arange(1000)
+    results = MadeUp(withstands={audit: torch.stack([images < 600, images >= 250])})
+    assert results.withstood(audit, ["L2:0.6"]).equal(images >= 250)
+    assert results.share(audit, "L2:0.3 + L2:0.6") == Share.of(350, 1000)
+    assert results.pooled([audit, audit], "L2:0.6 + L2:0.3").correct == 700
+    assert results.share(audit, "L2:0.6") == results.shares(audit)["L2:0.6"]
 
 
 def test_a_paper_is_measured_from_its_store(tmp_path: Path) -> None:
@@ -401,6 +474,8 @@ def test_a_scatter_has_its_line_and_a_learning_curve_prefers_real_images() -> No
     rows = [{"epoch": 1, "clean": 0.5, "real": None}, {"epoch": 2, "clean": 0.6, "real": 0.4}]
     net = LAB.standard_net
     assert curves(MadeUp({net: {"history": rows}}), {"net": net})[0] == {"net": [[1, 0.5], [2, 0.4]]}
+    robust = MadeUp({net: {"history": [row | {"robust": 0.1 * row["epoch"]} for row in rows]}})
+    assert robust_curves(robust, {"net": net})[0] == {"net": [[1, 0.1], [2, 0.2]]}
 
 
 def test_bars_hold_clean_and_robust_accuracy_beside_the_print() -> None:

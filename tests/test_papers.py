@@ -49,12 +49,21 @@ def test_the_smoke_scale_measures_every_figure(home: Home) -> None:
         low, high = figure["measured"]["interval"]
         assert 0 <= low <= figure["measured"]["accuracy"] <= high <= 1
         assert figure["verdict"] == "open"  # this scale carries no verdict
-    assert len(record["claims"]) == 10
+    assert len(record["claims"]) == 11
     assert all("cannot carry" in one["evidence"] for one in record["claims"])
     shown = {one["kind"]: one["data"] for one in record["exhibits"]}
-    assert set(shown) == {"walks", "curvature", "turned", "audits"}
+    assert set(shown) == {"walks", "curves", "curvature", "turned", "audits"}
+    assert len(shown["curves"]) == 4 + 4
     assert len(shown["audits"]) == 13 + 4
     assert not (set(json.dumps(record).split()) & {str(home)})
+    left = {
+        (one["row"], one["column"]): one["measured"]["correct"]
+        for one in record["figures"]
+        if one["table"] == "What is left"
+    }
+    for row in dict.fromkeys(row for row, _ in left):  # the fewer threats, the more is left
+        three = [left[row, threat] for threat in ("Linf:0.15", "L2:0.6", "L1:2")]
+        assert left[row, "union"] <= left[row, "Linf:0.15 + L2:0.6 + L1:2"] <= min(three)
     natural = {figure["column"]: figure["measured"]["accuracy"] for figure in first if figure["row"] == "Natural"}
     for row in ROWS[1:]:  # an attack never helps
         mine = [figure for figure in first if figure["row"] == row and row.startswith("PGD")]

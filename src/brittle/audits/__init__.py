@@ -10,7 +10,7 @@ from .provenance import command, provenance
 from .records import AuditRecord, DataRecord, ModelRecord, TrainingRecord, Verdict, decode_record
 from .report import Report
 from .schedule import EFFORTS, Effort, Stage, effort_named
-from .statistics import Interval, Proportion, mean_interval, paired_p_value
+from .statistics import Interval, Proportion, mean_interval, paired_interval, paired_p_value
 from .verification import Verified, to_8bit, verify
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "effort_named",
     "judge",
     "mean_interval",
+    "paired_interval",
     "paired_p_value",
     "provenance",
     "to_8bit",

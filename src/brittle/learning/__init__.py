@@ -2,6 +2,7 @@
 
 from .checkpoints import load_net, load_tensors, save_net, save_tensors
 from .data import (
+    NOT_ORIGINAL,
     Augment,
     DataSet,
     DataSpec,
@@ -62,14 +63,16 @@ from .logs import check_log, logged
 from .nets import NETS, Normalize, build_net
 from .progress import TrainingProgress, accuracy
 from .recipe import Recipe
-from .training import train
+from .training import TRIED, train
 from .training_state import history_of
 from .zoo import zoo_nets
 
 __all__ = [
     "FORWARD_PASS",
     "NETS",
+    "NOT_ORIGINAL",
     "PARAMETER_GRADIENT",
+    "TRIED",
     "USUAL",
     "Adversarial",
     "Atda",

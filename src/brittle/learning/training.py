@@ -35,6 +35,7 @@ from .sharing import own_mean, own_rows, strategy_of
 from .training_state import State, identity_of, load_state, save_state
 
 SAVE_EVERY = 20.0  # seconds between saved states
+TRIED = 500  # images held out, at most, on which a net is tried after each epoch
 
 
 def train(
@@ -184,8 +185,8 @@ def _set_up(
 
 
 def _few(split: Split, place: torch.device) -> Split:
-    """At most 500 of the images, on the device."""
-    return split.take(min(500, len(split))).to(place)
+    """At most `TRIED` of the images, on the device."""
+    return split.take(min(TRIED, len(split))).to(place)
 
 
 def _step(run: _Run, state: State, rows: Tensor, due: bool) -> float | None:

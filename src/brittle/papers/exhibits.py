@@ -2,26 +2,18 @@
 exhibit."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from brittle.science import example, fit_line, robust_likelihood
-from brittle.studies import Audit, Correlate, Curve, Directions, Make, Node, RunAttack, Score, Train, Walk, contact_rows
+from brittle.studies import Audit, Correlate, Curve, Directions, Make, RunAttack, Score, Train, Walk, contact_rows
 
 from .paper import Shown
-from .results import Results
+from .results import Reading, Results
 
 PAIRS, COLUMNS = 12, 8  # images of an attack, examples of each made set
 VERDICTS = ("robustly useful", "useful but not robust", "undecided", "useless")
-
-
-class Reading(NamedTuple):
-    """A share of a node's record."""
-
-    node: Node
-    read: str
 
 
 def along_paths(results: Results, walks: Mapping[str, tuple[Walk, str]]) -> Shown:
@@ -103,6 +95,13 @@ def curves(results: Results, nets: Mapping[str, Train]) -> Shown:
     }, {}
 
 
+def robust_curves(results: Results, nets: Mapping[str, Train]) -> Shown:
+    """Accuracy under PGD in the worst of a net's threats, on validation images after each epoch: {name: [[epoch,
+    accuracy]]}."""
+    histories = {name: results.record_of(net)["history"] for name, net in nets.items()}
+    return {name: [[row["epoch"], row["robust"]] for row in history] for name, history in histories.items()}, {}
+
+
 def features(results: Results, scores: Mapping[str, Score]) -> Shown:
     """Usefulness and robust usefulness of features that were attacked, and how many bear each verdict: {name: ...}."""
     shown = {}
@@ -115,7 +114,7 @@ def features(results: Results, scores: Mapping[str, Score]) -> Shown:
 
 
 def correlations(results: Results, nodes: Mapping[str, Correlate]) -> Shown:
-    """E[y f(x)] of each net's units on each set: {net: {set: [rho]}}."""
+    """What each net's units are worth on each set: {net: {set: [rho]}}."""
     return {name: results.record_of(node)["rho"] for name, node in nodes.items()}, {}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from .paper import part_name
 
 CLAIM_HEADS = ("name", "verdict", "evidence", "claim", "where", "rule")
-FIGURE_HEADS = ("row", "column", "printed", "measured", "low", "high", "n", "verdict", "certainty", "node")
+FIGURE_HEADS = ("row", "column", "printed", "measured", "low", "high", "n", "untrained", "verdict", "certainty", "node")
 
 
 def table_files(record: dict[str, Any]) -> dict[str, str]:
@@ -35,7 +35,7 @@ def _csv_table(figures: list[dict[str, Any]]) -> str:
         share = one["measured"]
         ours = [f"{100 * value:.2f}" for value in (share["accuracy"], *share["interval"])]
         said = [one["verdict"], one["certainty"], one["node"]]
-        rows.append([one["row"], one["column"], one["printed"], *ours, share["n"], *said])
+        rows.append([one["row"], one["column"], one["printed"], *ours, share["n"], one.get("untrained", 0), *said])
     return _csv_text(rows)
 
 

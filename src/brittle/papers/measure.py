@@ -1,6 +1,5 @@
 """From a paper and a store of finished nodes to one record; and a stored node beside the same computed again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from brittle.ground import BrittleError, pick_device
 from brittle.studies import Node, Store, all_nodes, hash_of
 
 from .paper import Claim, Exhibit, Figure, Paper, Verdict
-from .results import Results, Share, shares_of
+from .results import Results, Share, record_in, shares_of
 
 FORMAT = "brittle-paper/3"
 Images = dict[str, Tensor]
@@ -75,8 +74,13 @@ def claim_record(one: Claim, results: Results, *, carries: bool) -> dict[str, An
 
 
 def figure_record(figure: Figure, results: Results, *, carries: bool) -> dict[str, Any]:
-    """A figure as it is printed and as it is measured, as JSON; open where the scale carries no verdict."""
-    share = results.pooled(figure.nodes, figure.read)
+    """A figure as it is printed and as it is measured, as JSON; open where the scale carries no verdict.
+
+    Measured are the nets that are trained, and `untrained` counts the others; where none is, it is measured of them.
+    """
+    counted = figure.counted(results)
+    share = results.pooled(counted or figure.nodes, figure.read)
+    left_out = len(figure.nodes) - len(counted)
     return {
         "table": figure.table,
         "row": figure.row,
@@ -90,7 +94,7 @@ def figure_record(figure: Figure, results: Results, *, carries: bool) -> dict[st
         "read": figure.read,
         "node": " ".join(hash_of(node)[:16] for node in figure.nodes),
         "what": figure.nodes[0].title,
-    }
+    } | ({"untrained": left_out} if left_out else {})
 
 
 def agreement(figures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -115,10 +119,10 @@ def agreement(figures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def figure_verdict(figure: Figure, share: Share, results: Results) -> Verdict:
     """Whether the printed figure lies in our interval widened by the slack; open where that is too wide to tell."""
+    if not figure.counted(results):
+        return "not trained"
     if figure.printed is None or figure.slack is None:
         return "open"
-    if figure.floor and not figure.floor.reached(results):
-        return "not trained"
     low, high = 100 * share.low - figure.slack, 100 * share.high + figure.slack
     if (high - low) / 2 > WIDE:
         return "open"
@@ -139,8 +143,7 @@ class Repetition(NamedTuple):
 
 def compare_with_stored(node: Node, store: Store, folder: Path) -> list[Repetition]:
     """The accuracies of a stored node beside those that `studies.recompute` left in `folder`."""
-    (name,) = (name for name in node.results if name.endswith(".json"))
-    again = shares_of(json.loads((folder / name).read_text()))
+    again = shares_of(record_in(folder, node))
     return [Repetition(what, share, again[what]) for what, share in accuracies(node, store).items()]
 
 
@@ -148,7 +151,7 @@ def accuracies(node: Node, store: Store) -> dict[str, Share]:
     """The accuracies that a stored node holds, by what they are of.
 
     Raises:
-        BrittleError: a node without any, such as a net.
+        BrittleError: a node without any, such as a curvature.
     """
     if not (found := Results(store).shares(node)):
         raise BrittleError(f"{node.title} holds no accuracy to compare")

@@ -94,7 +94,7 @@ def scatter(shown: Record, name: str) -> str:
 
 
 def curves(paths: Mapping[str, Sequence[Sequence[float]]], name: str) -> str:
-    """Accuracy on real images after each epoch, one line for each training."""
+    """Accuracy on validation images after each epoch, one line for each training."""
     with drawing(name, height=320) as figure:
         axes = panel(figure, 60, 52, WIDTH - room_for(clip(one, 20) for one in paths), 320 - 16)
         accuracy_axis(axes)
@@ -108,7 +108,7 @@ def curves(paths: Mapping[str, Sequence[Sequence[float]]], name: str) -> str:
             read += [(epoch, f"{one} {percent(share)}") for epoch, share in zip(x, y, strict=True)]
         step_axis(axes, max(1, round(max(point[0] for points in paths.values() for point in points))), "epoch")
         name_ends(axes, ends)
-        told_all = "Accuracy on real validation images by epoch: " + "; ".join(told) + "."
+        told_all = "Accuracy on validation images by epoch: " + "; ".join(told) + "."
         return inline(figure, name, told_all, strips(axes, read, "epoch "))
 
 
@@ -148,7 +148,7 @@ def correlations(shown: Mapping[str, Mapping[str, Sequence[float]]], name: str) 
             axes.xaxis.set_major_formatter(plain())
             axes.yaxis.set_major_formatter(plain())
             if k >= len(sets) - 2:
-                axes.set_xlabel("E[y f(x)] on D")
+                axes.set_xlabel("E[y f] - E[y] E[f] on D")
         return inline(figure, name, "Worth of features on made sets against D. " + "; ".join(told) + ".")
 
 

@@ -176,21 +176,27 @@ def usefulness(
 def correlations(
     features: Features | nn.Module, known: Split, sets: Mapping[str, Split]
 ) -> dict[str, Float[Tensor, "F"]]:
-    """E[y f(x)] of every feature on each of some sets, such as D, D_R, D_NR, D_rand and D_det.
+    """E[y f(x)] - E[y] E[f(x)] of every feature on each of some sets, such as D, D_R, D_NR, D_rand and D_det.
 
-    Mean, variance, class and sign of each feature are those of `known`, so that what a feature is worth on D is asked
-    again where the labels, or the images, are others.
+    Standard deviation, class and sign of each feature are those of `known`, so that what a feature is worth on D is
+    asked again where the labels, or the images, are others. Its mean is that of each set: y is mostly -1 with more than
+    two classes, and a feature that a set merely shifts would else seem to tell something.
 
     Args:
         known: images that are in none of the sets.
     Cost: a forward pass per image.
     Source: Ilyas et al. 2019, equations 4, 7 and 8, which say what these are. Differs: one class against the rest, as
-    in `usefulness`.
+    in `usefulness`. Where the labels move on by one (D_det), a feature that tells one of C classes and is the same for
+    all others is worth -1 / (C - 1) of what it is worth on D: equation 8 can give no more.
     """
     if isinstance(features, nn.Module):
         features = units(features, known.take(1).x())
     worth = _chosen(features(known.x()), known.labels.cpu(), len(known.classes))
-    return {name: worth.signed(features(split.x()), split.labels.cpu()).mean(0).float() for name, split in sets.items()}
+    values = {name: features(split.x()).double() for name, split in sets.items()}
+    return {
+        name: replace(worth, mean=f.mean(0)).signed(f, sets[name].labels.cpu()).mean(0).float()
+        for name, f in values.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)

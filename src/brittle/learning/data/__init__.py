@@ -12,6 +12,7 @@ from .catalogue import (
 )
 from .examples import examples_of, sources_of
 from .fetch import DownloadProgress
+from .files import NOT_ORIGINAL
 from .folders import write_folder
 from .loading import load
 from .made import write_made
@@ -21,6 +22,7 @@ from .spec import DataSpec, Files
 from .splits import DataSet, Split, batches
 
 __all__ = [
+    "NOT_ORIGINAL",
     "Augment",
     "DataSet",
     "DataSpec",

@@ -14,6 +14,7 @@ from .spec import DataSpec, Files
 from .splits import DataSet, Pair, Split, assemble
 from .unpacking import read_bytes, read_members
 
+NOT_ORIGINAL = "not the original pixels"  # in the name of a data set whose files are not the publisher's
 LARGEST_MEMBER = 1 << 28  # bytes; CIFAR-100's images to learn from are 154 million
 
 
@@ -30,7 +31,7 @@ def read_files(
     if files.names:
         where = _find(name, files, data_dir, download, progress)
         contents = _read(where, files)
-        name += "" if _is_original(contents, files.originals) else " (not the original pixels)"
+        name += "" if _is_original(contents, files.originals) else f" ({NOT_ORIGINAL})"
 
     def part(names: tuple[str, ...]) -> Pair:
         return files.parse({f"{where / one}": contents[one] for one in names})

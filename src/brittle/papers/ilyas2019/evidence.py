@@ -16,6 +16,7 @@ CORRELATED_P = 0.05  # one-sided, of the rank correlation
 FOOLED = 0.5  # of the images, which perturbations must fool
 LITTLE = 0.1  # robust accuracy that is called little
 KEPT = 0.5  # of what robust features are worth on D, which they must be on D_R
+NOTHING = 0.1  # of what features are worth on D, below which they are worth nothing
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class NonRobustFeaturesSuffice:
     leak_rand: Share
     leak_det: Share
     chance: float
+    untrained: tuple[str, ...] = ()
 
     def ruling(self) -> Ruling:
         asked = ((self.d_rand, self.leak_rand), (self.d_det, self.leak_det))
@@ -37,28 +39,25 @@ class NonRobustFeaturesSuffice:
             f"{self.leak_rand}, D_det {self.leak_det}",
             holds=[one.low > max(self.chance, leak.high) for one, leak in asked],
             fails=[one.high < max(self.chance, leak.low) for one, leak in asked],
+            untrained=self.untrained,
         )
 
 
 @dataclass(frozen=True)
 class RobustFeaturesGiveRobustness:
-    """Robust accuracy of standard training on as much of D, on D_R and on D_NR; accuracy of that on D_R.
-
-    Attributes:
-        p: McNemar's, that on the same images D_R lies above as much of D by chance.
-    """
+    """Robust accuracy of standard training on as much of D, on D_R and on D_NR; accuracy of that on D_R."""
 
     control: Share
     d_r: Share
     d_nr: Share
     d_r_clean: Share
-    p: float
     chance: float
+    untrained: tuple[str, ...] = ()
 
     def ruling(self) -> Ruling:
         return rule_on(
-            f"robust accuracy as much of D {self.control}, D_R {self.d_r}, D_NR {self.d_nr}; on the same images D_R "
-            f"lies above as much of D with p {self.p:.2g} (McNemar, one-sided); accuracy of D_R {self.d_r_clean}",
+            f"robust accuracy as much of D {self.control}, D_R {self.d_r}, D_NR {self.d_nr}; accuracy of D_R "
+            f"{self.d_r_clean}",
             holds=[
                 self.d_r.low > self.control.high,
                 self.d_r.low > self.d_nr.high,
@@ -69,6 +68,7 @@ class RobustFeaturesGiveRobustness:
                 self.d_r.high < self.d_nr.low,
                 self.d_r_clean.high < self.chance,
             ],
+            untrained=self.untrained,
         )
 
 
@@ -80,6 +80,7 @@ class NonRobustFeaturesGiveAccuracyAlone:
     d_nr: Share
     d_r_robust: Share
     d_nr_robust: Share
+    untrained: tuple[str, ...] = ()
 
     def ruling(self) -> Ruling:
         enough = SHARE_OF_D * self.d.accuracy
@@ -87,7 +88,14 @@ class NonRobustFeaturesGiveAccuracyAlone:
             f"accuracy D {self.d}, D_NR {self.d_nr}; robust accuracy D_R {self.d_r_robust}, D_NR {self.d_nr_robust}",
             holds=[self.d_nr.low > enough, self.d_nr_robust.high < self.d_r_robust.low],
             fails=[self.d_nr.high < enough, self.d_nr_robust.low > self.d_r_robust.high],
+            untrained=self.untrained,
         )
+
+
+def most_lost(n: int) -> str:
+    """How many of `n` images may be lost for "no masking" to agree, in words."""
+    agree = [k for k in range(round(MASKED * n) + 1) if Share.of(k, n).high < MASKED]
+    return f"at most {max(agree)} of {n:,} images" if agree else f"{n:,} images are too few to show it"
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,8 @@ class SurvivesAnAudit:
 
 @dataclass(frozen=True)
 class EquationsHold:
-    """Mean E[y f(x)] of a standard and of a robust net's features on D and on made sets, by the set's name."""
+    """Mean worth of a standard and of a robust net's features on D and on made sets, by the set's name; the standard
+    net is another than the one that the sets were made with."""
 
     standard: Mapping[str, Interval]
     robust: Mapping[str, Interval]
@@ -141,22 +150,25 @@ class EquationsHold:
     def ruling(self) -> Ruling:
         kept = KEPT * self.robust["D"].mean
         names = ("D", "D_R", "D_NR", "D_rand", "D_det")
+        none = [(of[name], NOTHING * of["D"].mean) for of, name in ((self.standard, "D_R"), (self.robust, "D_rand"))]
         return rule_on(
             "; ".join(
-                f"{net}: " + ", ".join(f"{name} {of[name].mean:.2f}" for name in names)
-                for net, of in (("standard net", self.standard), ("robust net", self.robust))
+                f"{net}: " + ", ".join(f"{name} {_worth(of[name])}" for name in names)
+                for net, of in (("another standard net", self.standard), ("robust net", self.robust))
             ),
             holds=[
                 self.robust["D_R"].low > kept,
                 self.standard["D_rand"].low > 0,
                 self.standard["D_det"].low > 0,
                 self.robust["D_det"].high < 0,
+                *(-width < one.low and one.high < width for one, width in none),
             ],
             fails=[
                 self.robust["D_R"].high < kept,
                 self.standard["D_rand"].high < 0,
                 self.standard["D_det"].high < 0,
                 self.robust["D_det"].low > 0,
+                *(one.high < -width or one.low > width for one, width in none),
             ],
         )
 
@@ -164,21 +176,27 @@ class EquationsHold:
 @dataclass(frozen=True)
 class TransferFollowsLearning:
     """The line through transfer rate against what is learned of D_det, over some architectures (none where there is
-    none), and the mean one-sided p of its ranks where each point is drawn anew from its own test."""
+    none), and the mean one-sided p of its ranks where each point is drawn anew from its own test: that they rise, and
+    that they fall."""
 
     architectures: int
     line: FittedLine | None
     p: float
+    p_reverse: float
+    untrained: tuple[str, ...] = ()
 
     def ruling(self) -> Ruling:
         if self.line is None:
-            return Ruling("open", "too few architectures, or no difference between them")
+            left_out = f"; not trained: {', '.join(self.untrained)}" if self.untrained else ""
+            return Ruling("open", f"too few architectures, or no difference between them{left_out}")
         rank = self.line.rank
         return rule_on(
             f"over {self.architectures} architectures the rank correlation is {rank:.2f}, slope {self.line.slope:.2f}; "
-            f"one-sided p {self.line.p:.2g}, and {self.p:.2g} with the uncertainty of each point",
+            f"one-sided p {self.line.p:.2g}, and {self.p:.2g} with the uncertainty of each point (of the reverse "
+            f"{self.p_reverse:.2g})",
             holds=[rank > 0, self.p < CORRELATED_P],
-            fails=[rank < 0],
+            fails=[rank < 0 and self.p_reverse < CORRELATED_P],
+            untrained=self.untrained,
         )
 
 
@@ -222,7 +240,8 @@ class NoLeakage:
 @dataclass(frozen=True)
 class SomeAreBugs:
     """Of perturbations by PGD and of those kept from transferring: how many fool the net, how many another, and how
-    accurate a net is that was trained on them."""
+    accurate a net is that was trained on them; and how often that of the latter answers the label that it was taught,
+    y + 1."""
 
     fooling_pgd: Share
     fooling: Share
@@ -230,17 +249,20 @@ class SomeAreBugs:
     transfer: Share
     learned_pgd: Share
     learned: Share
+    taught: Share
     chance: float
 
     def ruling(self) -> Ruling:
         return rule_on(
             f"success PGD {self.fooling_pgd}, without transfer {self.fooling}; transfer PGD {self.transfer_pgd}, "
             f"without transfer {self.transfer}; learned, on the test set PGD {self.learned_pgd}, without transfer "
-            f"{self.learned}",
+            f"{self.learned}; without transfer, on labels y + 1 {self.taught}",
             holds=[
                 self.fooling.low > FOOLED,
                 self.transfer.high < self.transfer_pgd.low,
                 self.learned.low <= self.chance,
+                self.learned_pgd.low > self.chance,
+                self.taught.low > self.chance,
             ],
             fails=[
                 self.fooling.high < FOOLED,
@@ -261,3 +283,7 @@ class MistakesTeach:
         return rule_on(
             str(self.accuracy), holds=[self.accuracy.low > self.chance], fails=[self.accuracy.high < self.chance]
         )
+
+
+def _worth(one: Interval) -> str:
+    return f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]"

@@ -5,12 +5,13 @@ import math
 from brittle.studies import Directions
 
 from .. import exhibits as kinds
-from ..exhibits import Reading
 from ..paper import Exhibit
+from ..results import Reading
 from .lab import Ilyas2019Lab
 from .printed import DIRECTIONS, FIGURE_2
 from .tables import four_nets, three_nets
-from .theory import BUDGETS, GAUSSIANS
+from .theory import BUDGETS
+from .theory_claims import GAUSSIANS
 
 CLASSES = (9, 6)  # Goh: truck against frog, of CIFAR-10
 DECOMPOSED = 4096  # numbers in an image that is small enough for a decomposition
@@ -115,16 +116,17 @@ def _features(lab: Ilyas2019Lab) -> Exhibit:
 
 def _correlations(lab: Ilyas2019Lab) -> Exhibit:
     nodes = {
-        "standard net": lab.correlations_of(lab.standard_net),
+        "another standard net": lab.correlations_of(lab.other_standard_net),
         "robust net": lab.correlations_of(lab.robust_net),
     }
     return Exhibit(
         kind="correlations",
         part="Equations 4, 7, 8",
         title="What features are worth on the made sets",
-        note="Each unit of either net once: E[y f(x)] on the test images across, on a made set upwards. Equation 4: "
-        "on D_R the robust net's features keep their worth. Equations 7 and 8: on D_rand and D_det non-robust features "
-        "have some; on D_det robust ones speak for the class before the label.",
+        note="Each unit of either net once: E[y f(x)] - E[y] E[f(x)] on the test images across, on a made set upwards. "
+        "The standard net is another than the one that the sets were made with. Equation 4: on D_R the robust net's "
+        "features keep their worth, others lose it. Equations 7 and 8: on D_rand and D_det non-robust features have "
+        "some; robust ones have none on D_rand, and on D_det speak for the class before the label.",
         nodes=tuple(nodes.values()),
         show=lambda results: kinds.correlations(results, nodes),
     )

@@ -5,15 +5,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from brittle.attacks import L2, AttackSpec, Threat
 from brittle.learning import Adversarial, Goal, InnerAttack, Recipe, Standard
 from brittle.science import Construction, Matched, Mislabelled, Targeted, Unchanged
 from brittle.studies import Answer, Audit, Correlate, DataSource, Leak, Make, RunAttack, Score, Train, Transfer
 
-from ..paper import find_data
+from ..paper import Floor, find_data
+from ..results import Reading
 from .scales import Ilyas2019Scale, Perturbing
 
 HARDENING_REACH = 1.4  # appendix C.3: 7 steps of eps / 5
+TRAINED = 2.0  # times chance, below which a net has not learned its set
 BUG_HELPER_SEED, WEAK_SEED, RECEIVER_SEED, LEARNER_SEED = 10, 20, 30, 40  # added to the lab's own seed
 
 
@@ -34,6 +38,18 @@ class Ilyas2019Lab:
     def new_test_set(self) -> DataSource | None:
         """CIFAR-10.1, if the data are CIFAR-10 and it is at hand."""
         return find_data("cifar10.1", self.folder) if self.scale.data == "cifar10" else None
+
+    @cached_property
+    def label_shares(self) -> list[float]:
+        """The share of each test label, from the rarest to the commonest: what always answering it gets."""
+        test = self.data.load().test
+        counts = torch.bincount(test.labels, minlength=len(test.classes)).double()
+        return sorted((counts / counts.sum()).tolist())
+
+    @property
+    def chance(self) -> float:
+        """What always answering the commonest test label gets."""
+        return max(self.label_shares)
 
     @property
     def threat(self) -> Threat:
@@ -78,16 +94,41 @@ class Ilyas2019Lab:
         """A net trained on the data as they are, only to be asked what transfers to it."""
         return self._train(self.data, self.scale.recipes.helpers, net, seed=RECEIVER_SEED)
 
+    @cached_property
+    def other_standard_net(self) -> Train:
+        """A standard net that no set was made with."""
+        return self.receiving_net(self.scale.net)
+
     def net_trained_on(self, made: Make, net: str | None = None, *, lr: float | None = None, seed: int = 0) -> Train:
-        """A net trained on a made set; on mistakes, which are real images and many, as on the data themselves."""
-        mistakes = isinstance(made.construction, Mislabelled)
-        recipe = self.scale.recipes.natural if mistakes else self.scale.recipes.made_sets
+        """A net trained on a made set, at the learning rate of such sets unless another is given."""
+        recipe = self._recipe_for(made)
         return self._train(made, replace(recipe, lr=lr or recipe.lr), net, seed=seed)
+
+    def _recipe_for(self, made: Make) -> Recipe:
+        """Mistakes, which are real images and many, are learned as the data themselves; random targets by a
+        recipe of their own."""
+        recipes, construction = self.scale.recipes, made.construction
+        if isinstance(construction, Mislabelled):
+            return recipes.natural
+        if isinstance(construction, Targeted) and construction.wanted == "random":
+            return recipes.random_targets
+        return recipes.made_sets
+
+    def other_rates(self, made: Make) -> tuple[float, ...]:
+        """The learning rates at which a made set is learned once more."""
+        return tuple(rate for rate in self.scale.rates if rate != self._recipe_for(made).lr)
 
     def nets_trained_on(self, made: Make) -> tuple[Train, ...]:
         """Several such nets, which differ in their seeds."""
         seeds = [0, *(LEARNER_SEED + k for k in range(1, self.scale.learner_seeds))]
         return tuple(self.net_trained_on(made, seed=seed) for seed in seeds)
+
+    def floor(self, net: Train) -> Floor:
+        """What a net that learns a made set must reach on images of that set which were held out; real ones are not
+        asked. Of nets that learn the data as they are nothing is asked."""
+        if isinstance(net.data, DataSource):
+            return Floor((), 0.0)
+        return Floor((Reading(net, "held_out"),), TRAINED * self.chance)
 
     def _make(
         self,

@@ -12,6 +12,8 @@ class Recipes:
     Attributes:
         natural, robust: on the data as they are, adversarially.
         made_sets: on made sets.
+        random_targets: on those whose images were moved towards classes drawn at random, of which a net learns nothing
+            for some ten epochs, then much (appendix C.2 searches a recipe for each set).
         helpers: nets that are only asked what transfers to them.
         linear: the robust linear net.
     """
@@ -19,6 +21,7 @@ class Recipes:
     natural: Recipe
     robust: Recipe
     made_sets: Recipe
+    random_targets: Recipe
     helpers: Recipe
     linear: Recipe
 
@@ -92,7 +95,8 @@ class Ilyas2019Scale:
     Attributes:
         data, net: data set and architecture; architectures: those that transfer is asked of.
         hardening: of adversarial training. matching: of D_R and D_NR. perturbing: of D_rand and D_det.
-        budgets: other L2 sizes of D_rand and D_det, of `budget_count` images; rates: other learning rates for them.
+        budgets: other L2 sizes of D_rand and D_det, of `budget_count` images.
+        rates: learning rates at which D_rand and D_det are learned once more.
         learner_seeds: trainings of each net that learns from a made set, and of those that it is laid beside.
         bugs: of perturbations that do not transfer; bug_helpers: to how many other nets they must not.
         weak_epochs: of the net whose mistakes are learned from. effort: of audits.
@@ -153,6 +157,7 @@ SMOKE = Ilyas2019Scale(
         natural=Recipe(epochs=6, batch=64),
         robust=Recipe(epochs=4, batch=64),
         made_sets=Recipe(epochs=6, batch=64),
+        random_targets=Recipe(epochs=6, batch=64, lr=1e-3),
         helpers=Recipe(epochs=3, batch=64),
         linear=Recipe(epochs=6, batch=64),
     ),
@@ -183,6 +188,7 @@ LAPTOP = Ilyas2019Scale(
         natural=Recipe(epochs=12, lr=4e-3),
         robust=Recipe(epochs=10, lr=4e-3),
         made_sets=Recipe(epochs=14, lr=4e-3),
+        random_targets=Recipe(epochs=30, lr=4e-3),
         helpers=Recipe(epochs=6, lr=4e-3),
         linear=Recipe(epochs=4, lr=1e-3),
     ),
@@ -227,6 +233,7 @@ FULL = Ilyas2019Scale(
         natural=SGD,
         robust=SGD,
         made_sets=replace(SGD, epochs=50),
+        random_targets=replace(SGD, epochs=100, lr=0.05),
         helpers=SGD,
         linear=Recipe(epochs=15, lr=1e-3),
     ),
@@ -245,7 +252,7 @@ FULL = Ilyas2019Scale(
     perturbing=Perturbing(eps="0.5", count=0, steps=100, step=0.1),
     budgets=("0.25", "1", "2"),
     budget_count=0,
-    rates=(0.01, 0.05),
+    rates=(0.01, 0.1),
     learner_seeds=1,
     bugs=Perturbing(eps="2.5", count=0, steps=10, step=0.5),
     bug_helpers=4,

@@ -6,9 +6,10 @@ from dataclasses import replace
 from brittle.attacks import L2, AttackSpec
 from brittle.studies import Make, Node, Train
 
-from ..paper import Figure
+from ..paper import Figure, Floor
 from . import printed
 from .lab import Ilyas2019Lab
+from .learners import Nets
 
 CONTROL = "standard on as much of D"
 QUOTED_CELLS = {
@@ -31,9 +32,6 @@ def all_figures(lab: Ilyas2019Lab) -> list[Figure]:
             for row in rows
         ]
     return rows
-
-
-Nets = tuple[Train, ...]  # the same training with several seeds
 
 
 def four_nets(lab: Ilyas2019Lab) -> dict[str, Nets]:
@@ -65,38 +63,41 @@ def figure_2(lab: Ilyas2019Lab) -> Iterator[Figure]:
         values, certainties = (printed.FIGURE_2[name], printed.FIGURE_2_CERTAINTY[name]) if known else nothing
         nodes = tuple(map(lab.attack_on, models))
         for (column, read), value, certainty in zip(columns, values, certainties, strict=True):
-            yield Figure("Figure 2", name, column, value, certainty, nodes, read, lab.scale.slack)
+            slack, floors = lab.scale.slack, tuple(map(lab.floor, models))
+            yield Figure("Figure 2", name, column, value, certainty, nodes, read, slack, floors)
 
 
 def table_1(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """Test accuracy of the three nets, and beside it the share of y + 1."""
     values = printed.TABLE_1_RESTRICTED if _is_restricted(lab) else printed.TABLE_1
     for name, models in three_nets(lab).items():
-        nodes = tuple(map(lab.answers_of, models))
-        yield Figure("Table 1", name, "test accuracy", values[name], printed.QUOTED, nodes, "clean", lab.scale.slack)
-        yield Figure("Table 1", name, "test labels y + 1", None, printed.NOT_PRINTED, nodes, "shifted", None)
+        nodes, slack, floors = tuple(map(lab.answers_of, models)), lab.scale.slack, tuple(map(lab.floor, models))
+        yield Figure("Table 1", name, "test accuracy", values[name], printed.QUOTED, nodes, "clean", slack, floors)
+        yield Figure("Table 1", name, "test labels y + 1", None, printed.NOT_PRINTED, nodes, "shifted", None, floors)
 
 
 def budgets(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """D_rand and D_det in L2 of other sizes and learned at other rates: how far the targets were reached, what is
-    learned, and what leaks through robust features."""
+    learned of the set itself and of the data, and what leaks through robust features."""
     usual = lab.scale.perturbing.eps
     sets = {f"L2 {usual}": (lab.random_set(), lab.shifted_set())}
     sets |= {f"L2 {eps}": (lab.random_set(eps), lab.shifted_set(eps=eps)) for eps in lab.scale.budgets}
+
+    def figure(row: str, made: Make, column: str, node: Node, read: str) -> Figure:
+        return Figure("Budgets", row, f"{made.label}: {column}", None, printed.NOT_PRINTED, (node,), read, None)
+
+    def learned(row: str, made: Make, net: Train) -> Iterator[Figure]:
+        yield figure(row, made, "own images held out", net, "held_out")
+        yield figure(row, made, "test accuracy", lab.answers_of(net), "clean")
+
     for row, both in sets.items():
         for made in both:
-            columns: tuple[tuple[str, Node, str], ...] = (
-                ("reached", made, "reached_8bit"),
-                ("test accuracy", lab.answers_of(lab.net_trained_on(made)), "clean"),
-                ("leaks", lab.robust_leakage_of(made), "clean"),
-            )
-            for column, node, read in columns:
-                yield Figure("Budgets", row, f"{made.label}: {column}", None, printed.NOT_PRINTED, (node,), read, None)
-    for rate in lab.scale.rates:
-        for made in sets[f"L2 {usual}"]:
-            nodes = (lab.answers_of(lab.net_trained_on(made, lr=rate)),)
-            row, column = f"L2 {usual}, lr {rate:g}", f"{made.label}: test accuracy"
-            yield Figure("Budgets", row, column, None, printed.NOT_PRINTED, nodes, "clean", None)
+            yield figure(row, made, "reached", made, "reached_8bit")
+            yield from learned(row, made, lab.net_trained_on(made))
+            yield figure(row, made, "leaks", lab.robust_leakage_of(made), "clean")
+    for made in sets[f"L2 {usual}"]:
+        for rate in lab.other_rates(made):
+            yield from learned(f"L2 {usual}, lr {rate:g}", made, lab.net_trained_on(made, lr=rate))
 
 
 def _is_restricted(lab: Ilyas2019Lab) -> bool:
@@ -129,8 +130,8 @@ def appendix_d1(lab: Ilyas2019Lab) -> Iterator[Figure]:
         for k, ((column, threat, read), value) in enumerate(zip(columns, values, strict=True)):
             certainty = printed.QUOTED if k < QUOTED_CELLS.get(name, 0) else printed.appendix("Table 7", 80)
             certainty = printed.NOT_PRINTED if value is None else certainty
-            nodes = tuple(lab.attack_on(net, threat) for net in nets)
-            yield Figure("D.1", name, column, value, certainty, nodes, read, lab.scale.slack)
+            nodes, floors = tuple(lab.attack_on(net, threat) for net in nets), tuple(map(lab.floor, nets))
+            yield Figure("D.1", name, column, value, certainty, nodes, read, lab.scale.slack, floors)
 
 
 def strong_attacks(lab: Ilyas2019Lab) -> dict[str, AttackSpec]:
@@ -164,7 +165,8 @@ def appendix_d2(lab: Ilyas2019Lab) -> Iterator[Figure]:
             known = attack.name == "pgd" and attack.settings["steps"] >= testing.long_steps and column != CONTROL
             value, certainty = (printed.LONG_PGD, printed.LONG_PGD_CERTAINTY) if known else (None, printed.NOT_PRINTED)
             nodes: tuple[Node, ...] = (lab.attack_on(model, attack=attack, n=n),)
-            yield Figure("D.2", f"{name} in {lab.threat}", column, value, certainty, nodes, "robust", lab.scale.slack)
+            row, slack = f"{name} in {lab.threat}", lab.scale.slack
+            yield Figure("D.2", row, column, value, certainty, nodes, "robust", slack, (lab.floor(model),))
         for threat in (lab.threat, lab.larger_threat):
             nodes = (lab.audit_of(model),)
             yield Figure("D.2", f"audit in {threat}", column, None, printed.NOT_PRINTED, nodes, str(threat), None)
@@ -178,26 +180,29 @@ def appendix_d3(lab: Ilyas2019Lab) -> Iterator[Figure]:
     for name, data in on.items():
         nodes, value = (lab.attack_on(model, data=data),), printed.ROBUST_TEST_SETS[name]
         yield Figure("D.3", name, "accuracy", None, printed.NOT_PRINTED, nodes, "clean", None)
-        certainty = printed.appendix("Table 8", 80)
-        yield Figure("D.3", name, f"accuracy in {lab.threat}", value, certainty, nodes, "robust", lab.scale.slack)
+        certainty = printed.appendix("Table 8", 80) + (printed.OF_NOISE if value == printed.LONG_PGD else "")
+        column, slack = f"accuracy in {lab.threat}", lab.scale.slack
+        yield Figure("D.3", name, column, value, certainty, nodes, "robust", slack, (lab.floor(model),))
 
 
 def appendix_d6(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """D_det made with either net, tested on true labels and on labels y + 1."""
     columns, certainty = (("test labels y", "clean"), ("test labels y + 1", "shifted")), printed.appendix("Table 9", 85)
     for name, source in (("standard model", lab.standard_net), ("robust model", lab.robust_net)):
-        nodes = (lab.answers_of(lab.net_trained_on(lab.shifted_set(source))),)
+        net = lab.net_trained_on(lab.shifted_set(source))
+        nodes, slack, floors = (lab.answers_of(net),), lab.scale.slack, (lab.floor(net),)
         for (column, read), value in zip(columns, printed.RELABELLED[name], strict=True):
-            yield Figure("D.6", name, column, value, certainty, nodes, read, lab.scale.slack)
+            yield Figure("D.6", name, column, value, certainty, nodes, read, slack, floors)
 
 
 def appendix_d7(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """CIFAR-10.1, where it is at hand."""
     for name, models in three_nets(lab).items() if lab.new_test_set else ():
         nodes = tuple(lab.answers_of(model, lab.new_test_set) for model in models)
+        slack, floors = lab.scale.slack, tuple(map(lab.floor, models))
         value = printed.NEW_TESTS.get(name)
         certainty = printed.NOT_PRINTED if value is None else printed.NEW_TESTS_CERTAINTY
-        yield Figure("D.7", name, "accuracy on CIFAR-10.1", value, certainty, nodes, "clean", lab.scale.slack)
+        yield Figure("D.7", name, "accuracy on CIFAR-10.1", value, certainty, nodes, "clean", slack, floors)
 
 
 def figure_3(lab: Ilyas2019Lab) -> Iterator[Figure]:
@@ -216,11 +221,12 @@ def figure_3(lab: Ilyas2019Lab) -> Iterator[Figure]:
 def leakage(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """Goh's test: what robust linear features alone tell about the labels of D_rand and D_det, beside what all features
     tell."""
-    columns = ("through robust linear features", "in all")
+    slack = lab.scale.slack
     for name, made in (("D_rand", lab.random_set()), ("D_det", lab.shifted_set())):
-        nodes: tuple[Node, ...] = (lab.leakage_of(made), lab.answers_of(lab.net_trained_on(made)))
-        for column, node, value in zip(columns, nodes, printed.LEAKAGE[name], strict=True):
-            yield Figure("Leakage", name, column, value, printed.DISTILL, (node,), "clean", lab.scale.slack)
+        net, (linear, whole) = lab.net_trained_on(made), printed.LEAKAGE[name]
+        leak, answers = (lab.leakage_of(made),), (lab.answers_of(net),)
+        yield Figure("Leakage", name, "through robust linear features", linear, printed.DISTILL, leak, "clean", slack)
+        yield Figure("Leakage", name, "in all", whole, printed.DISTILL, answers, "clean", slack, (lab.floor(net),))
         through = (lab.robust_leakage_of(made),)
         yield Figure("Leakage", name, "through a robust net's units", None, printed.NOT_PRINTED, through, "clean", None)
     for column, read in (("test accuracy", "clean"), (f"accuracy in {lab.threat}", "robust")):
@@ -232,20 +238,22 @@ def just_bugs(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """Nakkiran's perturbations that work for one net alone."""
     receiver = lab.receiving_net(lab.scale.net)
     for name, made in (("PGD", lab.bug_set(transfers=True)), ("without transfer", lab.bug_set(transfers=False))):
-        answers = lab.answers_of(lab.net_trained_on(made))
-        rows: tuple[tuple[str, Node, str], ...] = (
-            ("attack success", made, "reached"),
-            ("targeted transfer", lab.answers_of(receiver, made), "clean"),
-            ("learned from it, on (X, Y)", answers, "clean"),
-            ("learned from it, on (X, Y + 1)", answers, "shifted"),
+        net = lab.net_trained_on(made)
+        answers, free, floors = lab.answers_of(net), (), (lab.floor(net),)
+        rows: tuple[tuple[str, Node, str, tuple[Floor, ...]], ...] = (
+            ("attack success", made, "reached", free),
+            ("targeted transfer", lab.answers_of(receiver, made), "clean", free),
+            ("learned from it, on (X, Y)", answers, "clean", floors),
+            ("learned from it, on (X, Y + 1)", answers, "shifted", floors),
         )
-        for (column, node, read), value in zip(rows, printed.BUGS[name], strict=True):
-            yield Figure("Just bugs", name, column, value, printed.DISTILL, (node,), read, lab.scale.slack)
+        for (column, node, read, least), value in zip(rows, printed.BUGS[name], strict=True):
+            yield Figure("Just bugs", name, column, value, printed.DISTILL, (node,), read, lab.scale.slack, least)
 
 
 def mistakes(lab: Ilyas2019Lab) -> Iterator[Figure]:
     """Wallace: learning from a net's mistakes alone."""
     nets = {"the first net": lab.weak_net, "learned from its mistakes alone": lab.net_trained_on(lab.mistakes())}
     for name, model in nets.items():
-        nodes, value = (lab.answers_of(model),), printed.MISLABELLED[name]
-        yield Figure("Mislabelled", name, "test accuracy", value, printed.DISTILL, nodes, "clean", lab.scale.slack)
+        nodes, value, slack = (lab.answers_of(model),), printed.MISLABELLED[name], lab.scale.slack
+        floors = (lab.floor(model),)
+        yield Figure("Mislabelled", name, "test accuracy", value, printed.DISTILL, nodes, "clean", slack, floors)

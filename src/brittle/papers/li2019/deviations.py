@@ -1,7 +1,7 @@
 """What differs from the paper, and may explain gaps."""
 
-from ..paper import seeds_in_words
-from .lab import SIGMA_L2, SIGMA_LINF, Li2019Lab
+from ..paper import pixels_in_words, seeds_in_words
+from .lab import SIGMA_L2, SIGMA_LINF, TRIAL_BETA, Li2019Lab
 
 
 def all_deviations(lab: Li2019Lab, seeds: int) -> tuple[str, ...]:
@@ -21,9 +21,15 @@ def all_deviations(lab: Li2019Lab, seeds: int) -> tuple[str, ...]:
         f"{scale.sizes.small_l2} is inferred.",
         f"Attacks on the same {scale.n} test images, S-O with {scale.draws} draws (sigma {SIGMA_L2:g} in L2, "
         f"{SIGMA_LINF:g} in Linf); audits on {scale.audited_n}.",
-        f"CIFAR-10 remark: {scale.trial}."
+        f"CIFAR-10 remark: {scale.trial}; TRADES weighs its divergence there with {TRIAL_BETA:g}, as its authors do "
+        "(1 on MNIST). The paper's recipe is not known."
         if lab.trial_data
         else f"The CIFAR-10 remark is left out: its data are not at hand (brittle data {scale.trial.data} gets them).",
+        *(pixels_in_words(lab.trial_data) if lab.trial_data else ()),
+        f"AVG, MAX, MSD and E-AT take {scale.inner_steps} steps inside, of 2.5 eps / {scale.inner_steps}, in L1 along "
+        "the signs of the most telling 1 % of pixels; Maini et al. 50 to 100 steps of 0.01 (Linf), 0.1 (L2), 1 "
+        "(L1; MSD 0.8). E-AT draws among three norms, by a running mean, with PGD inside; its authors' among two, with "
+        "APGD.",
         f"Static nets of the ensemble: {' and '.join(scale.static_nets)}, naturally trained; which the paper used is "
         "not known.",
         "Here a success counts where any point of the walk fools, verified in float32; the paper counts the last "

@@ -8,7 +8,7 @@ from .printed import DEFENCES
 
 def all_exhibits(lab: Li2019Lab) -> tuple[Exhibit, ...]:
     """The exhibits, in the order of the page."""
-    return _paths(lab), _curvature(lab), _fooling_images(lab), _audits(lab)
+    return _paths(lab), _training(lab), _curvature(lab), _fooling_images(lab), _audits(lab)
 
 
 def _paths(lab: Li2019Lab) -> Exhibit:
@@ -30,6 +30,19 @@ def _paths(lab: Li2019Lab) -> Exhibit:
         "that attack follows. Bands are 95 % intervals.",
         nodes=tuple(walk for walk, _ in walks.values()),
         show=lambda results: kinds.along_paths(results, walks),
+    )
+
+
+def _training(lab: Li2019Lab) -> Exhibit:
+    nets = {f"{name} Mix": lab.defences[name, "Mix"] for name in DEFENCES} | lab.several_norms
+    return Exhibit(
+        kind="curves",
+        part="Training",
+        title="Robust accuracy as training goes",
+        note="Of nets that are trained in several norms: validation images that withstand PGD-10 in the norm where it "
+        "breaks most. It says whether a training was over, not how robust its net is.",
+        nodes=tuple(nets.values()),
+        show=lambda results: kinds.robust_curves(results, nets),
     )
 
 

@@ -22,6 +22,7 @@ from brittle.learning import (
 from brittle.studies import Audit, Curve, DataSource, RunAttack, Train, Walk
 
 from ..paper import Floor, find_data
+from ..results import Reading
 from .printed import DEFENCES, NORMS
 from .scales import Li2019Scale
 
@@ -32,8 +33,9 @@ ROW_ATTACKS = {  # rows of Table 1: attack, and the norm that its threat is call
     "S-O Linf": ("second_order", "Linf"),
 }
 STATIC_SEED = 100  # of the ensemble's static nets, added to the lab's own
+TRIAL_BETA = 6.0  # of TRADES on CIFAR-10, as its authors train it there
 WALK_IMAGES, CURVATURE_IMAGES = 200, 100  # at most
-FLOOR = 0.5  # of what the best defence keeps in a norm, below which a net counts as not trained in it
+FLOOR = 0.1  # robust accuracy below which a net counts as not trained: about what one answer for all images keeps
 
 
 @dataclass(frozen=True)
@@ -162,15 +164,11 @@ class Li2019Lab:
         return stops | {whole.recipe.epochs: whole}
 
     def floor(self, name: str, norm: str) -> Floor:
-        """Under PGD in each of its own norms a defence must keep half of what the best single-norm defence keeps."""
-        own = self.own_threats(norm)
-        return Floor(
-            kept=tuple(self.attack_in_row(self.defences[name, norm], f"PGD {one}") for one in own),
-            best=tuple(
-                tuple(self.attack_in_row(self.defences[other, one], f"PGD {one}") for other in DEFENCES) for one in own
-            ),
-            share=FLOOR,
-        )
+        """What a defence must keep under S-O in its own norm; a Mix in one of its two, since whether it does in both is
+        what is asked of it."""
+        net = self.defences[name, norm]
+        own = (Reading(self.attack_in_row(net, f"S-O {one}"), "robust") for one in self.own_threats(norm))
+        return Floor(tuple(own), FLOOR)
 
     @cached_property
     def several_norms(self) -> dict[str, Train]:
@@ -215,7 +213,7 @@ class Li2019Lab:
         MNIST, or scaled as L2 is."""
         assert self.trial_data is not None
         trial, (attack, norm) = self.scale.trial, ROW_ATTACKS[row]
-        goal = Trades((self.trial_linf,), InnerAttack(steps=trial.inner_steps, start="noise"), beta=6.0)
+        goal = Trades((self.trial_linf,), InnerAttack(steps=trial.inner_steps, start="noise"), beta=TRIAL_BETA)
         net = self._train(trial.net, goal, epochs=trial.epochs, data=self.trial_data)
         threat = {"L2": self.trial_l2, "Linf": self.trial_linf}[norm]
         spec = self.authors_attack(attack, threat)

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
+from brittle.studies import Node
+
 from ..paper import Figure
+from ..results import AND
 from . import printed
 from .lab import ROW_ATTACKS, Li2019Lab
 from .mechanism import variants, variants_on_the_way
@@ -30,7 +33,7 @@ def table_1(lab: Li2019Lab) -> Iterator[Figure]:
                     nodes=nodes,
                     read=read,
                     slack=lab.scale.slack,
-                    floor=lab.floor(name, norm) if read == "robust" else None,
+                    floors=(lab.floor(name, norm),) if read == "robust" else (),
                 )
 
 
@@ -50,10 +53,11 @@ def on_the_way(lab: Li2019Lab) -> Iterator[Figure]:
 
 
 def what_is_left(lab: Li2019Lab) -> Iterator[Figure]:
-    """What the strongest attacks leave of each defence, in each threat and in all at once; nothing of it was
-    printed."""
+    """What the strongest attacks leave of each defence, in each threat, in the three of later work at once, and in all;
+    nothing of it was printed."""
     nets = {("natural", "net"): lab.natural_madry, **lab.defences}
-    reads = ("clean", *map(str, (lab.linf, lab.small_l2, lab.l2, lab.l1)), "union")
+    three = AND.join(map(str, (lab.linf, lab.small_l2, lab.l1)))
+    reads = ("clean", *map(str, (lab.linf, lab.small_l2, lab.l2, lab.l1)), three, "union")
     for (name, norm), model in nets.items():
         for read in reads:
             nodes = (lab.audit_of(model),)
@@ -68,8 +72,11 @@ def several_norms_at_once(lab: Li2019Lab) -> Iterator[Figure]:
         values = printed.LATER[name] if known else (None,) * len(reads)
         certainty = printed.LATER_CERTAINTY if known else "no figure for MNIST is known"
         for read, value in zip(reads, values, strict=True):
-            nodes = (lab.audit_of_three(model),)
+            nodes: tuple[Node, ...] = (lab.audit_of_three(model),)
             yield Figure("Several norms at once", name, read, value, certainty, nodes, read, lab.scale.later_slack)
+        certainty = "not in the paper: what training itself reports of its last epoch, in the worst of the three norms"
+        column, nodes = "validation images, PGD-10", (model,)
+        yield Figure("Several norms at once", name, column, None, certainty, nodes, "held_out_robust", None)
 
 
 def cifar_10(lab: Li2019Lab) -> Iterator[Figure]:

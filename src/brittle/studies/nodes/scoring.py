@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,8 @@ def loudest_images(features: Features, part: Split, found: list[Usefulness]) -> 
 
 @dataclass(frozen=True)
 class Correlate:
-    """E[y f(x)] of the units before the last layer on the test images and on made sets, at most `n` images of each.
-    Result: `correlations.json`, with `rho` of each set by its label, `D` for the test images [F].
+    """E[y f(x)] - E[y] E[f(x)] of the units before the last layer on the test images and on made sets, at most `n`
+    images of each. Result: `correlations.json`, with `rho` of each set by its label, `D` for the test images [F].
 
     What each unit speaks for is chosen on validation images.
     """
@@ -149,6 +149,7 @@ class Correlate:
     data: DataSource
     sets: tuple[Make, ...]
     n: int = 5000
+    told: str = field(default="E[y f] - E[y] E[f]", init=False)  # so that results of another figure have another name
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from brittle.ground import BrittleError, bit_key, check_seed, pick_device, world
 from brittle.learning import (
+    TRIED,
     Goal,
     Recipe,
     TrainingProgress,
@@ -105,6 +106,7 @@ class Train:
             "declaration": hash_of(self),
             "epochs": self.recipe.epochs,
             "history": history_of(state),
+            "tried": min(TRIED, len(data.validation)),
         }
         save_net(folder / "model.safetensors", net, header | run_record(device, started, self.seed))
         return True
