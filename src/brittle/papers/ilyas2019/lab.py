@@ -17,7 +17,7 @@ from ..results import Reading
 from .scales import Ilyas2019Scale, Perturbing
 
 HARDENING_REACH = 1.4  # appendix C.3: 7 steps of eps / 5
-TRAINED = 2.0  # times chance, below which a net has not learned its set
+TRAINED = 2.0  # times 1 / classes, below which a net has not learned its set
 BUG_HELPER_SEED, WEAK_SEED, RECEIVER_SEED, LEARNER_SEED = 10, 20, 30, 40  # added to the lab's own seed
 
 
@@ -128,7 +128,7 @@ class Ilyas2019Lab:
         asked. Of nets that learn the data as they are nothing is asked."""
         if isinstance(net.data, DataSource):
             return Floor((), 0.0)
-        return Floor((Reading(net, "held_out"),), TRAINED * self.chance)
+        return Floor((Reading(net, "held_out"),), TRAINED / len(self.data.load().test.classes))
 
     def _make(
         self,

@@ -12,8 +12,7 @@ from .lab import TRAINED, Ilyas2019Lab
 Nets = tuple[Train, ...]  # the same training with several seeds
 CHANCE = "chance is the share of the commonest test label"
 OF_TRAINED = (
-    f"; asked of nets that are right on {TRAINED:g} times as many as chance of the images of their own set that were "
-    "held out"
+    f"; asked of nets that are right on {TRAINED:g} / classes or more of the images of their own set that were held out"
 )
 
 
