@@ -221,7 +221,8 @@ def pictures(folder: Path) -> None:
         write(f"sixteen/{name}", mode="I;16")
         write(f"cut/{name}", (64, 64))
         write(f"sizes/{name}", (8, 8 + ord(name)))
-    (folder / "cut/a/0.png").write_bytes((folder / "cut/a/0.png").read_bytes()[:60])
+    for file in (folder / "cut/a").iterdir():  # whichever part each of them comes into
+        file.write_bytes(file.read_bytes()[:60])
 
 
 def arrays(folder: Path) -> None:

@@ -271,9 +271,9 @@ def _compare(
         else:
             try:
                 with state.subject.draws(f"probes {threat}"), until(lambda: clock.spent):
-                    found = probe(
-                        model, threat, x[rows], y[rows], effort, seed, state.subject.batch, state.subject.precise
-                    )
+                    subject = state.subject
+                    how = {"precise": subject.precise, "random": subject.majority is not None}
+                    found = probe(model, threat, x[rows], y[rows], effort, seed, subject.batch, **how)
                 journal.write(f"{threat} probes", {}, found)
             except OutOfTime:
                 found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])

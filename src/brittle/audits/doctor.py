@@ -1,6 +1,7 @@
 """Is this model fit to be attacked at all? Cheap looks before any attack, each finding with what to do."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -149,8 +150,10 @@ def _same(model: Callable[[Tensor], Any], x: Images, logits: Tensor) -> Finding:
     """Classes alone seldom change, so that all are asked for again and again, where of logits a few will do: a model
     may be another at some of its calls."""
     some = len(x) if bool(((logits == 0) | (logits == 1)).all()) else FEW
-    first, *later = (answer_of(model, x[:some]).detach().float() for _ in range(ASKED))
-    pairs = [(answer_of(model, x).detach().float(), logits), *((one, first) for one in later)]
+    asked = []
+    with suppress(BrittleError):  # of a model that takes batches of one size alone `_alone` tells
+        asked = [answer_of(model, x[:some]).detach().float() for _ in range(ASKED)]
+    pairs = [(answer_of(model, x).detach().float(), logits), *((one, asked[0]) for one in asked[1:])]
     if all(torch.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs):
         return Finding("deterministic", "fine", "the same images get the same answers again")
     return Finding(

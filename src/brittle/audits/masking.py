@@ -74,13 +74,19 @@ class Probe(NamedTuple):
 
 
 def probes(
-    model: Callable[[Tensor], Any], threat: Ball, effort: Effort, x: Images, seed: int, precise: bool
+    model: Callable[[Tensor], Any],
+    threat: Ball,
+    effort: Effort,
+    x: Images,
+    seed: int,
+    precise: bool = False,
+    random: bool = False,
 ) -> Iterator[tuple[str, Attack]]:
     """The attacks compared, by the names used in `COMPARISONS`, cheap first, and one that may change all of x; all in
-    float32 where that is asked."""
+    float32 where that is asked; a `random` model is taken at its first word."""
 
     def asked(spec: AttackSpec, threat: Threat) -> Attack:
-        return _until_success(spec, model, threat, seed, precise)
+        return _until_success(spec, model, threat, seed, precise, random)
 
     short, long, *others = (spec for spec in effort.compared if spec.entry.supports(threat, x.dim()))
     yield "short", asked(short, threat)
@@ -93,7 +99,7 @@ def probes(
 
 
 def _until_success(
-    spec: AttackSpec, model: Callable[[Tensor], Any], threat: Threat, seed: int, precise: bool
+    spec: AttackSpec, model: Callable[[Tensor], Any], threat: Threat, seed: int, precise: bool, random: bool
 ) -> Attack:
     """The attack, which lets go of an image as soon as it has success in float32, and has none otherwise."""
 
@@ -106,7 +112,7 @@ def _until_success(
     def search(x: Images, y: Aim, seed: int) -> AttackResult:
         found = attack.search(x, y, seed)
         rows = found.success.nonzero().squeeze(1)
-        if len(rows) == 0:
+        if len(rows) == 0 or random:
             return found
         held = verify(model, threat, x[rows], found.x[rows], true_class(y)[rows]).broken
         return found._replace(success=found.success.index_copy(0, rows, held))
@@ -150,6 +156,7 @@ def probe(
     seed: int,
     batch: int = 250,
     precise: bool = False,
+    random: bool = False,
 ) -> Probe:
     """Compare attacks on the examples given (those the model gets right), and follow its gradients along two paths.
 
@@ -160,7 +167,9 @@ def probe(
         why = "eps is 0" if threat.radius == 0 else "the model gets none of the probes right"
         why = why if isinstance(threat, Ball) else "no gradient can be followed in this threat"
         return Probe([Finding("probes", "skipped", f"nothing to compare: {why}")], [])
-    attacks = {name: replace(attack, batch=batch) for name, attack in probes(model, threat, effort, x, seed, precise)}
+    attacks = {
+        name: replace(attack, batch=batch) for name, attack in probes(model, threat, effort, x, seed, precise, random)
+    }
     runs = _Runs(attacks, x, y)
     titles = {
         name: attack.name + {"clean start": " from the data", "double eps": " at twice eps"}.get(name, "")
