@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Both papers at their full scale on one GPU, in pieces that may be stopped at any moment:
+# Both papers at their full scale on one GPU, the tables that matter with three trainings of each net in the end, in pieces
+# that may be stopped at any moment:
 #
 #   scripts/full.sh [SECONDS] [OUT]
 #
@@ -15,11 +16,13 @@ ends=$(($(date +%s) + seconds))
 export BRITTLE_STORE="$out/store" PYTHONPATH="$PWD/src:$out/site${PYTHONPATH:+:$PYTHONPATH}"
 . scripts/wheels.sh
 device="$(python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')"
+trainings=1
 paper() { # name, then its parts
     local left=$((ends - $(date +%s))) status=0
     [ "$left" -gt 20 ] || { echo "time is up; call again to go on"; exit 75; }
     timeout --signal=INT --kill-after=15 "$left" \
-        python -m brittle.cli paper "$@" --scale full --device "$device" --out "$out/$1-full${2:+-$2}" || status=$?
+        python -m brittle.cli paper "$@" --scale full --seeds "$trainings" --device "$device" \
+        --out "$out/$1-full${2:+-$2}-x$trainings" || status=$?
     case "$status" in
         0) ;;
         124 | 130 | 137) echo "stopped; call again to go on"; exit 75 ;;
@@ -29,4 +32,7 @@ paper() { # name, then its parts
 paper ilyas2019 figure-2 table-1 gaussian-model
 paper li2019
 paper ilyas2019
+trainings=3
+paper ilyas2019 figure-2 table-1
+paper li2019 table-1
 echo "done: $out"
