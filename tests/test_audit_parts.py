@@ -30,7 +30,7 @@ from brittle.audits import (
     verify,
 )
 from brittle.audits.jobs import Job
-from brittle.audits.pieces import Judged, PieceFacts
+from brittle.audits.pieces import Judged, PieceFacts, read_piece, write_piece
 from brittle.audits.records import Check, ProportionRecord, Provenance, Verdict
 from brittle.audits.state import AuditState, Piece, ThreatState
 from brittle.audits.subject import Subject
@@ -181,14 +181,14 @@ def first(right: list[int], *threats: object) -> AuditState:
     return AuditState(subject, flags, y, [ThreatState.at_first(one, clean) for one in threats], [])  # type: ignore[arg-type]
 
 
-def job(state: ThreatState, search: object = None, number: int = 0, **more: object) -> Job:
+def job(subject: Subject, state: ThreatState, search: object = None, number: int = 0, **more: object) -> Job:
     stage = Stage(AttackSpec.of("fmn"), math.inf, **more)  # type: ignore[arg-type]
-    judged = Judged(first([]).subject, state)
-    return Job(state, number, stage, search or Attack("B", lambda x, y, seed: None), judged)  # type: ignore[arg-type, return-value]
+    found = search or Attack("B", lambda x, y, seed: None)  # type: ignore[arg-type, return-value]
+    return Job(number, stage, found, Judged(subject, state))  # type: ignore[arg-type]
 
 
 def tried(state: AuditState, **more: object) -> list[list[int]]:
-    return [part.tolist() for parts in job(state.threats[0], **more).parts(state.subject) for part in parts]
+    return [part.tolist() for parts in job(state.subject, state.threats[0], **more).parts() for part in parts]
 
 
 def piece(rows: list[int], broken: list[int], rounded: list[int] | None = None, **more: object) -> Piece:
@@ -238,7 +238,7 @@ def test_those_nearest_to_breaking_are_tried_first_and_a_stage_may_give_up(
     assert tried(whole, share=0.5) == [[2, 6, 5], [4]]  # a share of the seven, not of those left
     assert tried(whole, share=0.1) == [[2, 6]]
     assert tried(whole, gives_up=True) == [[2, 6]]
-    parts = job(state, gives_up=True).parts(whole.subject)
+    parts = job(whole.subject, state, gives_up=True).parts()
     assert [part.tolist() for part in next(parts)] == [[2, 6]]
     state.enter("B", piece([2, 6], [6]))
     assert [part.tolist() for part in next(parts)] == [[5, 4]]
@@ -296,13 +296,12 @@ def test_what_an_attack_claims_outside_of_the_ball_does_not_count() -> None:
         moved = x + torch.tensor([0.15, 0.05, 0.1]).view(3, 1, 1, 1)
         return AttackResult(moved, torch.tensor([True, True, False]), torch.zeros(3))
 
-    cheating = job(state.threats[0], Attack("cheat", cheat))
-    found = cheating.run(state.subject, rows)
+    found = job(state.subject, state.threats[0], Attack("cheat", cheat)).run(rows)
     assert found.rows.tolist() == [1, 2, 5]
     assert found.broken.tolist() == [False, False, False]
     assert (found.claimed, len(found.x), len(found.size), found.minimum) == (2, 0, 0, None)
     bright = replace(state.subject, model=lambda x: torch.stack([0 * x.amax((1, 2, 3)), x.amax((1, 2, 3))], 1))
-    found = cheating.run(bright, rows)
+    found = job(bright, state.threats[0], Attack("cheat", cheat)).run(rows)
     assert found.broken.tolist() == [False, True, False]  # what is not claimed is not looked at
     assert found.x.amax((1, 2, 3)).tolist() == found.size.float().tolist() == pytest.approx([0.05])
 
@@ -323,24 +322,25 @@ def test_a_smallest_change_is_searched_once(digits_net: nn.Module) -> None:
         clean = evaluate(x, y).detach()
     asked.clear()
     state = ThreatState.at_first(threat, clean)
-    found = job(state, search, curve=True).run(Subject(model, x, y, len(x)), rows)
+    found = job(Subject(model, x, y, len(x)), state, search, curve=True).run(rows)
     assert found.minimum is not None
     assert 0 < int(found.broken.sum()) < len(x)
     assert sum(asked) <= searched + 6 * len(x)  # fitted into the ball and verified, not searched again
 
 
 def test_a_piece_is_read_back_for_the_survivors_that_it_was_made_for(tmp_path: Path) -> None:
-    (state,) = first(list(range(N)), Linf(0.1)).threats
-    one, journal = job(state), Journal(tmp_path, "this")
+    whole = first(list(range(N)), Linf(0.1))
+    (state,) = whole.threats
+    one, journal = job(whole.subject, state), Journal(tmp_path, "this")
     for kept in (piece([0, 1, 2], [1], rounded=[]), piece([0, 1], [0], minimum=torch.tensor([0.5, 1.0]).double())):
-        one.write(journal, kept)
-        found = one.read(journal, kept.rows)
+        write_piece(journal, one.key(kept.rows), kept)
+        found = read_piece(journal, one.key(kept.rows), kept.rows)
         assert found is not None
         for part, other in zip(found, kept, strict=True):
             assert torch.equal(part, other) if isinstance(part, Tensor) else part == other
-        assert one.read(journal, torch.tensor([0, 3])) is None
-        assert one.read(journal, torch.tensor([0])) is None
-        assert job(state, number=1).read(journal, kept.rows) is None
+        assert read_piece(journal, one.key(kept.rows), torch.tensor([0, 3])) is None
+        assert read_piece(journal, one.key(kept.rows), torch.tensor([0])) is None
+        assert read_piece(journal, job(whole.subject, state, number=1).key(kept.rows), kept.rows) is None
 
 
 # The verdict and the record

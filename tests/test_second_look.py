@@ -293,18 +293,17 @@ def test_what_was_judged_on_the_way_is_known_bit_by_bit() -> None:
     state = first_state(Subject(model, x, y, 4), [Linf(0.3)])
     judged = Judged(state.subject, state.threats[0])
     moved = x + 0.1
-    assert judged(x, moved, y).tolist() == judged.held(x, moved).tolist() == [False, False, False, True]
-    assert not judged.held(x, moved + 1e-6).any()
-    so_far = judged.so_far(torch.arange(4), x)
+    assert judged(x, moved, y).tolist() == judged.held(x, moved, y).tolist() == [False, False, False, True]
+    assert not judged.held(x, moved + 1e-6, y).any()
+    assert not judged.held(x, moved, 1 - y).any(), "of another label"
+    so_far = judged.so_far(torch.arange(4))
     assert so_far is not None
     assert (so_far.rows.tolist(), so_far.size.tolist()) == ([3], pytest.approx([0.1]))
     assert torch.equal(so_far.x, moved[3:])
-    assert judged.so_far(torch.arange(4), x) is None
+    assert judged.so_far(torch.arange(4)) is None
     other = torch.zeros(1, 1, 1)
-    judged.known = {int(key): (other, other) for key in keys_of(moved)}  # keys that meet by chance
-    assert not judged.held(x, moved).any()
-    judged.forget()
-    assert not judged.known
+    judged.known = {(int(key), 0): (other, moved[0]) for key in keys_of(x)}  # keys that meet by chance
+    assert not judged.held(x, moved, y).any()
 
 
 def test_what_was_found_before_a_budget_ended_counts(

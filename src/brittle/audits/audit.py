@@ -33,6 +33,7 @@ from .findings import Finding
 from .jobs import Work, jobs
 from .journal import Journal
 from .masking import Probe, probe
+from .pieces import read_piece, write_piece
 from .provenance import circumstances
 from .records import Asked, Check, GradientPath
 from .report import Report
@@ -214,39 +215,39 @@ def _attack(state: AuditState, work: list[Work], journal: Journal, clock: _Clock
     """Do the work, or take it from the journal; before a piece is begun, its number and a line about it."""
     me = world()
     for number, job in enumerate(work):
-        for batches in job.parts(state.subject):
+        for batches in job.parts():
             own = [rows for place, rows in enumerate(batches) if me.takes(place)]
             for rows in own if me.size > 1 else ():  # before it waits for those of the others
-                if not clock.spent and job.read(journal, rows) is None:
+                if not clock.spent and read_piece(journal, job.key(rows), rows) is None:
                     yield number, _said(job, rows)
                     _run(job, state, rows, journal, clock)
             for place, rows in enumerate(batches):
-                piece = job.read(journal, rows)
+                piece = read_piece(journal, job.key(rows), rows)
                 while piece is None and not me.takes(place) and not clock.spent:
                     time.sleep(0.02)
-                    piece = job.read(journal, rows)
+                    piece = read_piece(journal, job.key(rows), rows)
                 if piece is None and not clock.spent:
                     yield number, _said(job, rows)
                     piece = _run(job, state, rows, journal, clock)
                 if piece is None:
                     state.skipped.append(f"{job.name} in {job.state.threat} on {len(rows)} examples")
-                    piece = job.so_far(state.subject, rows) if me.size == 1 else None
+                    piece = job.judged.so_far(rows) if me.size == 1 else None
                 if piece is not None:
                     job.state.enter(job.name, piece)
 
 
 def _said(job: Work, rows: Tensor) -> str:
-    return f"{job.title}, {len(rows)} examples, {job.state.robust} withstand so far"
+    return f"{job.state.threat} {job.name}, {len(rows)} examples, {job.state.robust} withstand so far"
 
 
 def _run(job: Work, state: AuditState, rows: Tensor, journal: Journal, clock: _Clock) -> Piece | None:
     """A piece of work, kept in the journal; none if the budget is spent before it is done."""
     try:
         with until(lambda: clock.spent):
-            piece = job.run(state.subject, rows)
+            piece = job.run(rows)
     except OutOfTime:
         return None
-    job.write(journal, piece)
+    write_piece(journal, job.key(rows), piece)
     return piece
 
 

@@ -26,12 +26,10 @@ from brittle.attacks import (
 )
 from brittle.ground import BrittleError, Images, Labels, eval_mode, fast_dtype
 
-from .journal import Journal
-from .pieces import Judged, read_piece, verified_piece, write_piece
+from .pieces import Judged
 from .replay import Replay
 from .schedule import AT_A_TIME, CURVE_OF, LEAST, Effort, Stage
 from .state import AuditState, Piece, ThreatState
-from .subject import Subject
 from .verification import verify
 
 SEEDS = 7919  # between the seeds of two stages
@@ -41,11 +39,15 @@ BISECTIONS, INWARDS = 6, 10  # from an image that fools, and FMN's steps from th
 class Job(NamedTuple):
     """One stage of the schedule in one threat."""
 
-    state: ThreatState
     number: int
     stage: Stage
     search: Attack | MinimumNorm
     judged: Judged
+
+    @property
+    def state(self) -> ThreatState:
+        """How its threat stands."""
+        return self.judged.state
 
     @property
     def name(self) -> str:
@@ -54,13 +56,10 @@ class Job(NamedTuple):
         where = " from outside" if outside else " for the curve" if self.stage.curve else ""
         return self.search.name + (f" ({loss})" if loss else "") + where
 
-    @property
-    def title(self) -> str:
-        return f"{self.state.threat} {self.name}"
-
-    def parts(self, subject: Subject) -> Iterator[tuple[Tensor, ...]]:
+    def parts(self) -> Iterator[tuple[Tensor, ...]]:
         """The rows that it tries, some batches at a time which do not depend on one another, nearest to breaking first;
         a stage may give up on the way."""
+        subject = self.judged.subject
         if self.stage.curve:
             yield torch.split(subject.drawn(CURVE_OF), subject.batch)
             return
@@ -77,35 +76,25 @@ class Job(NamedTuple):
     def _left(self, rows: Tensor) -> int:
         return int(self.state.alive[rows].sum() + self.state.alive_8bit[rows].sum())
 
-    def read(self, journal: Journal, rows: Tensor) -> Piece | None:
-        """What the journal holds of this piece; a piece for other examples is none."""
-        return read_piece(journal, self._key(rows), rows)
+    def key(self, rows: Tensor) -> str:
+        """By which the journal and a random model's draws know the piece."""
+        return f"{self.state.threat} {self.name} {self.number} {int(rows[0])}"
 
-    def write(self, journal: Journal, piece: Piece) -> None:
-        """Keep the piece in the journal."""
-        write_piece(journal, self._key(piece.rows), piece)
-
-    def _key(self, rows: Tensor) -> str:
-        return f"{self.title} {self.number} {int(rows[0])}"
-
-    def run(self, subject: Subject, rows: Tensor) -> Piece:
+    def run(self, rows: Tensor) -> Piece:
         """Attack these examples, and verify what is claimed."""
-        started, x, y = time.monotonic(), subject.x[rows], subject.y[rows]
-        with subject.draws(self._key(rows)):
-            result, minimum = self._curve(subject, rows, x, y) if self.stage.curve else (self._attack(x, y), None)
-            claimed = self._claimed(subject, result, x, y)
-            piece = verified_piece(subject, self.state.threat, rows, x, y, result, claimed, self.judged)
+        started, subject = time.monotonic(), self.judged.subject
+        x, y = subject.x[rows], subject.y[rows]
+        with subject.draws(self.key(rows)):
+            result, minimum = self._curve(rows, x, y) if self.stage.curve else (self._attack(x, y), None)
+            claimed = self._claimed(result, x, y)
+            piece = self.judged.piece(rows, x, y, result, claimed)
         return piece._replace(minimum=minimum, seconds=time.monotonic() - started)
-
-    def so_far(self, subject: Subject, rows: Tensor) -> Piece | None:
-        """What was found of these examples before a budget ended the piece."""
-        return self.judged.so_far(rows, subject.x[rows]) if self.judged.known else None
 
     def _attack(self, x: Images, y: Labels) -> AttackResult:
         attack = self.search.within(self.state.threat) if isinstance(self.search, MinimumNorm) else self.search
         return attack.tried(x, y)
 
-    def _curve(self, subject: Subject, rows: Tensor, x: Images, y: Labels) -> tuple[AttackResult, Tensor]:
+    def _curve(self, rows: Tensor, x: Images, y: Labels) -> tuple[AttackResult, Tensor]:
         """The smallest changes: 0 where the model is wrong; of what is broken already, inwards from there; else from
         the image itself, which counts as an attack, too."""
         assert isinstance(self.search, MinimumNorm)
@@ -119,7 +108,7 @@ class Job(NamedTuple):
                 continue
             found = search.tried(x[some], y[some])
             # the curve counts what fools in float32, at its size in float64
-            near = verify(subject.judge, threat.whole(x), x[some], found.x, y[some])
+            near = verify(self.judged.subject.judge, threat.whole(x), x[some], found.x, y[some])
             minimum[some.cpu()] = torch.where(near.broken.cpu() & found.size.cpu().isfinite(), near.size, torch.inf)
             fitted = search.fitted(found, threat, x[some], y[some])
             result = AttackResult(
@@ -142,13 +131,13 @@ class Job(NamedTuple):
         assert isinstance(search, MinimumNorm)
         return search
 
-    def _claimed(self, subject: Subject, result: AttackResult, x: Images, y: Labels) -> Tensor:
+    def _claimed(self, result: AttackResult, x: Images, y: Labels) -> Tensor:
         """The rows of the successes; what was searched in bfloat16 is only suspected there, and is asked again as the
         attack asked, with a gradient, but for what was judged in float32 on the way."""
-        rows, kind = result.success.nonzero().squeeze(1), result.x.device.type
+        rows, kind, subject = result.success.nonzero().squeeze(1), result.x.device.type, self.judged.subject
         fast = self.stage.attack.entry.precision == "fast" and not subject.precise
         if len(rows) and fast and fast_dtype(kind) != torch.float32:
-            held = self.judged.held(x[rows], result.x[rows])
+            held = self.judged.held(x[rows], result.x[rows], y[rows])
             asked = rows[~held]
             with session(against(subject.target)) as evaluate, torch.enable_grad():
                 again = evaluate(result.x[asked].requires_grad_(), y[asked]).success if len(asked) else held[:0]
@@ -175,7 +164,8 @@ def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: i
         _in_one(state, one, [*effort.stages_of(one.threat, dims, state.subject.blind), *_last(extra, one, dims)], seed)
         for one in state.threats
     ]
-    again = [[Replay(state, one)] if len(state.threats) > 1 else [] for one in state.threats]
+    several = len(state.threats) > 1
+    again = [[Replay(state, Judged(state.subject, one))] if several else [] for one in state.threats]
     ordered: list[Work] = []
     for number in range(max(map(len, work))):
         for jobs, replay in zip(work, again, strict=True):
@@ -203,7 +193,7 @@ def _in_one(whole: AuditState, state: ThreatState, stages: list[Stage], seed: in
             objective = replace(objective, done=judged)
         more = {} if stage.outside is None else {"start": _outside(whole, stage.outside)}
         search = stage.attack.search_on(objective, state.threat, seed + SEEDS * number, **more)
-        found.append(Job(state, number, stage, search, judged))
+        found.append(Job(number, stage, search, judged))
     return found
 
 

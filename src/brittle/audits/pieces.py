@@ -23,6 +23,7 @@ class PieceFacts(Struct, frozen=True):
 
 
 def read_piece(journal: Journal, key: str, rows: Tensor) -> Piece | None:
+    """What the journal holds under a key, of the examples `rows` [k]; a piece of other examples is none."""
     kept = journal.read(key, PieceFacts)
     if kept is None or not torch.equal(kept[0]["rows"], rows.cpu()):
         return None
@@ -31,43 +32,9 @@ def read_piece(journal: Journal, key: str, rows: Tensor) -> Piece | None:
 
 
 def write_piece(journal: Journal, key: str, piece: Piece) -> None:
+    """Keep a piece under a key, for `read_piece`."""
     tensors = {name: value for name, value in piece._asdict().items() if isinstance(value, Tensor)}
     journal.write(key, tensors, PieceFacts(piece.claimed, piece.seconds))
-
-
-def verified_piece(
-    subject: Subject,
-    threat: Threat,
-    rows: Tensor,
-    x: Images,
-    y: Labels,
-    result: AttackResult,
-    claimed: Tensor,
-    judged: "Judged",
-) -> Piece:
-    """What an attack's result amounts to; what was judged on its way is not asked about twice."""
-    broken, broken_8bit = torch.zeros_like(result.success), torch.zeros_like(result.success)
-    held = claimed[judged.held(x[claimed], result.x[claimed])]
-    broken[held], broken_8bit[held] = True, True
-    size = torch.zeros(len(result.x), dtype=torch.float64)
-    if len(held):
-        size[held.cpu()] = threat.size(x[held].cpu().double(), result.x[held].cpu().double())
-    asked = claimed[~broken[claimed]]
-    if len(asked):
-        seen = verify(subject.judge, threat, x[asked], result.x[asked], y[asked])
-        broken[asked], broken_8bit[asked] = seen.broken, seen.broken_8bit & seen.broken
-        size[asked.cpu()] = seen.size
-    judged.forget()
-    return Piece(
-        rows=rows,
-        broken=broken,
-        broken_8bit=broken_8bit,
-        x=result.x[broken],
-        size=size[broken.cpu()],
-        margin=result.margin.nan_to_num(-torch.inf) * subject.temperature,  # on the scale of the clean ones
-        claimed=len(claimed),
-        seconds=0.0,
-    )
 
 
 @dataclass
@@ -77,47 +44,83 @@ class Judged:
 
     subject: Subject
     state: ThreatState
-    known: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)  # clean and adversarial, by the latter's key
+    known: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)  # by the clean one's key, label
 
     def __call__(self, x0: Images, x: Images, y: Aim) -> Flags:
-        found = self.state.threat.contains(x0, x)
+        found, y = self.state.threat.contains(x0, x), true_class(y)
         rows = found.nonzero().squeeze(1)
         if len(rows):
-            seen = verify(self.subject.judge, self.state.threat, x0[rows], x[rows], true_class(y)[rows])
+            seen = verify(self.subject.judge, self.state.threat, x0[rows], x[rows], y[rows])
             found = found.index_copy(0, rows, seen.broken & seen.broken_8bit)
             if self.subject.majority is None:  # of a random model every look is another
-                self.known |= dict(zip(keys_of(x[found]).tolist(), zip(x0[found], x[found], strict=True), strict=True))
+                pairs = zip(x0[found], x[found], strict=True)
+                self.known |= dict(zip(_names(x0[found], y[found]), pairs, strict=True))
         return found
 
-    def held(self, x0: Images, x: Images) -> Flags:
-        """Which of these clean and adversarial images are among those found."""
-        known = [self.known.get(key) for key in keys_of(x).tolist()] if self.known else [None] * len(x)
-        pairs = zip(known, zip(x0, x, strict=True), strict=True)
-        same = [one is not None and all(map(torch.equal, one, both)) for one, both in pairs]
+    def _found(self, x0: Images, y: Labels) -> list[Tensor | None]:
+        """The image that broke each of these examples, where one did."""
+        pairs = (self.known.get(name) for name in _names(x0, y))
+        known = zip(pairs, x0, strict=True)
+        return [pair[1] if pair is not None and torch.equal(pair[0], clean) else None for pair, clean in known]
+
+    def held(self, x0: Images, x: Images, y: Labels) -> Flags:
+        """Which of these examples [k] were found to be broken for good by just these images `x` [k, *S]."""
+        if not self.known:
+            return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        pairs = zip(self._found(x0, y), x, strict=True)
+        same = [found is not None and torch.equal(found, image) for found, image in pairs]
         return torch.tensor(same, dtype=torch.bool, device=x.device)
 
-    def so_far(self, rows: Tensor, x: Images) -> Piece | None:
-        """What was found of some examples before a budget ended the piece, if anything was."""
-        by_clean = dict(
-            zip((keys_of(clean[None]).item() for clean, _ in self.known.values()), self.known.values(), strict=True)
+    def piece(self, rows: Tensor, x: Images, y: Labels, result: AttackResult, claimed: Tensor) -> Piece:
+        """What an attack's result on the examples `rows` [k] amounts to, of which it claims some, by their places in it
+        [c]: these are verified, but for what was judged on the way."""
+        threat, judge = self.state.threat, self.subject.judge
+        broken, broken_8bit = torch.zeros_like(result.success), torch.zeros_like(result.success)
+        held = claimed[self.held(x[claimed], result.x[claimed], y[claimed])]
+        broken[held], broken_8bit[held] = True, True
+        asked = claimed[~broken[claimed]]
+        if len(asked):
+            seen = verify(judge, threat, x[asked], result.x[asked], y[asked])
+            broken[asked], broken_8bit[asked] = seen.broken, seen.broken_8bit & seen.broken
+        self.known.clear()
+        return Piece(
+            rows=rows,
+            broken=broken,
+            broken_8bit=broken_8bit,
+            x=result.x[broken],
+            size=_size(threat, x[broken], result.x[broken]),
+            margin=result.margin.nan_to_num(-torch.inf) * self.subject.temperature,  # on the scale of the clean ones
+            claimed=len(claimed),
+            seconds=0.0,
         )
-        pairs = [by_clean.get(key) for key in keys_of(x).tolist()]
-        places = [k for k, pair in enumerate(pairs) if pair is not None and torch.equal(pair[0], x[k])]
-        self.forget()
-        if not places:
+
+    def so_far(self, rows: Tensor) -> Piece | None:
+        """What was found of the examples `rows` [k] before a budget ended the piece, if anything was."""
+        if not self.known:
             return None
-        moved = torch.stack([pairs[k][1] for k in places])  # type: ignore[index]
+        x, y = self.subject.x[rows], self.subject.y[rows]
+        found = {place: image for place, image in enumerate(self._found(x, y)) if image is not None}
+        self.known.clear()
+        places, moved = list(found), torch.stack(list(found.values()))
         flags = torch.ones(len(places), dtype=torch.bool, device=rows.device)
         return Piece(
             rows=rows[places],
             broken=flags,
             broken_8bit=flags,
             x=moved,
-            size=self.state.threat.size(x[places].cpu().double(), moved.cpu().double()),
+            size=_size(self.state.threat, x[places], moved),
             margin=torch.zeros(len(places), device=rows.device),
             claimed=len(places),
             seconds=0.0,
         )
 
-    def forget(self) -> None:
-        self.known.clear()
+
+def _names(x0: Images, y: Labels) -> list[tuple[int, int]]:
+    return list(zip(keys_of(x0).tolist(), y.tolist(), strict=True))
+
+
+def _size(threat: Threat, x: Images, x_adv: Images) -> Tensor:
+    """float64 [b] on the CPU, also of none."""
+    if len(x) == 0:
+        return torch.zeros(0, dtype=torch.float64)
+    return threat.size(x.cpu().double(), x_adv.cpu().double())

@@ -9,10 +9,8 @@ from torch import Tensor
 
 from brittle.attacks import AttackResult, Ball, against, evaluation_at, merged, session
 
-from .journal import Journal
-from .pieces import Judged, read_piece, verified_piece, write_piece
+from .pieces import Judged
 from .state import REPLAY, AuditState, Piece, ThreatState
-from .subject import Subject
 
 
 @dataclass
@@ -20,15 +18,16 @@ class Replay:
     """What broke examples in other threats, brought into this one: a look at each, which costs next to nothing."""
 
     whole: AuditState
-    state: ThreatState
+    judged: Judged
     seen: set[tuple[str, int]] = field(default_factory=set)  # threats and rows that were looked at
     name = REPLAY
 
     @property
-    def title(self) -> str:
-        return f"{self.state.threat} {self.name}"
+    def state(self) -> ThreatState:
+        """How its threat stands."""
+        return self.judged.state
 
-    def parts(self, subject: Subject) -> Iterator[tuple[Tensor, ...]]:
+    def parts(self) -> Iterator[tuple[Tensor, ...]]:
         """The rows that still withstand and were broken in another threat since the last look."""
         if not isinstance(self.state.threat, Ball):
             return
@@ -37,29 +36,19 @@ class Replay:
         self.seen |= news
         rows = [row for row in self.state.alive.nonzero().squeeze(1).tolist() if row in fresh]
         if rows:
-            yield torch.split(torch.tensor(rows, device=self.state.alive.device), subject.batch)
+            yield torch.split(torch.tensor(rows, device=self.state.alive.device), self.judged.subject.batch)
 
-    def read(self, journal: Journal, rows: Tensor) -> Piece | None:
-        """What the journal holds of this piece; a piece for other examples is none."""
-        return read_piece(journal, self._key(rows), rows)
+    def key(self, rows: Tensor) -> str:
+        """By which the journal and a random model's draws know the piece."""
+        return f"{self.state.threat} {self.name} {len(self.seen)} {int(rows[0])}"
 
-    def write(self, journal: Journal, piece: Piece) -> None:
-        """Keep the piece in the journal."""
-        write_piece(journal, self._key(piece.rows), piece)
-
-    def _key(self, rows: Tensor) -> str:
-        return f"{self.title} {len(self.seen)} {int(rows[0])}"
-
-    def so_far(self, subject: Subject, rows: Tensor) -> Piece | None:
-        """Nothing: a piece is but a look or two."""
-        return None
-
-    def run(self, subject: Subject, rows: Tensor) -> Piece:
+    def run(self, rows: Tensor) -> Piece:
         """Look at the images that broke these examples elsewhere."""
-        started, x, y, threat = time.monotonic(), subject.x[rows], subject.y[rows], self.state.threat
+        started, subject, threat = time.monotonic(), self.judged.subject, self.state.threat
+        x, y = subject.x[rows], subject.y[rows]
         assert isinstance(threat, Ball)
         best = AttackResult(x, torch.zeros_like(y, dtype=torch.bool), torch.full(y.shape, -1e9, device=x.device))
-        with subject.draws(self._key(rows)), session(against(subject.target)) as evaluate:
+        with subject.draws(self.key(rows)), session(against(subject.target)) as evaluate:
             for other in self.whole.threats:
                 there = [place for place, row in enumerate(rows.tolist()) if row in other.found]
                 if other is self.state or not there:
@@ -70,5 +59,5 @@ class Replay:
                 fooled, margin = shown.success & ~shown.margin.isnan(), shown.margin.nan_to_num(-1e9).to(best.margin)
                 best = merged(best, some, AttackResult(moved, fooled, margin))
             claimed = best.success.nonzero().squeeze(1)
-            piece = verified_piece(subject, threat, rows, x, y, best, claimed, Judged(subject, self.state))
+            piece = self.judged.piece(rows, x, y, best, claimed)
         return piece._replace(seconds=time.monotonic() - started)
