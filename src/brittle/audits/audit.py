@@ -26,7 +26,7 @@ from brittle.ground import (
     until,
     world,
 )
-from brittle.learning import behaviour_of, digest_of_code, sources_of
+from brittle.learning import behaviour_of, digest_of_code, streamed_examples_of
 
 from .agreement import agreed
 from .findings import Finding
@@ -112,8 +112,8 @@ def audit(
 
     Args:
         model: images in [0, 1] to logits; a module on the device of the images.
-        data: images [n, *S] float in [0, 1] and labels int64 [n], or whatever else `sources_of` takes: arrays, uint8,
-            a torch `Dataset` or `DataLoader`.
+        data: images [n, *S] float in [0, 1] and labels int64 [n], or whatever else `streamed_examples_of` takes:
+            arrays, uint8, a torch `Dataset` or `DataLoader`.
         threats: such as `[Linf(0.3), L2(2), L1(10)]` or `["Linf:8/255"]`; several sizes of one kind give a curve.
         effort: `quick`, `standard` or `thorough`.
         budget: seconds after which the model is asked no more; what was left out is recorded, and figures are upper
@@ -129,7 +129,7 @@ def audit(
     Random: a function of `seed` and the images.
     """
     settings = AuditSettings(effort, seed, budget, batch, tuple(extra), certify)
-    examples, within = sources_of(data), [threats] if isinstance(threats, (str, Threat)) else list(threats)
+    examples, within = streamed_examples_of(data), [threats] if isinstance(threats, (str, Threat)) else list(threats)
     if isinstance(journal, (str, Path)):
         journal = Journal(Path(journal), _identity(model, examples, within, settings))
     with Progress(disable=not progress, console=Console(stderr=True)) as bar:

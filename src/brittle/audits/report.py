@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from brittle.attacks import Threat
-from brittle.ground import ByteImages, Images, room, write_bytes
+from brittle.ground import ByteImages, Images, empty_or_mapped, write_bytes
 from brittle.learning import save_tensors
 
 from .records import AuditRecord, DataRecord, ModelRecord, ProportionRecord, Verdict, encode_record
@@ -65,7 +65,7 @@ class Report:
         return torch.tensor(rows, dtype=torch.int64), self._stacked([found[row] for row in rows])
 
     def _stacked(self, images: Sequence[Tensor]) -> Tensor:
-        whole = room((len(images), *self.images.shape[1:]), self.images.dtype)
+        whole = empty_or_mapped((len(images), *self.images.shape[1:]), self.images.dtype)
         return torch.stack(list(images), out=whole) if images else whole
 
     def save(self, folder: Path | str, model: ModelRecord | None = None, data: DataRecord | None = None) -> Path:

@@ -18,7 +18,7 @@ from .devices import (
 from .files import cache_folder, write_by, write_bytes, write_out
 from .functional import Model, functional_model
 from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
-from .images import ByteImages, as_floats, room
+from .images import ByteImages, as_floats, empty_or_mapped
 from .noise import Keys, keys_of, normal, uniform
 from .numbers import check_count, check_number, check_seed, check_share
 from .packages import package
@@ -52,6 +52,7 @@ __all__ = [
     "check_share",
     "check_time",
     "device_count",
+    "empty_or_mapped",
     "eval_mode",
     "fast_dtype",
     "first_line",
@@ -69,7 +70,6 @@ __all__ = [
     "pick_device",
     "plain_name",
     "plugins",
-    "room",
     "seeded",
     "uniform",
     "unit",

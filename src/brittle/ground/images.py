@@ -56,9 +56,9 @@ def as_floats(pixels: Tensor) -> Images:
     return pixels.to(torch.float32) / torch.full((), 255.0, device=pixels.device)
 
 
-def room(shape: Sequence[int], dtype: torch.dtype = torch.uint8) -> Tensor:
-    """An array on the CPU to be filled. One that would take more than a quarter of the free memory lies in a file
-    without a name in the cache folder, whose pages the system lets go where memory is short.
+def empty_or_mapped(shape: Sequence[int], dtype: torch.dtype = torch.uint8) -> Tensor:
+    """An array on the CPU to be filled, as `torch.empty` gives it. One that would take more than a quarter of the free
+    memory lies in a file without a name in the cache folder, whose pages the system lets go where memory is short.
 
     Raises:
         BrittleError: neither memory nor disk holds it.
@@ -71,7 +71,7 @@ def room(shape: Sequence[int], dtype: torch.dtype = torch.uint8) -> Tensor:
         if not hasattr(os, "posix_fallocate"):
             raise OSError("this system keeps no place for files beforehand")
         cache_folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache_folder(), prefix="room-") as file:
+        with tempfile.NamedTemporaryFile(dir=cache_folder(), prefix="images-") as file:
             os.posix_fallocate(file.fileno(), 0, size)  # or a full disk would end the process at some later write
             return torch.from_file(file.name, shared=True, size=count, dtype=dtype).view(*shape)
     except OSError as error:

@@ -10,7 +10,7 @@ from .catalogue import (
     statistics_of,
     usual_threats,
 )
-from .examples import examples_of, sources_of
+from .examples import examples_of, streamed_examples_of
 from .fetch import DownloadProgress
 from .files import NOT_ORIGINAL
 from .folders import write_folder
@@ -42,8 +42,8 @@ __all__ = [
     "read_arrays",
     "read_released",
     "register_data",
-    "sources_of",
     "statistics_of",
+    "streamed_examples_of",
     "usual_threats",
     "write_folder",
     "write_made",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from brittle.ground import BrittleError, ByteImages, room
+from brittle.ground import BrittleError, ByteImages, empty_or_mapped
 
 from .pictures import pixels_of
 from .splits import Split
@@ -20,12 +20,12 @@ WANTED = "give (images, labels), a Dataset (with a length) or a DataLoader of su
 
 
 def examples_of(data: Any) -> tuple[Tensor, Tensor]:
-    """Images [n, *S] floating and labels int64 [n], in memory: what `sources_of` gives, read as a whole."""
-    x, y = sources_of(data)
+    """Images [n, *S] floating and labels int64 [n], in memory: what `streamed_examples_of` gives, read as a whole."""
+    x, y = streamed_examples_of(data)
     return (x if isinstance(x, Tensor) else x[:]), y
 
 
-def sources_of(data: Any) -> tuple[Tensor | ByteImages, Tensor]:
+def streamed_examples_of(data: Any) -> tuple[Tensor | ByteImages, Tensor]:
     """Images [n, *S] floating, those of 8 bits some at a time, and labels int64 [n]. More images than memory holds
     lie in a file meanwhile.
 
@@ -53,14 +53,14 @@ def _filled(batches: Iterable[tuple[Tensor, Tensor]], expected: int) -> tuple[Te
     images, labels, count = torch.empty(0), [], 0
     for x, y in batches:
         if count == 0:
-            images = room((max(expected, len(x)), *x.shape[1:]), x.dtype)
+            images = empty_or_mapped((max(expected, len(x)), *x.shape[1:]), x.dtype)
         if x.shape[1:] != images.shape[1:]:
             one, other = sorted(str(list(some.shape[1:])) for some in (x, images))
             raise BrittleError(f"images of different sizes, {one} and {other}; bring all to one size")
         if x.dtype != images.dtype:
             raise BrittleError(f"images of {images.dtype} and of {x.dtype}; bring all to one type")
         if count + len(x) > len(images):
-            longer = room((2 * (count + len(x)), *x.shape[1:]), x.dtype)
+            longer = empty_or_mapped((2 * (count + len(x)), *x.shape[1:]), x.dtype)
             longer[:count], images = images[:count], longer
         images[count : count + len(x)] = x
         labels.append(y)

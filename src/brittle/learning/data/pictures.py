@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, room
+from brittle.ground import BrittleError, empty_or_mapped
 
 GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's names, of 8 bits or less
 CUT, RESIZED = 224, 256  # the usual test transform; other sides keep its proportion
@@ -99,7 +99,7 @@ class Pictures:
         Raises:
             BrittleError: an unreadable picture, or more pixels than there is room for.
         """
-        images, form = room(self.shape), "RGB" if self.shape[1] == 3 else "L"
+        images, form = empty_or_mapped(self.shape), "RGB" if self.shape[1] == 3 else "L"
 
         def fill(row: int) -> None:
             place = self.places[row]

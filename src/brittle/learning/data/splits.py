@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, as_floats, room
+from brittle.ground import BrittleError, as_floats, empty_or_mapped
 
 from .pictures import Pictures
 
@@ -128,7 +128,7 @@ def _taken(pixels: Tensor | Pictures, which: Tensor | slice, places: Tensor) -> 
         return pixels.take(places.tolist())
     if isinstance(which, slice) or pixels.device.type != "cpu":
         return pixels[which]
-    return torch.index_select(pixels, 0, places, out=room((len(places), *pixels.shape[1:])))
+    return torch.index_select(pixels, 0, places, out=empty_or_mapped((len(places), *pixels.shape[1:])))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from brittle.attacks import (
     within,
 )
 from brittle.audits import Proportion, checked, mean_interval, verify
-from brittle.ground import BrittleError, bit_key, pick_device, room, world
+from brittle.ground import BrittleError, bit_key, empty_or_mapped, pick_device, world
 from brittle.learning import Split, save_tensors
 
 from .common import (
@@ -136,7 +136,7 @@ class RunAttack:
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    return torch.cat(parts, out=room((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype))
+    return torch.cat(parts, out=empty_or_mapped((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype))
 
 
 @dataclass(frozen=True)
