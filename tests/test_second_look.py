@@ -25,11 +25,12 @@ from brittle.attacks import (
     session,
 )
 from brittle.attacks.objectives import UntilDone
-from brittle.audits import EFFORTS, Report, audit, doctor, subject
+from brittle.audits import EFFORTS, Journal, Report, audit, doctor, subject
 from brittle.audits.masking import probes
 from brittle.audits.pieces import Judged
 from brittle.audits.state import Piece, first_state
 from brittle.audits.subject import Subject
+from brittle.audits.two_sided import prove
 from brittle.ground import BrittleError, keys_of
 
 
@@ -84,10 +85,11 @@ def checks_of(report: Report) -> dict[str, tuple[str, str]]:
 
 def test_of_many_looks_at_a_random_model_the_luckiest_does_not_count() -> None:
     x, y = torch.rand(30, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(30, dtype=torch.int64)
-    report = audit(Coin(0.65), (x, y), ["Linf:0.1"], effort="quick")
+    report = audit(Coin(0.6), (x, y), ["Linf:0.1"], effort="quick")
     (threat,) = report.record.threats
-    assert report.clean.correct - report.union.correct <= 2
-    assert "withstand after all" in checks_of(report)["majority"][1]
+    broken, back, *_ = (int(word) for word in checks_of(report)["majority"][1].split() if word.isdecimal())
+    assert back > broken / 2
+    assert report.clean.correct - report.union.correct == broken - back
     assert sum(row.broke for row in threat.attacks) == report.clean.correct - report.union.correct
     assert threat.attacks[-1].left.correct == report.union.correct
     assert len(report.adversarial("Linf:0.1")[0]) == report.clean.correct - report.union.correct
@@ -126,6 +128,8 @@ def test_a_shared_part_of_all_logits_makes_attacks_ask_in_float32(
     assert "precision" not in checks_of(plain)
     assert checks_of(shifted)["precision"][0] == "note"
     assert abs(shifted.union.correct - plain.union.correct) <= 1
+    first, again = (report.record.threats[0].attacks[0].broke for report in (plain, shifted))
+    assert abs(first - again) <= 1, "the first attack finds as much, not only a later one in float32"
 
 
 def test_nothing_is_proved_by_a_search_that_was_cut_short(
@@ -153,6 +157,16 @@ def test_nothing_is_proved_by_a_search_that_was_cut_short(
     assert cut_short
     assert checks_of(whole)["every image is tried"][0] == "fine"
     assert whole.record.threats[0].proved.correct == whole.union.correct > 0  # type: ignore[union-attr]
+
+
+def test_an_image_is_proved_where_the_grid_tried_all_on_it_without_a_success() -> None:
+    x, net = torch.rand(4, 1, 8, 8), nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    state = first_state(Subject(net, x, net(x).argmax(1), 4), [Spatial(5, 1)])
+    (one,) = state.threats
+    none, margin = torch.zeros(3, dtype=torch.bool), torch.tensor([-0.5, 0.1, -torch.inf])  # withstands, claimed, NaN
+    one.enter("grid", Piece(torch.arange(3), none, none, x[:0], torch.zeros(0).double(), margin, 1, 1.0))
+    list(prove(state, Journal(), lambda: False))
+    assert [proof is not None for proof in one.proved] == [True, False, False, False]  # the last was not tried
 
 
 def test_nothing_is_proved_of_a_random_model(digits_net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
