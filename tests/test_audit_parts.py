@@ -169,6 +169,13 @@ def test_an_image_that_fools_only_unrounded_is_broken_but_not_in_8_bits() -> Non
     assert outside.broken_8bit.tolist() == [False, False, False]
 
 
+def test_nan_is_no_wrong_answer() -> None:
+    x, y = torch.full((2, 1, 1, 1), 0.5), torch.tensor([0, 1])
+    nowhere = verify(lambda x: torch.full((len(x), 2), torch.nan), Linf(0.1), x, x, y)
+    assert not nowhere.broken.any()
+    assert not nowhere.broken_8bit.any()
+
+
 # Tallies and the union
 
 
