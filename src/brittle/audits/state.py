@@ -137,7 +137,7 @@ class ThreatState:
             self.breaker[row], self.found[row], self.broke_in[row] = name, image, len(self.pieces)
         self.pieces.append(name)
         left = ProportionRecord.of(self.robust)
-        past = self.tally.get(name) or AttackTally(name, 0, 0, 0, 0, 0.0, left)
+        past = self.tally.pop(name, None) or AttackTally(name, 0, 0, 0, 0, 0.0, left)  # each where it ran last
         self.tally[name] = AttackTally(
             name,
             tried=past.tried + len(rows),
