@@ -174,7 +174,7 @@ def test_what_learns_a_made_set_needs_it_and_is_named_after_it() -> None:
 
 
 def test_random_targets_are_learned_by_a_recipe_of_their_own() -> None:
-    lab = Ilyas2019Lab(SCALES["laptop"], None, 0)
+    lab = Ilyas2019Lab(SCALES["night"], None, 0)
     lab.__dict__["data"] = Ilyas2019Lab(SCALES["smoke"], None, 0).data
     usual, own = lab.scale.recipes.made_sets, lab.scale.recipes.random_targets
     recipes = {made.label: {net.recipe for net in lab.nets_trained_on(made)} for made in made_sets_of(lab)}

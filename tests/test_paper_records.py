@@ -298,9 +298,9 @@ def test_deviations_say_which_tables_rest_on_several_trainings() -> None:
 
     assert said(1, 1) == seeds_in_words(1)
     assert said(1, 3) == seeds_in_words(3)
-    assert said(3, 1).startswith("In Figure 2, Table 1, D.1 and D.7 3 trainings of each net")
+    assert said(3, 1).startswith("In Figure 2, Table 1, D.1 (but from noise) and D.7 3 trainings of each net")
     assert said(3, 1).endswith(f"Elsewhere: {seeds_in_words(1)}")
-    assert said(3, 2).startswith("In Figure 2, Table 1, D.1 and D.7 6 trainings of each net")
+    assert said(3, 2).startswith("In Figure 2, Table 1, D.1 (but from noise) and D.7 6 trainings of each net")
     lab = replace(SCALES["smoke"], learner_seeds=3)
     several = {one.table for one in all_figures(Ilyas2019Lab(lab, None, 0)) if len(one.nodes) == 3}
     assert several == {"Figure 2", "Table 1", "D.1"}  # D.7 needs data that are not at hand

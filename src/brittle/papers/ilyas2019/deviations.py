@@ -57,6 +57,7 @@ def _of_nets(scale: Ilyas2019Scale) -> tuple[str, ...]:
         "searches learning rate, batch and augmentation for each set and does not "
         "say how long. Shifts and mirrored images where the data usually "
         "have them; no jitter, no rotation.",
+        *(() if scale.rates else ("Made sets are learned at one learning rate each; the scale night tries three.",)),
         f"Nets that are only asked what transfers to them, and what their units are worth on the sets (equations 4, 7 "
         f"and 8), trained for {recipes.helpers.epochs:g} epochs.",
         f"Robust accuracy: PGD-{testing.steps} on {testing.n:,} test images, a success where any point of the walk "
@@ -81,8 +82,8 @@ def _of_trainings(learner_seeds: int, seeds: int) -> str:
     if learner_seeds == 1:
         return seeds_in_words(seeds)
     return (
-        f"In Figure 2, Table 1, D.1 and D.7 {learner_seeds * seeds} trainings of each net that learns from a made set, "
-        f"and of the control: {OVER_TRAININGS}. Elsewhere: {seeds_in_words(seeds)}"
+        f"In Figure 2, Table 1, D.1 (but from noise) and D.7 {learner_seeds * seeds} trainings of each net that learns "
+        f"from a made set, and of the control: {OVER_TRAININGS}. Elsewhere: {seeds_in_words(seeds)}"
     )
 
 

@@ -207,7 +207,7 @@ LAPTOP = Ilyas2019Scale(
     perturbing=Perturbing(eps="0.5", count=0, steps=20, step=0.1),
     budgets=("0.25", "1", "2"),
     budget_count=10_000,
-    rates=(1e-3, 1.6e-2),
+    rates=(),
     learner_seeds=3,
     bugs=Perturbing(eps="2.5", count=4000, steps=15, step=0.5),
     bug_helpers=2,
@@ -222,6 +222,7 @@ NIGHT = replace(
     matching=Matching(count=0, steps=300, step=0.1, aside=10_000),
     perturbing=Perturbing(eps="0.5", count=0, steps=100, step=0.1),
     budget_count=0,
+    rates=(1e-3, 1.6e-2),
 )
 SGD = Recipe(epochs=30, optimizer="sgd", lr=0.1, schedule="cosine", weight_decay=5e-4)
 FULL = Ilyas2019Scale(

@@ -116,9 +116,9 @@ def appendix_d1(lab: Ilyas2019Lab) -> Iterator[Figure]:
     on_d = {name: model for name, model in four_nets(lab).items() if name.endswith("D")}
     models = on_d | {
         "D_R from images": lab.nets_trained_on(lab.matched_set("D_R")),
-        "D_R from noise": lab.nets_trained_on(lab.matched_set_from_noise("D_R")),
+        "D_R from noise": (lab.net_trained_on(lab.matched_set_from_noise("D_R")),),
         "D_NR from images": lab.nets_trained_on(lab.matched_set("D_NR")),
-        "D_NR from noise": lab.nets_trained_on(lab.matched_set_from_noise("D_NR")),
+        "D_NR from noise": (lab.net_trained_on(lab.matched_set_from_noise("D_NR")),),
     }
     columns = (
         ("accuracy", lab.threat, "clean"),
@@ -160,7 +160,8 @@ def appendix_d2(lab: Ilyas2019Lab) -> Iterator[Figure]:
     testing = lab.scale.testing
     for column, model in columns.items():
         attacks = {name: (attack, testing.long_n) for name, attack in strong_attacks(lab).items()}
-        attacks |= {name: (attack, testing.longest_n) for name, attack in longest_attacks(lab).items()}
+        if column != CONTROL:
+            attacks |= {name: (attack, testing.longest_n) for name, attack in longest_attacks(lab).items()}
         for name, (attack, n) in attacks.items():
             known = attack.name == "pgd" and attack.settings["steps"] >= testing.long_steps and column != CONTROL
             value, certainty = (printed.LONG_PGD, printed.LONG_PGD_CERTAINTY) if known else (None, printed.NOT_PRINTED)
