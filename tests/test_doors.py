@@ -475,7 +475,8 @@ def test_what_a_library_says_of_its_model_is_put_before_it(monkeypatch: pytest.M
 
     def create(name: str, pretrained: bool = False, num_classes: int = 7) -> torch.nn.Module:
         net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, num_classes))
-        torch.nn.init.constant_(net[1].weight, float(pretrained))
+        if pretrained:
+            torch.nn.init.ones_(net[1].weight)
         return net
 
     about = SimpleNamespace(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -490,6 +491,8 @@ def test_what_a_library_says_of_its_model_is_put_before_it(monkeypatch: pytest.M
     bias = trained.model.model[1].bias  # type: ignore[attr-defined]
     assert torch.allclose(trained.model(grey), bias[None])
     assert trained.digest != untrained.digest
+    torch.manual_seed(5)  # random weights are the same ones every time, whatever is drawn before
+    assert load_model("timm:a", Path("random")).digest == untrained.digest
     plain = load_model("timm:a", inputs=Inputs(preprocess="0,1"))
     assert torch.allclose(plain.model(grey) - plain.model.model[1].bias, torch.tensor(96.0))  # type: ignore[attr-defined]
     torch.save(create("a", num_classes=3).state_dict(), tmp_path / "three.pt")
@@ -511,11 +514,14 @@ def test_what_is_typed_goes_before_what_a_report_says(brought: Run) -> None:
     asked = ("--data", "npz:some.npz", "--effort", "smoke", "--threat", "L2:1", "--input-range", "0,255")
     assert brought("audit", "own:wants_bytes", *asked, "--out", "out")[0] == 0
     assert brought("audit", "--again", "out")[0] == 0  # the range is taken from the report
-    status, out, _ = brought("audit", "--again", "out", "--input-range", "0,2")
-    assert (status, "the model is another" in out) == (1, True), out
+    for typed in ("0,2", "0,1"):  # the second is the default
+        status, out, _ = brought("audit", "--again", "out", "--input-range", typed)
+        assert (status, "the model is another" in out) == (1, True), out
     for words, said in (
         (("audit", "--again", "out", "--size", "8"), "--size"),
         (("audit", "--again", "out", "--plan"), "--again takes"),
+        (("audit", "--again", "out", "--effort", "standard"), "--again takes"),
+        (("audit", "--again", "out", "--seed", "0"), "--again takes"),
         (("audit", "zoo:digits-linf", "--size", "8"), "--size"),
     ):
         status, _, err = brought(*words)

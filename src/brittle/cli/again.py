@@ -10,11 +10,19 @@ from .files import computed
 from .given import Given
 
 
-def repeated(report: Path, where: Given, device: str, batch: int | None, json: bool, on: str | None = None) -> None:
+def repeated(
+    report: Path,
+    where: Given,
+    typed: frozenset[str],
+    device: str,
+    batch: int | None,
+    json: bool,
+    on: str | None = None,
+) -> None:
     """Do the audit that `report` (a folder, or its audit.json) tells of, and say what came out otherwise.
 
     Args:
-        where: what is typed of model and data goes before what the report says.
+        where: model and data; of what is not in `typed` the report says it.
     """
     from brittle.attacks import AttackSpec, parse_threat
     from brittle.audits import decode_record, differences
@@ -34,6 +42,7 @@ def repeated(report: Path, where: Given, device: str, batch: int | None, json: b
     if asked is None or not (where.model or then.model.source):
         raise BrittleError(f"{path} does not say how it was asked for, as reports do since 0.1.0")
     file, source = where.filled(
+        typed,
         model=then.model.source,
         data=then.data.given,
         weights=Path(then.model.weights) if then.model.weights else None,

@@ -79,11 +79,9 @@ class Given:
         source = asked or DataSource.of(_trained_on(file.load().header), self.data_dir)
         return file.tried_on(source), source
 
-    def filled(self, **usual: Any) -> "Given":
+    def filled(self, typed: frozenset[str], **usual: Any) -> "Given":
         """The same, with `usual` in the place of what is not typed."""
-        typed = {field.name: getattr(self, field.name) for field in fields(self)}
-        plain = {field.name: field.default for field in fields(self)}
-        return replace(self, **{name: value for name, value in usual.items() if typed[name] == plain[name]})
+        return replace(self, **{name: value for name, value in usual.items() if name not in typed})
 
     def loaded(self, n: str | int | None, device: str) -> tuple[Any, "Split", str]:
         """The model and the first `n` test images (as typed, or at most so many), both on the device, and the name of

@@ -107,3 +107,9 @@ def count_of(text: str, there: int) -> int:
 
         console.print(f"note: {there:,} images are there, and all are taken", markup=False)
     return int(text)
+
+
+def typed_in(context: typer.Context) -> frozenset[str]:
+    """The parameters that were typed, be it at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")

@@ -28,6 +28,7 @@ from .options import (
     seconds_of,
     threat_of,
     threats_of,
+    typed_in,
 )
 
 
@@ -109,6 +110,7 @@ def train(
 @app.command()
 @about_a_model
 def audit(
+    context: typer.Context,
     given: Given,
     threat: Threats = None,
     effort: Annotated[str, typer.Option("--effort", help="quick, standard or thorough")] = "standard",
@@ -149,10 +151,10 @@ def audit(
     from .terminal import audit_told, plan_told, tell
 
     if again is not None:
-        said = any((threat, extra, certify, plan, bpda, reject is not None, budget, out, n, seed))
-        if said or effort != "standard":
+        typed = typed_in(context)
+        if typed & {"threat", "effort", "n", "budget", "extra", "plan", "certify", "bpda", "reject", "out", "seed"}:
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
-        repeated(again, given, device, batch, json, on)
+        repeated(again, given, typed, device, batch, json, on)
         return
     file, source = given.subject()
     node = Audit(
