@@ -238,6 +238,22 @@ def test_restarts_are_runs_with_other_seeds_on_what_is_left(tmp_path: Path) -> N
     assert int(thrice.sum()) > int(once.sum())
 
 
+def test_an_attack_that_ends_early_breaks_the_same_images(tmp_path: Path) -> None:
+    store, one = Store(tmp_path), net(1)
+    attack = RunAttack(one, DataSource.of("digits"), L2(0.9), AttackSpec.of("pgd", steps=10), n=100)
+    whole, early = (
+        load_tensors(last(node, store) / "attack.safetensors")[0] for node in (attack, replace(attack, early=True))
+    )
+    broken, wrong, clean = whole["broken"], whole["wrong"], one.data.load().test.take(100).x()
+    assert torch.equal(early["broken"], broken)
+    assert 0 < int(wrong.sum()) < int(broken.sum()) < 100
+    assert torch.equal(early["x_adv"][~broken], whole["x_adv"][~broken])
+    assert torch.equal(early["x_adv"][wrong], clean[wrong])  # not attacked
+    moved = broken & ~wrong
+    assert (early["x_adv"][moved] != clean[moved]).flatten(1).any(1).all()
+    assert not torch.equal(early["x_adv"][moved], whole["x_adv"][moved])  # the first that fool, not the worst
+
+
 def test_a_walk_tells_both_gradients_of_each_image(tmp_path: Path) -> None:
     one, source = net(1), DataSource.of("digits")
     node = Walk(one, source, L2(1), AttackSpec.of("pgd", steps=3, start="clean"), n=20, draws=4, sigma=0.1)

@@ -203,10 +203,11 @@ class Ilyas2019Lab:
         attack: AttackSpec | None = None,
         data: DataSource | Make | None = None,
         n: int | None = None,
+        early: bool = True,
     ) -> RunAttack:
-        """Clean and robust accuracy under PGD."""
+        """Clean and robust accuracy under PGD; `early`: its images are not asked for."""
         wanted, n = attack or AttackSpec.of("pgd", steps=self.scale.testing.steps), n or self.scale.testing.n
-        return RunAttack(model, data or self.data, threat or self.threat, wanted, n, self.seed)
+        return RunAttack(model, data or self.data, threat or self.threat, wanted, n, self.seed, early=early)
 
     def audit_of(self, model: Train) -> Audit:
         """What the strongest attacks leave."""
@@ -219,7 +220,7 @@ class Ilyas2019Lab:
 
     def transfer_to(self, net: str) -> Transfer:
         """What untargeted adversarial images of the standard net, in the threat of D_det, do to another net."""
-        attack = self.attack_on(self.standard_net, L2(self.scale.perturbing.eps))
+        attack = self.attack_on(self.standard_net, L2(self.scale.perturbing.eps), early=False)
         return Transfer(attack, self.receiving_net(net))
 
     def leakage_of(self, made: Make) -> Leak:

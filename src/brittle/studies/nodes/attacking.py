@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ from brittle.attacks import (
     restarts,
     session,
     smoothed_gradient,
+    true_class,
     within,
 )
 from brittle.audits import Proportion, checked, mean_interval, verify
-from brittle.ground import BrittleError, bit_key, empty_or_mapped, pick_device, world
+from brittle.ground import BrittleError, Flags, Images, Labels, bit_key, empty_or_mapped, pick_device, world
 from brittle.learning import Split, save_tensors
 
 from .common import (
@@ -48,11 +49,17 @@ from .common import (
 )
 from .made_sets import DataRef, example_count, examples_from, nodes_of_data
 
+SURVIVE = 0.5  # the share of its work that an attack is assumed to need where it stops early, for plans
+
 
 @dataclass(frozen=True)
 class RunAttack:
-    """One named attack on the first `n` test images (0: all), every example tried; `restarts` times with other seeds on
-    those that are left. Result: `attack.json`, `attack.safetensors`."""
+    """One named attack on the first `n` test images (0: all); `restarts` times with other seeds on those that are left.
+    Result: `attack.json`, `attack.safetensors`.
+
+    Every example is tried to the end, so that the images are the attack's worst; where `early` says so, only those that
+    the model gets right, each until it is broken: as many withstand, for less work.
+    """
 
     model: ModelRef
     data: DataRef
@@ -64,6 +71,7 @@ class RunAttack:
     bpda: tuple[str, ...] = field(default=(), metadata={"added": True})
     reject: int | None = field(default=None, metadata={"added": True})
     restarts: int = field(default=1, metadata={"added": True})
+    early: bool = field(default=False, metadata={"added": True})
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -81,7 +89,8 @@ class RunAttack:
 
     @property
     def gradients(self) -> float:
-        return example_count(self.data, self.n) * self.attack.cost.gradients * self.restarts
+        share = SURVIVE if self.early else 1.0
+        return share * example_count(self.data, self.n) * self.attack.cost.gradients * self.restarts
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         loaded, split = model_of(self.model, results), examples_from(self.data, results, self.n)
@@ -90,7 +99,7 @@ class RunAttack:
         batch = self.batch or fitting_batch(model, split.x(slice(1)).to(place))
         few = split.take(min(len(split), 100, max(20, batch))).to(place)
         findings = checked(model, few.x(), few.labels, self.seed)
-        attack = self.attack.build(model, self.threat, self.seed)
+        attack = self._built(model)
         attack = restarts(attack, self.restarts) if self.restarts > 1 else attack
         slices = [slice(start, min(start + batch, len(split))) for start in range(0, len(split), batch)]
         work = {
@@ -122,16 +131,27 @@ class RunAttack:
         )
         return True
 
+    def _built(self, model: Any) -> Attack:
+        """The attack, with whatever ends it early."""
+        objective = self.attack.objective(model)
+        if self.early:
+            objective = replace(objective, done=lambda x0, x, y: self._breaks(model, x0, x, true_class(y)))
+        return within(self.attack.search_on(objective, self.threat, self.seed), self.threat)
+
+    def _breaks(self, model: Any, x0: Images, x: Images, y: Labels) -> Flags:
+        return verify(model, self.threat, x0, x, y).broken
+
     def attack_part(
         self, attack: Attack, model: Any, split: Split, which: slice, place: torch.device
     ) -> dict[str, Tensor]:
         """What the attack finds on some images, verified, and whether they were wrong when clean."""
         part = split.take(which).to(place)
         x, y = part.x(), part.labels
-        x_adv = attack(x, y)
         with session(against(model)) as evaluate, torch.no_grad():
             wrong = evaluate(x, y).success
-        broken = verify(model, self.threat, x, x_adv, y).broken | wrong
+        tried = (~wrong if self.early else torch.ones_like(wrong)).nonzero().squeeze(1)
+        x_adv = x.index_copy(0, tried, attack(x[tried], y[tried])) if len(tried) else x
+        broken = self._breaks(model, x, x_adv, y) | wrong
         return {"x_adv": x_adv, "broken": broken, "wrong": wrong, "answers": classes_of(model, x_adv)}
 
 
