@@ -88,7 +88,7 @@ class Ilyas2019Lab:
     @cached_property
     def control_nets(self) -> tuple[Train, ...]:
         """Nets trained on D as others are on D_R and D_NR: on as many images, as long."""
-        return self.nets_trained_on(self._make("D", self.standard_net, Unchanged(), self.scale.matching.count))
+        return self.nets_trained_on(self.unchanged_set())
 
     def receiving_net(self, net: str) -> Train:
         """A net trained on the data as they are, only to be asked what transfers to it."""
@@ -148,6 +148,10 @@ class Ilyas2019Lab:
         matching, model = self.scale.matching, self.robust_net if label == "D_R" else self.standard_net
         construction = Matched(matching.steps, matching.step, start)
         return self._make(label, model, construction, matching.count if n is None else n, part)
+
+    def unchanged_set(self) -> Make:
+        """As many images of D as D_R and D_NR have, as they are."""
+        return self._make("D", self.standard_net, Unchanged(), self.scale.matching.count)
 
     def matched_set_from_noise(self, label: Literal["D_R", "D_NR"]) -> Make:
         """The same from noise."""

@@ -93,7 +93,7 @@ class Ilyas2019Scale:
     """How large everything is.
 
     Attributes:
-        data, net: data set and architecture; architectures: those that transfer is asked of.
+        data, net: data set and architecture; architectures: those that D_R is taught to and transfer is asked of.
         hardening: of adversarial training. matching: of D_R and D_NR. perturbing: of D_rand and D_det.
         budgets: other L2 sizes of D_rand and D_det, of `budget_count` images.
         rates: learning rates at which D_rand and D_det are learned once more.

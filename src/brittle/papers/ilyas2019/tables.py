@@ -24,7 +24,8 @@ def all_figures(lab: Ilyas2019Lab) -> list[Figure]:
     """All tables. On other data than the paper's nothing is printed beside them but Table 1 of Restricted ImageNet."""
     appendix = [*appendix_d1(lab), *appendix_d2(lab), *appendix_d3(lab), *appendix_d6(lab), *appendix_d7(lab)]
     discussion = [*leakage(lab), *just_bugs(lab), *mistakes(lab)]
-    rows = [*figure_2(lab), *table_1(lab), *budgets(lab), *made_sets(lab), *appendix, *figure_3(lab), *discussion]
+    main = [*figure_2(lab), *other_nets(lab), *table_1(lab), *budgets(lab), *made_sets(lab)]
+    rows = [*main, *appendix, *figure_3(lab), *discussion]
     if not lab.scale.compared:
         kept = ("Table 1",) if _is_restricted(lab) else ()
         rows = [
@@ -65,6 +66,19 @@ def figure_2(lab: Ilyas2019Lab) -> Iterator[Figure]:
         for (column, read), value, certainty in zip(columns, values, certainties, strict=True):
             slack, floors = lab.scale.slack, tuple(map(lab.floor, models))
             yield Figure("Figure 2", name, column, value, certainty, nodes, read, slack, floors)
+
+
+def other_nets(lab: Ilyas2019Lab) -> Iterator[Figure]:
+    """Section 3.1: what other nets than that which made D_R learn of it, beside as much of D."""
+    sets = {"D_R": lab.matched_set("D_R"), "as much of D": lab.unchanged_set()}
+    for net in lab.scale.architectures:
+        for name, made in sets.items():
+            learner = lab.net_trained_on(made, net)
+            attack, floors = (lab.attack_on(learner),), (lab.floor(learner),)
+            for column, read in (("accuracy", "clean"), (f"in {lab.threat}", "robust")):
+                yield Figure(
+                    "Other nets", net, f"{name}: {column}", None, printed.NOT_PRINTED, attack, read, None, floors
+                )
 
 
 def table_1(lab: Ilyas2019Lab) -> Iterator[Figure]:
