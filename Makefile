@@ -41,7 +41,7 @@ bench: $(INSTALLED)
 
 bench-audit: $(INSTALLED)
 	$(BIN)/pip install -q --no-deps -r benchmarks/peers.txt
-	$(BIN)/python benchmarks/audits.py
+	$(BIN)/python benchmarks/audits.py -n 300 --tools autoattack torchattacks quick standard
 
 mutants: $(INSTALLED)
 	$(BIN)/pip install -q -c constraints.txt -e '.[mutants]'

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from brittle.attacks import AttackSpec, NormBall, Threat
 from brittle.ground import BrittleError
 
-LEAST, CURVE_OF = 20, 50  # examples that any stage tries at least; those of the curve
+LEAST, CURVE_OF = 10, 50  # examples that any stage tries at least; those of the curve
 AT_A_TIME = 0.2  # the share of a stage that tries until it gives up
 SURVIVE = 0.5  # the share of examples that each attack is assumed to leave, for plans
 
@@ -111,11 +111,11 @@ standard  1   ~0.2 second_order_apgd:steps=100,draws=1,loss=margin
 standard  1   ~1   apgd:steps=40,loss=dlr
 standard  1   ~1   fmn:steps=50 outside=0
 
-standard  2,1 ~0.2 apgd_targeted:steps=30
+standard  2,1 ~0.2 apgd_targeted:steps=30,targets=3
 standard  2,1 ~0.1 apgd:steps=100,loss=margin
 standard  1   ~1   apgd:steps=100
 standard  2,1 ~0.1 fmn:steps=50 outside=1
-standard  2,1 ~0.1 square_apgd:queries=1000,steps=50
+standard  2,1 ~0.1 square_apgd:queries=500,steps=50
 thorough  2,1 1    apgd:steps=100
 thorough  2,1 1    apgd_targeted:steps=100
 thorough  2,1 ~1   second_order_apgd:steps=100,draws=10
