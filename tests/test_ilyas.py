@@ -60,6 +60,7 @@ def test_the_smoke_scale_measures_every_table_beside_what_is_printed(home: Path)
     assert printed["Leakage", "D_rand", "in all"] == 63.3
     tables = {
         "Figure 2",
+        "Other nets",
         "Table 1",
         "Budgets",
         "Made sets",
