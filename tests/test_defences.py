@@ -114,7 +114,7 @@ def test_a_random_model_is_averaged_and_judged_by_majority(
     torch.manual_seed(1)
     alone = pgd(against(noisy), threat, steps=40).run(x, y)
     by_majority = Voting(noisy, 101)(alone.x).argmax(1) == y
-    assert first.union.correct <= int(by_majority.sum())
+    assert first.union.correct < int(by_majority.sum())
     fooled, x_adv = first.adversarial(threat)
     fresh = Voting(noisy, 101)(x_adv).argmax(1)
     assert (fresh != y[fooled]).float().mean() > 0.7  # the others are ties

@@ -28,7 +28,7 @@ from brittle.ground import BrittleError, Images, Labels, eval_mode, fast_dtype
 
 from .pieces import Judged
 from .replay import Replay
-from .schedule import AT_A_TIME, CURVE_OF, LEAST, Effort, Stage
+from .schedule import AT_A_TIME, BEFORE_GIVING_UP, CURVE_OF, LEAST, Effort, Stage
 from .state import AuditState, Piece, ThreatState
 from .verification import verify
 
@@ -66,7 +66,7 @@ class Job(NamedTuple):
         rows = self.state.nearest(self.stage.share, LEAST)
         if len(rows) == 0:
             return
-        some = max(LEAST, math.ceil(AT_A_TIME * len(rows))) if self.stage.gives_up else len(rows)
+        some = max(BEFORE_GIVING_UP, math.ceil(AT_A_TIME * len(rows))) if self.stage.gives_up else len(rows)
         for part in torch.split(rows, some):
             before = self._left(part)
             yield torch.split(part, subject.batch)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from brittle.attacks import AttackSpec, NormBall, Threat
 from brittle.ground import BrittleError
 
-LEAST, CURVE_OF = 10, 50  # examples that any stage tries at least; those of the curve
+LEAST, BEFORE_GIVING_UP, CURVE_OF = 10, 20, 50  # examples that any stage tries at least; those of the curve
 AT_A_TIME = 0.2  # the share of a stage that tries until it gives up
 SURVIVE = 0.5  # the share of examples that each attack is assumed to leave, for plans
 
@@ -19,7 +19,7 @@ class Stage:
         attack: by name and settings.
         order: the norm that it is meant for (inf, 2 or 1); none: threats that are no norm.
         share: at most this share of the examples that the model gets right (`LEAST` at least), nearest to breaking.
-        gives_up: they are tried a fifth (`AT_A_TIME`) at a time, until none of a fifth breaks.
+        gives_up: they are tried a fifth (`AT_A_TIME`, `BEFORE_GIVING_UP` at least) at a time, until none of it breaks.
         outside: a minimum-norm attack starts at the image of the data that is called otherwise and is, after so many
             others, the nearest.
         blind: only where the model's gradients are known to be missing or wrong.
