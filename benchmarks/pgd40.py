@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import L2, Linf, Threat
+from brittle.attacks.memory import BATCH
 from brittle.audits import provenance, verify
 from brittle.learning import Adversarial, InnerAttack, Recipe, load, load_net
 
@@ -158,7 +159,7 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, Any]:
                 rows[library] = {
                     "median_s": statistics.median(seconds[library]),
                     "seconds": seconds[library],
-                    "batch": best[library] if library != "brittle" else 250,
+                    "batch": best[library] if library != "brittle" else BATCH,
                     "robust_accuracy": 1 - float(check_set.broken.float().mean()),
                     "peak_mib": peak[library],
                 }

@@ -80,7 +80,7 @@ class Given:
         return file.tried_on(source), source
 
     def filled(self, typed: frozenset[str], **usual: Any) -> "Given":
-        """The same, with `usual` in the place of what is not typed."""
+        """The same, with `usual` in the place of what is not in `typed`."""
         return replace(self, **{name: value for name, value in usual.items() if name not in typed})
 
     def loaded(self, n: str | int | None, device: str) -> tuple[Any, "Split", str]:

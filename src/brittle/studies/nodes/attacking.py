@@ -49,7 +49,7 @@ from .common import (
 )
 from .made_sets import DataRef, example_count, examples_from, nodes_of_data
 
-SURVIVE = 0.5  # the share of its work that an attack is assumed to need where it stops early, for plans
+WORK_IF_EARLY = 0.5  # the share of its work that an attack is assumed to need where it stops early, for plans
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class RunAttack:
 
     @property
     def gradients(self) -> float:
-        share = SURVIVE if self.early else 1.0
+        share = WORK_IF_EARLY if self.early else 1.0
         return share * example_count(self.data, self.n) * self.attack.cost.gradients * self.restarts
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
