@@ -96,11 +96,11 @@ class Judged:
 
     def so_far(self, rows: Tensor) -> Piece | None:
         """What was found of the examples `rows` [k] before a budget ended the piece, if anything was."""
-        if not self.known:
-            return None
         x, y = self.subject.x[rows], self.subject.y[rows]
         found = {place: image for place, image in enumerate(self._found(x, y)) if image is not None}
         self.known.clear()
+        if not found:
+            return None
         places, moved = list(found), torch.stack(list(found.values()))
         flags = torch.ones(len(places), dtype=torch.bool, device=rows.device)
         return Piece(
