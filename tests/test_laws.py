@@ -306,6 +306,42 @@ def test_the_worst_of_attacks_is_no_weaker_than_each_and_stages_see_survivors_al
     assert seen[-1] == int((~pgd(against(model), Linf(0.04), steps=2).run(x, y).success).sum())
 
 
+@pytest.mark.parametrize(
+    "text", ["apgd_targeted:steps=5,targets=4", "mm:steps=5", "pma:steps=6", "square_apgd:queries=20"]
+)
+def test_a_success_that_does_not_do_is_searched_further_and_one_that_does_is_handed_out(text: str) -> None:
+    model, threat, spec = net(), Linf(0.06), AttackSpec.parse(text)
+    x, y = examples(model, 60)
+    done: list[Tensor] = []
+
+    def third(x0: Tensor, x: Tensor, y: object) -> Tensor:
+        found = (x.flatten(1).sum(1) * 1e4).long() % 3 == 0  # as good as at random
+        done.extend(x[found])
+        return found
+
+    def refused(x0: Tensor, x: Tensor, y: object) -> Tensor:
+        return torch.zeros(len(x), dtype=torch.bool)
+
+    def run(judge: Done) -> AttackResult:
+        return spec.search_on(replace(spec.objective(model), done=judge), threat, 0).run(x, y)
+
+    found = run(third)
+    rows = {int((x - one).flatten(1).abs().amax(1).argmin()) for one in done}
+    assert rows
+    assert all(any(torch.equal(found.x[row], one) for one in done) for row in rows)
+    assert found.success.sum() > 0
+    shown: list[int] = []
+
+    def counting(x: Tensor) -> Tensor:
+        shown.append(len(x))
+        return model(x)
+
+    last = spec.search_on(replace(spec.objective(counting), done=refused), threat, 0).run(x, y)
+    assert last.success.sum() >= found.success.sum()
+    assert len(shown) >= spec.cost.forwards - 1
+    assert set(shown) == {60}
+
+
 @pytest.mark.parametrize("threat", THREATS[:3], ids=str)
 def test_targeted_attacks_reach_their_targets(threat: Ball) -> None:
     model = net()

@@ -2,25 +2,45 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import reduce
 
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, Images, check_count
+from brittle.ground import BrittleError, Flags, Images, check_count
 
 from .attack import Attack
 from .loop import AttackResult, select
 from .losses import Aim
+from .objectives import Done
+
+NONE, WHOLE = "at least one attack is needed", 10**9  # each part forms its own batches
 
 
 def worst_of(*attacks: Attack) -> Attack:
     """Per example the worst that any of the attacks found: success before none, then the larger margin."""
-    return _combined("worst of " + ", ".join(attack.name for attack in attacks), attacks, survivors_only=False)
+    if not attacks:
+        raise BrittleError(NONE)
+
+    def search(x: Images, y: Aim, seed: int) -> AttackResult:
+        found = (attack.seeded(attack.seed + seed).run(x, y) for attack in attacks)
+        return reduce(lambda best, new: worse_result(new, best), found)
+
+    return Attack("worst of " + ", ".join(attack.name for attack in attacks), search, 0, batch=WHOLE)
 
 
-def stages(*attacks: Attack) -> Attack:
-    """The attacks one after another, each only on the examples that withstood all before it; then as `worst_of`."""
-    return _combined(" then ".join(attack.name for attack in attacks), attacks, survivors_only=True)
+def stages(*attacks: Attack, done: Done | None = None) -> Attack:
+    """The attacks one after another, each only on the examples that withstood all before it, or, where `done` judges,
+    on those that are not done; then as `worst_of`."""
+    if not attacks:
+        raise BrittleError(NONE)
+
+    def search(x: Images, y: Aim, seed: int) -> AttackResult:
+        first, *rest = (attack.seeded(attack.seed + seed) for attack in attacks)
+        runs = [lambda x, y, rows, attack=attack: attack.run(x, y) for attack in rest]
+        return in_turn(first.run(x, y), x, y, runs, done)
+
+    return Attack(" then ".join(attack.name for attack in attacks), search, 0, batch=WHOLE)
 
 
 def restarts(attack: Attack, count: int) -> Attack:
@@ -29,34 +49,36 @@ def restarts(attack: Attack, count: int) -> Attack:
     return replace(stages(*(attack.seeded(attack.seed + k) for k in range(count))), name=f"{attack.name} x{count}")
 
 
-def _combined(name: str, attacks: tuple[Attack, ...], *, survivors_only: bool) -> Attack:
-    if not attacks:
-        raise BrittleError("at least one attack is needed")
-
-    def search(x: Images, y: Aim, seed: int) -> AttackResult:
-        first, *rest = attacks
-        best = first.seeded(first.seed + seed).run(x, y)
-        for attack in rest:
-            run = attack.seeded(attack.seed + seed).run
-            rows = survivors(best) if survivors_only else torch.arange(len(x), device=x.device)
-            if len(rows):
-                best = merged(best, rows, run(x[rows], y[rows]))
-        return best
-
-    return Attack(name, search, 0, batch=10**9)  # each part forms its own batches
-
-
 def in_turn(
-    first: AttackResult, x: Images, y: Aim, runs: Iterable[Callable[[Images, Aim, Tensor], AttackResult]]
+    first: AttackResult,
+    x: Images,
+    y: Aim,
+    runs: Iterable[Callable[[Images, Aim, Tensor], AttackResult]],
+    done: Done | None = None,
 ) -> AttackResult:
-    """Runs `(x, y, rows) -> result` one after another, each on the rows that are left after those before."""
-    best = first
+    """Runs `(x, y, rows) -> result` one after another, each on the rows that are left after those before.
+
+    Args:
+        done: judges the images that succeed: a row whose image is not done is still left (none: success is enough).
+    """
+    best, left = first, (~ended(first, x, y, done)).nonzero().squeeze(1)
     for run in runs:
-        rows = survivors(best)
-        if len(rows) == 0:
+        if len(left) == 0:
             break
-        best = merged(best, rows, run(x[rows], y[rows], rows))
+        new = run(x[left], y[left], left)
+        over = ended(new, x[left], y[left], done)
+        best, left = merged(best, left, new, over), left[~over]
     return best
+
+
+def ended(result: AttackResult, x: Images, y: Aim, done: Done | None) -> Flags:
+    """The examples `x` whose search has come to an end with a result: success, which is `done` where that judges."""
+    if done is None:
+        return result.success
+    rows = result.success.nonzero().squeeze(1)
+    if len(rows) == 0:
+        return result.success
+    return result.success.index_copy(0, rows, done(x[rows], result.x[rows], y[rows]))
 
 
 def survivors(result: AttackResult) -> Tensor:
@@ -64,14 +86,16 @@ def survivors(result: AttackResult) -> Tensor:
     return (~result.success).nonzero().squeeze(1)
 
 
-def merged(best: AttackResult, rows: Tensor, new: AttackResult) -> AttackResult:
-    """`best` with its `rows` replaced where `new`, the result of those rows, is worse for the model."""
+def merged(best: AttackResult, rows: Tensor, new: AttackResult, over: Flags | None = None) -> AttackResult:
+    """`best` with its `rows` replaced where `new`, the result of those rows, is worse for the model, or `over`: the
+    search has come to an end with it."""
     old = AttackResult(*(part[rows] for part in best))
-    worse = worse_result(new, old)
+    worse = worse_result(new, old, over)
     return AttackResult(*(whole.index_copy(0, rows, part) for whole, part in zip(best, worse, strict=True)))
 
 
-def worse_result(new: AttackResult, old: AttackResult) -> AttackResult:
-    """Per example the worse of two results, for the model."""
-    better = torch.where(new.success == old.success, new.margin > old.margin, new.success)
-    return AttackResult(*(select(better | new.margin.isnan(), a, b) for a, b in zip(new, old, strict=True)))
+def worse_result(new: AttackResult, old: AttackResult, over: Flags | None = None) -> AttackResult:
+    """Per example the worse of two results, for the model; the new one where `over` says so."""
+    better = torch.where(new.success == old.success, new.margin > old.margin, new.success) | new.margin.isnan()
+    better = better if over is None else better | over
+    return AttackResult(*(select(better, a, b) for a, b in zip(new, old, strict=True)))

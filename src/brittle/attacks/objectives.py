@@ -93,6 +93,11 @@ class UntilDone:
         return self.evaluate(x, y)
 
 
+def done_of(objective: Objective) -> Done | None:
+    """By what an objective knows that an image needs no further search; none: success is enough."""
+    return objective.done if isinstance(objective, ModelObjective) else None
+
+
 def to_the_end(evaluate: Evaluate) -> Evaluate:
     """The same evaluation, which calls no image done: for walks whose points are not handed out."""
     return evaluate.evaluate if isinstance(evaluate, UntilDone) else evaluate

@@ -76,7 +76,7 @@ def toward_each(
             return inner.seeded(seed + k).run(x, Targets(y, ranked[rows, k]))
 
         runs = [lambda x, y, rows, k=k: run(k, x, y, rows) for k in range(min(targets, ranked.shape[1]))]
-        return in_turn(AttackResult(x, clean.success, clean.margin), x, y, runs)
+        return in_turn(AttackResult(x, clean.success, clean.margin), x, y, runs, objective.done)
 
     return Attack(name, search, seed)
 

@@ -11,7 +11,7 @@ from ..combine import stages
 from ..estimators import gradient_of
 from ..losses import Loss, probability_margin
 from ..minimum import with_loss
-from ..objectives import Objective
+from ..objectives import Objective, done_of
 from ..registry import Cost, register
 from ..rules import chain, direction, scheduled
 from ..starts import Start
@@ -44,7 +44,8 @@ def pma(objective: Objective, threat: Ball, *, steps: int = 50, start: Start = "
         rule = chain(direction(threat), scheduled(step))
         return gradient_attack(name, aimed, threat, rule, steps=steps, start=start, seed=seed, estimator=estimator)
 
-    both = stages(walk(_less_true, f"PMA-{steps}", 0), walk(_more_other, f"PMA-{steps} (other)", 1))
+    two = walk(_less_true, f"PMA-{steps}", 0), walk(_more_other, f"PMA-{steps} (other)", 1)
+    both = stages(*two, done=done_of(objective))
     return Attack(f"PMA-{steps}x2", both.search, seed, both.batch)
 
 

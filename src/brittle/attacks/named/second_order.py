@@ -110,7 +110,7 @@ def second_order_apgd(
     what="S-O with MI-FGSM's momentum, and steps that fall from twice eps along half a cosine",
     source="ours, after Li et al. 2019 and Dong et al. 2018",
     needs=Ball,
-    cost=lambda steps, draws: Cost(steps * (draws + 1) + 1, steps * draws),
+    cost=lambda steps, draws, look: Cost(steps * draws + -(-steps // look) + 1, steps * draws),
 )
 def second_order_mim(
     objective: Objective,
@@ -133,7 +133,7 @@ def second_order_mim(
         sigma: of the noise; draws: averaged at each step; decay: of the momentum.
         look: at every so many steps the model is shown the image without noise; between them only where it succeeds
             with noise. The way walked is the same.
-    Cost: `steps` * (`draws` gradients + 1 forward pass). Random: start and noise.
+    Cost: `steps` * `draws` gradients, `steps` / `look` + 1 forward passes or more. Random: start and noise.
     Source: ours, from Li et al. 2019 (noise) and Dong et al. 2018 (momentum); figures: docs/second-order.md.
     """
     largest = 2 * threat.step_unit

@@ -1,12 +1,14 @@
 """Square, then Auto-PGD from where it ends: a search without gradients leaves the region in which they mislead."""
 
+from torch import Tensor
+
 from brittle.ground import Images
 
 from ..attack import Attack
-from ..combine import merged, survivors
+from ..combine import in_turn
 from ..loop import AttackResult
 from ..losses import Aim
-from ..objectives import Objective
+from ..objectives import Objective, done_of
 from ..registry import Cost, register
 from ..starts import given
 from ..threats import NormBall
@@ -36,10 +38,10 @@ def square_apgd(
 
     def run(x: Images, y: Aim, seed: int) -> AttackResult:
         best = search.seeded(seed).run(x, y)
-        rows = survivors(best)
-        if len(rows) == 0:
-            return best
-        left, climb = x[rows], apgd(objective, threat, steps=steps, start=given(x[rows], best.x[rows]))
-        return merged(best, rows, climb.run(left, y[rows]))
+
+        def climb(x: Images, y: Aim, rows: Tensor) -> AttackResult:
+            return apgd(objective, threat, steps=steps, start=given(x, best.x[rows])).run(x, y)
+
+        return in_turn(best, x, y, [climb], done_of(objective))
 
     return Attack(f"Square-{queries} then APGD-{steps}", run, seed)
