@@ -256,7 +256,6 @@ DATA: dict[
     "a severity that is none": (corrupted, "npz:fog.npy@6", "severities go from 1 to 5"),
     "MNIST-C": (digits_c, "npz:fog", (20, 1, 28, 28)),
     "no such file": (lambda p: None, "npz:some.npz", "there is no file"),
-    "Hugging Face, not installed": (lambda p: None, "hf:mnist", "pip install 'brittle[hub]'"),
 }
 
 
@@ -466,6 +465,12 @@ def test_a_mistake_is_told_in_one_line(asked: Callable[[], object], said: str) -
         asked()
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_data_of_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)  # type: ignore[arg-type]
+    with pytest.raises(brittle.BrittleError, match=r"pip install 'brittle\[hub\]'"):
+        load("hf:mnist")
 
 
 def test_what_a_library_says_of_its_model_is_put_before_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -44,13 +44,14 @@ def read_hugging_face(name: str, path: Path) -> DataSet:
         shown = rows.select_columns([pictures]).cast_column(pictures, datasets.Image(decode=False))
         return Pictures.of(Column(shown, pictures), side), torch.tensor(list(rows[labels]), dtype=torch.int64), ()
 
+    if test is None and "train" not in parts:
+        raise BrittleError(f"{name}: has neither a train nor a test part, only {', '.join(parts)}")
     learned, tested = (None if rows is None else read(rows) for rows in (parts.get("train"), test))
     known = getattr(some.features[labels], "names", None)
     count = 1 + max(int(one[1].max()) for one in (learned, tested) if one)
     classes = tuple(known or map(str, range(count)))
     if learned is None:
-        if tested is None:
-            raise BrittleError(f"{name}: has neither a train nor a test part, only {', '.join(parts)}")
+        assert tested is not None
         return only_tested(name, classes, tested)
     return assemble(name, classes, learned, tested, shuffle=True)
 

@@ -1,0 +1,108 @@
+"""Models and data of Hugging Face's own libraries, from folders on disk: nothing is fetched."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+import brittle
+from brittle.attacks import answer_of
+from brittle.learning import load, load_model
+
+Run = Callable[..., tuple[int, str, str]]
+SIDE, CLASSES = 24, 3
+MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.3, 0.25]
+
+
+@pytest.fixture
+def vit(tmp_path: Path) -> Path:
+    """A folder as `save_pretrained` writes it: a small ViT with random weights, and its processor."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    labels = {"id2label": {0: "ant", 1: "bee", 2: "cat"}, "label2id": {"ant": 0, "bee": 1, "cat": 2}}
+    net = ViTForImageClassification(ViTConfig(image_size=SIDE, patch_size=8, **sizes, **labels))
+    net.save_pretrained(tmp_path / "vit")
+    processor = ViTImageProcessor(size={"height": SIDE, "width": SIDE}, image_mean=MEAN, image_std=STD)
+    processor.save_pretrained(tmp_path / "vit")
+    return tmp_path / "vit"
+
+
+def pictures(count: int, height: int = SIDE, width: int = SIDE) -> list[Image.Image]:
+    rng = np.random.default_rng(0)
+    return [Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for _ in range(count)]
+
+
+def shown(some: Iterable[Image.Image]) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(np.array(one)).permute(2, 0, 1) / 255 for one in some])
+
+
+def rows(count: int, **sizes: int) -> datasets.Dataset:
+    held = {"image": pictures(count, **sizes), "label": [place % CLASSES for place in range(count)]}
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["ant", "bee", "cat"])})
+    return datasets.Dataset.from_dict(held, features=kinds)
+
+
+def test_a_directory_answers_as_its_library_does(vit: Path) -> None:
+    """The processor's scaling, mean and standard deviation come before the net."""
+    some = pictures(5)
+    theirs = ViTForImageClassification.from_pretrained(vit).eval()
+    with torch.no_grad():
+        expected = theirs(**ViTImageProcessor.from_pretrained(vit)(some, return_tensors="pt")).logits
+    x = shown(some)
+    ours = answer_of(load_model(f"hf:{vit}").model, x)
+    assert torch.allclose(ours.detach(), expected, atol=1e-5)
+    assert not torch.allclose(theirs(x).logits.detach(), expected, atol=1e-2)
+
+
+def test_a_saved_data_set_is_read_picture_by_picture(tmp_path: Path) -> None:
+    rows(12).save_to_disk(tmp_path / "alone")
+    datasets.DatasetDict({"train": rows(30), "validation": rows(9)}).save_to_disk(tmp_path / "both")
+    rows(6, height=40, width=30).save_to_disk(tmp_path / "odd")
+    alone, both = load(f"hf:{tmp_path / 'alone'}"), load(f"hf:{tmp_path / 'both'}")
+    order = list(alone.test.rows)
+    assert sorted(order) == list(range(12))
+    assert torch.equal(alone.test.x(), shown(pictures(12))[order])
+    assert alone.test.labels.tolist() == [place % CLASSES for place in order]
+    assert (alone.classes, both.classes) == (("ant", "bee", "cat"),) * 2
+    assert len(both.test) == 9
+    assert load(f"hf:{tmp_path / 'odd'}@{SIDE}").test.x().shape == (6, 3, SIDE, SIDE)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "cannot be read as a data set of Hugging Face"),
+        (lambda path: datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(path), "has no pictures with labels"),
+        (lambda path: datasets.DatasetDict({"more": rows(3)}).save_to_disk(path), "neither a train nor a test part"),
+    ],
+)
+def test_what_is_no_data_set_of_theirs_is_said_in_one_line(
+    make: Callable[[Path], None], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    make(tmp_path / "it")
+    with pytest.raises(brittle.BrittleError, match=said) as told:
+        load(f"hf:{tmp_path / 'it'}")
+    assert "\n" not in str(told.value)
+
+
+def test_one_command_audits_a_directory_on_a_saved_data_set(vit: Path, tmp_path: Path, run: Run) -> None:
+    net = load_model(f"hf:{vit}").model
+    held = rows(20)
+    x = shown(held["image"])
+    with torch.no_grad():
+        answers = answer_of(net, x).argmax(1).tolist()
+    named = held.remove_columns("label").add_column("label", answers, feature=held.features["label"])
+    named.save_to_disk(tmp_path / "data")
+    words = ["audit", f"hf:{vit}", "--data", f"hf:{tmp_path / 'data'}", "--threat", "Linf:8/255", "--effort", "quick"]
+    status, out, err = run(*words, "--json")
+    record = json.loads(out)
+    assert status == 0, err
+    assert record["clean"]["accuracy"] == 1
+    assert record["union"]["accuracy"] < 1
