@@ -39,7 +39,8 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import AttackSpec, Threat, parse_threat
-from brittle.audits import EFFORTS, audit, provenance, verify
+from brittle.audits import EFFORTS, provenance, verify
+from brittle.audits.audit import AuditSettings, audit_events
 from brittle.ground import write_bytes
 from brittle.learning import build_net, load, load_model, load_net
 
@@ -77,6 +78,11 @@ class Counted(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net, self.shown, self.gradients = net, 0, 0
+
+    @property
+    def work(self) -> int:
+        """In forward passes; a gradient takes one, and a backward pass for two."""
+        return self.shown + 2 * self.gradients
 
     def forward(self, x: Tensor) -> Tensor:
         self.shown += len(x)
@@ -153,7 +159,7 @@ def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[
     x, y = test.x(), test.labels
     with torch.no_grad():
         right = net(x).argmax(1) == y
-    started = time.process_time()
+    started, compared = time.process_time(), 0
     others = {"autoattack": autoattack, "torchattacks": torchattacks_autoattack, "art": art_autoattack}
     if tool in others:
         moved = others[tool](counted, x, y, threat)
@@ -162,13 +168,19 @@ def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[
         moved = AttackSpec.parse(tool).build(counted, threat)(x, y)
         seconds = time.process_time() - started
     else:
-        report = audit(counted, (x, y), [threat], effort=tool)
+        for event in audit_events(counted, (x, y), [threat], AuditSettings(tool)):
+            if "comparing attacks" in event.text:
+                compared -= counted.work
+            elif compared < 0:
+                compared += counted.work
+        assert event.report is not None
         seconds, moved = time.process_time() - started, x.clone()
-        broken, found = report.adversarial(threat)
+        broken, found = event.report.adversarial(threat)
         moved[broken] = found
     left = right & ~verify(net, threat, x, moved, y).broken
     shown, gradients = counted.shown / n, counted.gradients / n
-    return {
+    signs = {"comparing": compared / n} if tool in EFFORTS else {}
+    return signs | {
         "net": name,
         "threat": str(threat),
         "tool": tool,
@@ -177,7 +189,7 @@ def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[
         "robust": float(left.float().mean()),
         "forwards": shown - gradients,
         "gradients": gradients,
-        "work": shown + 2 * gradients,
+        "work": counted.work / n,
         "cpu_s": seconds,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "run": provenance(torch.device("cpu"), seconds, 0),

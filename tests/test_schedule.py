@@ -1,15 +1,23 @@
 """The schedule of an audit: what runs in which threat, on whom, and how far an effort goes."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import schedule
 import torch
+from audits import Counted
 from torch import Tensor
 
 from brittle.attacks import EXAMPLES, L1, L2, Linf, MinimumNorm, Threat, parse_threat
 from brittle.audits import EFFORTS, audit, effort_named
-from brittle.audits.schedule import SCHEDULE
+from brittle.audits.jobs import jobs
+from brittle.audits.schedule import SCHEDULE, Effort
+from brittle.audits.state import first_state
+from brittle.audits.subject import Subject
 from brittle.errors import BrittleError
+from brittle.learning import load, load_model
 
 LINES = [line for line in SCHEDULE.splitlines() for order in line.split()[1:2] for _ in order.split(",")]
 
@@ -81,3 +89,36 @@ def test_an_audit_reaches_from_outside_what_no_gradient_shows(threat: Threat) ->
     broke = {row.name: row.broke for row in report.record.threats[0].attacks}
     assert broke["FMN-50 from outside"] > 0
     assert report.union.correct == 0, broke
+
+
+def test_a_replayed_schedule_is_the_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What benchmarks/schedule.py replays from single runs of each attack is what these stages do one after another."""
+    some = ("fgsm", "pgd:steps=5", "square_apgd:queries=30,steps=5", "fmn:steps=10 outside=0", "apgd:steps=20")
+    monkeypatch.setattr(schedule, "CANDIDATES", "\n".join(some))
+    monkeypatch.setattr(schedule, "effort_named", lambda name: Effort((), (), 0))
+    net, threat = load_model("zoo:digits-standard").model, Linf(0.1)
+    table = schedule.measured("digits", "digits", lambda: net, str(threat), 80, tmp_path)
+    assert table is not None
+    shares = ((1.0, True), (0.2, False), (0.4, True), (1.0, True), (0.5, True))
+    known = schedule.candidates(threat)
+    stages = [replace(one, share=share, gives_up=up) for one, (share, up) in zip(known, shares, strict=True)]
+    counted, part = Counted(net), load("digits").test.take(80)
+    whole = first_state(Subject(counted, part.x(), part.labels, 250), [threat])
+    left, before = [], counted.work
+    for job in jobs(whole, Effort(tuple(stages), (), 0), (), 0):
+        for batches in job.parts():
+            for rows in batches:
+                job.state.enter(job.name, job.run(rows))
+        left.append(job.state.robust.correct)
+    replayed = schedule.replayed(table, stages)
+    assert [one for one, _ in replayed] == left
+    assert left[0] > left[-1] > 0
+    assert replayed[-1][1] == pytest.approx((counted.work - before) / 80, rel=0.1)
+    again = schedule.measured("digits", "digits", lambda: pytest.fail("it was measured"), str(threat), 80, tmp_path)
+    assert again is not None
+    assert schedule.replayed(again, stages) == replayed
+    chosen = schedule.greedy([table])
+    assert schedule.replayed(table, [one["stage"] for one in chosen])[-1][0] == table.best
+    assert [one["gain"] / one["work"] for one in chosen[:2]] == sorted(
+        (one["gain"] / one["work"] for one in chosen[:2]), reverse=True
+    )
