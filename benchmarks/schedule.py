@@ -6,9 +6,9 @@ Every candidate attacks, on every net and in every norm, all images that the net
 as soon as it is broken for good. Since no image notices another, that is enough to know what any order of any of them
 would break, and for how much work: the stages of a schedule are replayed from these figures. The greedy search takes,
 again and again, the stage (an attack, and whom it tries) that breaks most for its work over all nets of the zoo, until
-nothing breaks images on two of them any more. It is then replayed on nets that it never saw (NETS, as in
-benchmarks/audits.py), beside the schedule of the audit and beside all candidates together. Work as in
-benchmarks/audits.py: a gradient counts three.
+nothing breaks images on two of them any more; then single changes are kept that make the whole cheaper. Both are
+replayed on nets that they never saw (NETS, as in benchmarks/audits.py), beside the audit's schedule as it is today and
+beside all candidates together. Work as in benchmarks/audits.py: a gradient counts three.
 
 FOLDER keeps what was measured, net by net: a second call goes on. One thread, an hour.
 """
@@ -16,26 +16,28 @@ FOLDER keeps what was measured, net by net: a second call goes on. One thread, a
 import argparse
 import io
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from audits import PUBLIC, Counted, net_of
 from calibration import Winners, dense, learned, sound
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
 from brittle.attacks import L1, L2, AttackSpec, Linf, Threat, parse_threat
 from brittle.audits import effort_named, provenance
 from brittle.audits.jobs import Job, jobs
-from brittle.audits.pieces import Judged
-from brittle.audits.schedule import Effort, Stage
-from brittle.audits.state import Piece, ThreatState, first_state
+from brittle.audits.schedule import AT_A_TIME, BEFORE_GIVING_UP, LEAST, Effort, Stage
+from brittle.audits.state import first_state
 from brittle.audits.subject import Subject
 from brittle.ground import write_bytes
 from brittle.learning import InnerAttack, Recipe, build_net, goal_named, load, train
@@ -47,35 +49,44 @@ USUAL = {
 }
 OTHERS = tuple(name for name, public in PUBLIC.items() if public.widths)  # all but the ResNet, which any attack breaks
 CANDIDATES = """
-apgd:steps=8
-apgd:steps=30
-apgd:steps=100
-apgd:steps=30,loss=dlr
-apgd:steps=100,loss=dlr
-apgd:steps=30,loss=margin
-apgd:steps=100,loss=margin
-apgd_targeted:steps=30
-apgd_targeted:steps=30,targets=3
-mm:steps=20,targets=3
-pma:steps=25
-pgd:steps=20
-mim:steps=20
-second_order_mim:look=4
-second_order_mim:look=4,loss=margin
-second_order_mim:look=4,sigma=0.05
-second_order_mim:look=4,sigma=0.2
-second_order_mim:look=4,sigma=0.1,start=random
-second_order_mim:look=4,steps=100,start=random,loss=margin
-second_order_apgd:steps=50,draws=1
-second_order_apgd:steps=100,draws=1,loss=margin
-fmn:steps=30
-fmn:steps=50 outside=0
-fmn:steps=50 outside=1
-fab_targeted:steps=20,targets=3
-square:queries=300
-square_apgd
-square_apgd:queries=600,steps=50
+inf,2,1 apgd:steps=8
+inf,2,1 apgd:steps=30
+inf,2,1 apgd:steps=100
+inf,2,1 apgd:steps=30,loss=dlr
+inf,2,1 apgd:steps=100,loss=dlr
+inf,2,1 apgd:steps=30,loss=margin
+inf,2,1 apgd:steps=100,loss=margin
+inf,2,1 apgd_targeted:steps=30
+inf,2,1 apgd_targeted:steps=30,targets=3
+inf,2,1 mm:steps=20,targets=3
+inf,2,1 pma:steps=25
+inf,2,1 pgd:steps=20
+inf,2,1 mim:steps=20
+inf,2,1 second_order_mim:look=4
+inf,2,1 second_order_mim:look=4,loss=margin
+inf,2,1 second_order_mim:look=4,sigma=0.05
+inf,2,1 second_order_mim:look=4,sigma=0.2
+inf,2,1 second_order_mim:look=4,sigma=0.1,start=random
+inf,2,1 second_order_mim:look=4,steps=100,start=random,loss=margin
+inf,2,1 second_order_apgd:steps=50,draws=1
+inf,2,1 second_order_apgd:steps=100,draws=1,loss=margin
+inf,2,1 fmn:steps=30
+inf,2,1 fmn:steps=50 outside=0
+inf,2,1 fmn:steps=50 outside=1
+inf,2,1 fab_targeted:steps=20,targets=3
+inf,2,1 square:queries=300
+inf,2,1 square_apgd
+inf,2,1 square_apgd:queries=600,steps=50
+2,1 apgd:steps=40
+1 apgd:steps=40,loss=dlr
+2 second_order_apgd:steps=100,draws=1
+2,1 second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
+2,1 square_apgd:queries=500,steps=50
+inf square_apgd:queries=1000,steps=100
 """
+Flags, Floats = NDArray[np.bool_], NDArray[np.float32]
+PRICE, TRIES = 0.0015, 2500  # points of robust accuracy that a forward pass for each image is worth; changes tried
+AUTOATTACK = Path(__file__).parents[1] / "results/bench-audit.json"
 ORDERS = {"Linf": Linf(1).order, "L2": L2(1).order, "L1": L1(1).order}
 SHARES = ((1.0, True), (0.4, True), (0.2, True), (0.1, True), (1.0, False), (0.2, False))
 
@@ -100,7 +111,6 @@ ZOO: dict[str, tuple[str, Callable[[], nn.Module]]] = {  # the data of each net,
     "digits k-WTA": ("digits", lambda: learned(dense(Winners(), Winners()))),
     "cifar10, standard": ("cifar10", partial(trained, "fast", "cifar10", "standard", None, "", 8)),
     "cifar10, PGD": ("cifar10", partial(PGD, "fast", inner=InnerAttack(steps=4), radius="Linf:8/255", epochs=8)),
-    "cifar10, PGD L2": ("cifar10", partial(PGD, "quick", inner=InnerAttack(steps=3), radius="L2:0.5", epochs=4)),
 }
 
 
@@ -108,13 +118,26 @@ def candidates(threat: Threat) -> list[Stage]:
     """Every attack that may stand in the schedule of a norm; those of today's among them."""
     order = threat.order  # type: ignore[attr-defined]
     lines = [line.split() for line in filter(None, CANDIDATES.splitlines())]
-    ours = [Stage(AttackSpec.parse(one), order, outside=int(more[0][-1]) if more else None) for one, *more in lines]
+    ours = [
+        Stage(AttackSpec.parse(one), order, outside=int(more[0][-1]) if more else None)
+        for orders, one, *more in lines
+        if order in map(float, orders.split(","))
+    ]
     today = [replace(one, share=1.0, gives_up=False) for one in effort_named("standard").stages_of(threat)]
     return list({_name(one): one for one in [*ours, *today] if not one.curve}.values())
 
 
 def _name(stage: Stage) -> str:
     return str(stage.attack) + ("" if stage.outside is None else f" outside={stage.outside}")
+
+
+class State(NamedTuple):
+    """How a net stands in the middle of a schedule, image by image [n]: which withstand, which do in 8 bits, and the
+    margins reached."""
+
+    alive: Flags
+    alive_8bit: Flags
+    margin: Floats
 
 
 @dataclass(frozen=True)
@@ -128,41 +151,46 @@ class Table:
 
     net: str
     threat: Threat
-    right: Tensor
-    clean: Tensor
-    broken: dict[str, Tensor]
-    broken_8bit: dict[str, Tensor]
-    margin: dict[str, Tensor]
-    work: dict[str, Tensor]
+    right: Flags
+    clean: Floats
+    broken: dict[str, Flags]
+    broken_8bit: dict[str, Flags]
+    margin: dict[str, Floats]
+    work: dict[str, Floats]
 
-    def start(self) -> ThreatState:
+    @property
+    def start(self) -> State:
         """Before any attack."""
-        n = len(self.right)
-        zeros = torch.zeros(n, dtype=torch.float64)
-        alive = self.right.clone(), self.right.clone()
-        return ThreatState(self.threat, self.right, *alive, [None] * n, zeros, self.clean.clone(), zeros.clone())
+        return State(self.right, self.right, self.clean)
 
-    def run(self, state: ThreatState, stage: Stage) -> float:
-        """Replay a stage on the survivors; its work."""
-        n, name, work = len(self.right), _name(stage), 0.0
-        subject = Subject(lambda x: x, torch.zeros(n, 1), torch.zeros(n, dtype=torch.int64), n)
-        for batches in Job(0, stage, None, Judged(subject, state)).parts():  # type: ignore[arg-type]
-            for rows in batches:
-                work += float(self.work[name][rows].sum())
-                broken = self.broken[name][rows]
-                none = torch.zeros(int(broken.sum()), 1)
-                eight, margin = self.broken_8bit[name][rows], self.margin[name][rows]
-                state.enter(name, Piece(rows, broken, eight, none, none[:, 0].double(), margin, 0, 0.0))
-        return work
+    def after(self, state: State, stage: Stage) -> tuple[State, float]:
+        """Replay a stage on the survivors, as `audits.jobs.Job.parts` chooses them; what is left, and its work."""
+        name, work = _name(stage), 0.0
+        alive, alive_8bit, margin = (part.copy() for part in state)
+        rows = np.flatnonzero(alive_8bit)
+        rows = rows[np.argsort(-margin[rows], kind="stable")]
+        rows = rows[np.argsort(~alive[rows], kind="stable")]
+        if stage.share < 1:
+            rows = rows[: max(LEAST, math.ceil(stage.share * self.right.sum()))]
+        some = max(BEFORE_GIVING_UP, math.ceil(AT_A_TIME * len(rows))) if stage.gives_up else max(1, len(rows))
+        for part in (rows[at : at + some] for at in range(0, len(rows), some)):
+            before = alive[part].sum() + alive_8bit[part].sum()
+            work += self.work[name][part].sum()
+            alive[part] &= ~self.broken[name][part]
+            alive_8bit[part] &= ~self.broken_8bit[name][part]
+            margin[part] = np.maximum(margin[part], self.margin[name][part])
+            if alive[part].sum() + alive_8bit[part].sum() == before:
+                break
+        return State(alive, alive_8bit, margin), float(work) / len(self.right)
 
-    def breaking(self, alive: Tensor) -> list[str]:
+    def breaking(self, alive: Flags) -> list[str]:
         """The candidates that break any of what is alive."""
         return [name for name, broken in self.broken.items() if (broken & alive).any()]
 
     @property
     def best(self) -> int:
         """Images that withstand all candidates."""
-        return int((self.right & ~torch.stack(list(self.broken.values())).any(0)).sum())
+        return int((self.right & ~np.stack(list(self.broken.values())).any(0)).sum())
 
 
 def measured(name: str, data: str, build: Callable[[], nn.Module], within: str, n: int, folder: Path) -> Table | None:
@@ -196,8 +224,8 @@ def measured(name: str, data: str, build: Callable[[], nn.Module], within: str, 
         write_bytes(path, _packed(held))
         print(f"{name} {within}: {time.process_time() - began:.0f} CPU s", file=sys.stderr, flush=True)
     kinds = ("broken", "broken_8bit", "margin", "work")
-    tables = [{_name(one): torch.from_numpy(held[f"{kind} {_name(one)}"]) for one in stages} for kind in kinds]
-    return Table(name, threat, torch.from_numpy(held["right"]), torch.from_numpy(held["clean"]), *tables)
+    tables = [{_name(one): held[f"{kind} {_name(one)}"] for one in stages} for kind in kinds]
+    return Table(name, threat, held["right"], held["clean"], *tables)
 
 
 def _packed(held: dict[str, Any]) -> bytes:
@@ -206,46 +234,79 @@ def _packed(held: dict[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def greedy(tables: list[Table]) -> list[dict[str, Any]]:
+def greedy(tables: list[Table]) -> list[Stage]:
     """Stage after stage what breaks most for its work, until nothing breaks anything on two nets any more (on one alone
-    it may be luck): of each net the share of what it gets right, and the work for an image of it, are added up."""
-    states = [table.start() for table in tables]
-    chosen: list[dict[str, Any]] = []
-    options = [replace(one, share=share, gives_up=up) for one in candidates(tables[0].threat) for share, up in SHARES]
+    it may be luck) or is worth its price; of all nets the mean share of what they get right."""
+    states, chosen = [table.start for table in tables], []
+    options = _options(tables)
     while True:
         useful = {name for table, state in zip(tables, states, strict=True) for name in table.breaking(state.alive)}
-        tried = [_gain(tables, states, one) for one in options if _name(one) in useful]
-        tried = [one for one in tried if one["nets"] >= min(2, len(tables))]
+        tried = [(*_gain(tables, states, one), one) for one in options if _name(one) in useful]
+        tried = [one for one in tried if one[2] >= min(2, len(tables)) and one[0] > PRICE * one[1]]
         if not tried:
             return chosen
-        chosen.append(max(tried, key=lambda one: one["gain"] / max(one["work"], 1e-9)))
-        for table, state in zip(tables, states, strict=True):
-            table.run(state, chosen[-1]["stage"])
+        chosen.append(max(tried, key=lambda one: one[0] / max(one[1], 1e-9))[3])
+        states = [table.after(state, chosen[-1])[0] for table, state in zip(tables, states, strict=True)]
 
 
-def _gain(tables: list[Table], states: list[ThreatState], stage: Stage) -> dict[str, Any]:
-    """What a stage would break, as a share of what the nets get right, on how many nets, for how much work."""
-    gain = work = 0.0
-    nets = 0
-    for table, state in zip(tables, states, strict=True):
-        after = _forked(state)
-        work += table.run(after, stage) / len(table.right)
-        broken = int(state.alive.sum() - after.alive.sum())
-        gain, nets = gain + broken / max(1, int(table.right.sum())), nets + (broken > 0)
-    return {"stage": stage, "gain": gain / len(tables), "nets": nets, "work": work / len(tables)}
+def _options(tables: list[Table]) -> list[Stage]:
+    return [replace(one, share=share, gives_up=up) for one in candidates(tables[0].threat) for share, up in SHARES]
 
 
-def _forked(state: ThreatState) -> ThreatState:
-    """A copy that may go on by itself; what a stage does not ask about begins anew."""
-    parts = {name: getattr(state, name).clone() for name in ("alive", "alive_8bit", "margin", "sizes")}
-    return replace(state, **parts, breaker=[None] * len(state.alive), found={}, pieces=[], broke_in={}, tally={})
+def _gain(tables: list[Table], states: list[State], stage: Stage) -> tuple[float, float, int]:
+    """What a stage would break in per cent of what the nets get right, for how much work, on how many nets."""
+    done = [table.after(state, stage) for table, state in zip(tables, states, strict=True)]
+    broken = [int(state.alive.sum() - after.alive.sum()) for state, (after, _) in zip(states, done, strict=True)]
+    shares = [100 * count / max(1, int(table.right.sum())) for count, table in zip(broken, tables, strict=True)]
+    return float(np.mean(shares)), float(np.mean([work for _, work in done])), sum(count > 0 for count in broken)
+
+
+def improved(tables: list[Table], stages: list[Stage], tries: int) -> list[Stage]:
+    """The schedule after single changes that lowered its price, tried at random (seed 0): a stage left out, moved, put
+    in, tried on more or fewer images, another attack in its place."""
+    random, options, best = Random(0), _options(tables), price(tables, stages)
+    for _ in range(tries):
+        changed, place = list(stages), random.randrange(len(stages))
+        what, option = random.randrange(5), random.choice(options)
+        if what == 0:
+            del changed[place]
+        elif what == 1:
+            changed.insert(random.randrange(len(stages)), changed.pop(place))
+        elif what == 2:
+            changed.insert(random.randrange(len(stages) + 1), option)
+        elif what == 3:
+            changed[place] = replace(changed[place], share=option.share, gives_up=option.gives_up)
+        else:
+            changed[place] = replace(option, share=changed[place].share, gives_up=changed[place].gives_up)
+        if changed and (now := price(tables, changed)) < best:
+            stages, best = changed, now
+    return stages
+
+
+def price(tables: list[Table], stages: list[Stage]) -> float:
+    """What a schedule leaves, in per cent of what a net gets right, and `PRICE` times its work, the mean over nets; a
+    point for each forward pass beyond an eleventh of AutoAttack's work, where that is known."""
+    each = []
+    for table in tables:
+        left, work = replayed(table, stages)[-1]
+        most = _known().get((table.net, str(table.threat)), math.inf) / 11
+        each.append(100 * left / max(1, int(table.right.sum())) + PRICE * work + max(0.0, work - most))
+    return float(np.mean(each))
+
+
+@cache
+def _known() -> dict[tuple[str, str], float]:
+    """AutoAttack's work for an image, by net and threat."""
+    rows = json.loads(AUTOATTACK.read_text())["rows"]
+    return {(row["net"], row["threat"]): row["work"] for row in rows if row["tool"] == "autoattack"}
 
 
 def replayed(table: Table, stages: Iterable[Stage]) -> list[tuple[int, float]]:
     """After each stage: images left, and the work so far for an image."""
-    state, work, found = table.start(), 0.0, []
+    state, work, found = table.start, 0.0, []
     for stage in stages:
-        work += table.run(state, stage) / len(table.right)
+        state, more = table.after(state, stage)
+        work += more
         found.append((int(state.alive.sum()), work))
     return found
 
@@ -277,11 +338,14 @@ def main() -> None:
     for norm, order in ORDERS.items():
         here = [table for table in seen if table.threat.order == order]  # type: ignore[attr-defined]
         there = [table for table in unseen if table.threat.order == order]  # type: ignore[attr-defined]
-        chosen = greedy(here)
-        today = [one for one in effort_named("standard").stages_of(here[0].threat) if not one.curve]
+        first, today = greedy(here), effort_named("standard").stages_of(here[0].threat)
+        ways = {
+            "greedy": first,
+            "improved": improved(here, first, TRIES),
+            "today": [one for one in today if not one.curve],
+        }
         found[norm] = {
-            "greedy": [one | {"stage": said(one["stage"])} for one in chosen],
-            "today": [said(one) for one in today],
+            "stages": {way: [said(one) for one in stages] for way, stages in ways.items()},
             "rows": [
                 {
                     "net": table.net,
@@ -289,8 +353,7 @@ def main() -> None:
                     "seen": table in here,
                     "right": int(table.right.sum()),
                     "all": table.best,
-                    "greedy": replayed(table, [one["stage"] for one in chosen]),
-                    "today": replayed(table, today),
+                    **{way: replayed(table, stages) for way, stages in ways.items()},
                 }
                 for table in [*here, *there]
             ],
