@@ -110,16 +110,14 @@ standard  2   ~0.1 apgd:steps=100,loss=dlr
 standard  2   ~0.2 second_order_apgd:steps=100,draws=1,loss=margin
 standard  2   ~0.2 fmn:steps=50 outside=1
 
-quick     1   1    second_order_mim:look=4
-quick     1   ~1   second_order_mim:look=4,sigma=0.2
-quick     1   ~0.1 second_order_mim:look=4,steps=100,start=random,loss=margin
-quick     1   ~0.1 apgd:steps=30,loss=dlr
-quick     1   ~1   apgd:steps=30,loss=margin
-quick     1   0.2  mm:steps=20,targets=3
+quick     1   1    second_order_mim:look=4,sigma=0.2
+quick     1   ~1   second_order_mim:look=4
+quick     1   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
+quick     1   ~0.2 apgd:steps=40
 quick     1   1    fmn:steps=30 curve
-standard  1   ~0.1 apgd:steps=100,loss=dlr
-standard  1   ~0.1 second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
-standard  1   ~0.2 second_order_mim:look=4,sigma=0.1,start=random
+standard  1   ~1   apgd:steps=40,loss=dlr
+standard  1   ~0.2 mm:steps=20,targets=3
+standard  1   ~0.1 second_order_mim:look=4,steps=100,start=random,loss=margin
 standard  1   ~0.1 second_order_mim:look=4,loss=margin
 standard  1   ~0.1 apgd:steps=100
 standard  1   ~1   fmn:steps=50 outside=0
