@@ -83,6 +83,7 @@ quick     inf ~0.2 square_apgd
 quick     inf ~0.1 square_apgd:queries=600,steps=50
 quick     inf 1    fmn:steps=30 curve
 standard  inf ~0.1 apgd:steps=100
+standard  inf 0.2  mm:steps=20,targets=3
 standard  inf ~0.4 apgd_targeted:steps=30
 standard  inf ~0.1 second_order_mim:look=4,sigma=0.1,start=random
 standard  inf ~1   fmn:steps=50 outside=0
