@@ -121,6 +121,7 @@ standard  1   ~0.2 mm:steps=20,targets=3
 standard  1   ~0.1 second_order_mim:look=4,steps=100,start=random,loss=margin
 standard  1   ~0.1 second_order_mim:look=4,loss=margin
 standard  1   ~0.1 apgd:steps=100
+standard  1   ~0.2 apgd:steps=100,loss=dlr
 standard  1   ~1   fmn:steps=50 outside=0
 standard  1   ~0.1 second_order_apgd:steps=100,draws=1,loss=margin
 
