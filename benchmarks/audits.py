@@ -180,6 +180,8 @@ def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[
     left = right & ~verify(net, threat, x, moved, y).broken
     shown, gradients = counted.shown / n, counted.gradients / n
     signs = {"comparing": compared / n} if tool in EFFORTS else {}
+    run = provenance(torch.device("cpu"), seconds, 0)
+    run["command"] = f"python benchmarks/audits.py --nets NETS -n {n} --one {name} {threat} {tool}"  # no path of ours
     return signs | {
         "net": name,
         "threat": str(threat),
@@ -192,7 +194,7 @@ def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[
         "work": counted.work / n,
         "cpu_s": seconds,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "run": provenance(torch.device("cpu"), seconds, 0),
+        "run": run,
     }
 
 
