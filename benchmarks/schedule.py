@@ -6,11 +6,13 @@ Every candidate attacks, on every net and in every norm, all images that the net
 as soon as it is broken for good. Since no image notices another, that is enough to know what any order of any of them
 would break, and for how much work: the stages of a schedule are replayed from these figures. The greedy search takes,
 again and again, the stage (an attack, and whom it tries) that breaks most for its work over all nets of the zoo, until
-nothing breaks images on two of them any more; then single changes are kept that make the whole cheaper. Both are
+nothing breaks images on two of them any more or is worth its work; then single changes are kept that lower the price of
+the whole: what it leaves, and PRICE for its work. Both are
 replayed on nets that they never saw (NETS, as in benchmarks/audits.py), beside the audit's schedule as it is today and
 beside all candidates together. Work as in benchmarks/audits.py: a gradient counts three.
 
-FOLDER keeps what was measured, net by net: a second call goes on. One thread, an hour.
+FOLDER keeps what was measured, net by net: a second call goes on, and one with all there takes minutes. Where attacks
+have changed it must be emptied. One thread, an hour and a half.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -49,44 +51,75 @@ USUAL = {
 }
 OTHERS = tuple(name for name, public in PUBLIC.items() if public.widths)  # all but the ResNet, which any attack breaks
 CANDIDATES = """
-inf,2,1 apgd:steps=8
-inf,2,1 apgd:steps=30
-inf,2,1 apgd:steps=100
-inf,2,1 apgd:steps=30,loss=dlr
-inf,2,1 apgd:steps=100,loss=dlr
-inf,2,1 apgd:steps=30,loss=margin
-inf,2,1 apgd:steps=100,loss=margin
-inf,2,1 apgd_targeted:steps=30
-inf,2,1 apgd_targeted:steps=30,targets=3
-inf,2,1 mm:steps=20,targets=3
-inf,2,1 pma:steps=25
-inf,2,1 pgd:steps=20
-inf,2,1 mim:steps=20
-inf,2,1 second_order_mim:look=4
-inf,2,1 second_order_mim:look=4,loss=margin
-inf,2,1 second_order_mim:look=4,sigma=0.05
-inf,2,1 second_order_mim:look=4,sigma=0.2
-inf,2,1 second_order_mim:look=4,sigma=0.1,start=random
-inf,2,1 second_order_mim:look=4,steps=100,start=random,loss=margin
-inf,2,1 second_order_apgd:steps=50,draws=1
-inf,2,1 second_order_apgd:steps=100,draws=1,loss=margin
-inf,2,1 fmn:steps=30
-inf,2,1 fmn:steps=50 outside=0
-inf,2,1 fmn:steps=50 outside=1
-inf,2,1 fab_targeted:steps=20,targets=3
-inf,2,1 square:queries=300
-inf,2,1 square_apgd
-inf,2,1 square_apgd:queries=600,steps=50
-2,1 apgd:steps=40
-1 apgd:steps=40,loss=dlr
-2 second_order_apgd:steps=100,draws=1
-2,1 second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
-2,1 square_apgd:queries=500,steps=50
-inf square_apgd:queries=1000,steps=100
+inf,2,1 1 apgd:steps=8
+inf,2,1 1 apgd:steps=30
+inf,2,1 1 apgd:steps=100
+inf,2,1 1 apgd:steps=30,loss=dlr
+inf,2,1 1 apgd:steps=100,loss=dlr
+inf,2,1 1 apgd:steps=30,loss=margin
+inf,2,1 1 apgd:steps=100,loss=margin
+inf,2,1 1 apgd_targeted:steps=30
+inf,2,1 1 apgd_targeted:steps=30,targets=3
+inf,2,1 1 mm:steps=20,targets=3
+inf,2,1 1 pma:steps=25
+inf,2,1 1 pgd:steps=20
+inf,2,1 1 mim:steps=20
+inf,2,1 1 second_order_mim:look=4
+inf,2,1 1 second_order_mim:look=4,loss=margin
+inf,2,1 1 second_order_mim:look=4,sigma=0.05
+inf,2,1 1 second_order_mim:look=4,sigma=0.2
+inf,2,1 1 second_order_mim:look=4,sigma=0.1,start=random
+inf,2,1 1 second_order_mim:look=4,steps=100,start=random,loss=margin
+inf,2,1 1 second_order_apgd:steps=50,draws=1
+inf,2,1 1 second_order_apgd:steps=100,draws=1,loss=margin
+inf,2,1 1 fmn:steps=30
+inf,2,1 1 fmn:steps=50 outside=0
+inf,2,1 1 fmn:steps=50 outside=1
+inf,2,1 1 fab_targeted:steps=20,targets=3
+inf,2,1 1 square:queries=300
+inf,2,1 1 square_apgd
+inf,2,1 1 square_apgd:queries=600,steps=50
+2,1 1 apgd:steps=40
+1 1 apgd:steps=40,loss=dlr
+2 1 second_order_apgd:steps=100,draws=1
+2,1 1 second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
+2,1 1 square_apgd:queries=500,steps=50
+inf 1 square_apgd:queries=1000,steps=100
 """
-Flags, Floats = NDArray[np.bool_], NDArray[np.float32]
+Flags: TypeAlias = NDArray[np.bool_]
+Floats: TypeAlias = NDArray[np.float32]
 PRICE, TRIES = 0.0015, 2500  # points of robust accuracy that a forward pass for each image is worth; changes tried
 AUTOATTACK = Path(__file__).parents[1] / "results/bench-audit.json"
+BY_HAND = """
+inf 1 apgd:steps=30
+inf ~0.6 apgd:steps=30,loss=dlr
+inf ~0.6 square_apgd
+inf ~0.5 square_apgd:queries=600,steps=50
+inf 0.2 apgd_targeted:steps=30
+inf ~0.2 apgd:steps=100
+inf ~0.2 second_order_mim:look=4,sigma=0.1,start=random
+inf ~0.1 apgd:steps=100,loss=margin
+inf ~0.1 fmn:steps=50 outside=0
+inf ~0.1 square_apgd:queries=1000,steps=100
+2 ~1 apgd:steps=8
+2 1 second_order_mim:look=4,loss=margin
+2 ~1 apgd:steps=30,loss=dlr
+2 ~1 second_order_apgd:steps=100,draws=1
+2 ~1 fmn:steps=50 outside=0
+2 ~1 apgd:steps=40
+2 ~1 second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
+1 1 second_order_mim:look=4,sigma=0.2
+1 ~1 apgd:steps=40
+1 ~1 second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
+1 ~0.2 second_order_apgd:steps=100,draws=1,loss=margin
+1 ~1 apgd:steps=40,loss=dlr
+1 ~1 fmn:steps=50 outside=0
+2,1 ~0.2 apgd_targeted:steps=30,targets=3
+2,1 ~0.1 apgd:steps=100,loss=margin
+1 ~1 apgd:steps=100
+2,1 ~0.1 fmn:steps=50 outside=1
+2,1 ~0.1 square_apgd:queries=500,steps=50
+"""  # the schedule until commit 4bcdab8, chosen on the published nets themselves
 ORDERS = {"Linf": Linf(1).order, "L2": L2(1).order, "L1": L1(1).order}
 SHARES = ((1.0, True), (0.4, True), (0.2, True), (0.1, True), (1.0, False), (0.2, False))
 
@@ -117,14 +150,19 @@ ZOO: dict[str, tuple[str, Callable[[], nn.Module]]] = {  # the data of each net,
 def candidates(threat: Threat) -> list[Stage]:
     """Every attack that may stand in the schedule of a norm; those of today's among them."""
     order = threat.order  # type: ignore[attr-defined]
-    lines = [line.split() for line in filter(None, CANDIDATES.splitlines())]
-    ours = [
-        Stage(AttackSpec.parse(one), order, outside=int(more[0][-1]) if more else None)
-        for orders, one, *more in lines
-        if order in map(float, orders.split(","))
-    ]
+    ours = [replace(one, share=1.0, gives_up=False) for one in _read(CANDIDATES, order)]
     today = [replace(one, share=1.0, gives_up=False) for one in effort_named("standard").stages_of(threat)]
     return list({_name(one): one for one in [*ours, *today] if not one.curve}.values())
+
+
+def _read(text: str, order: float | None) -> list[Stage]:
+    """The lines of a norm: norms, whom (a share of the images, the nearest; ~: it gives up), attack, where from."""
+    found = []
+    for orders, share, attack, *more in map(str.split, filter(None, text.splitlines())):
+        outside = int(more[0].removeprefix("outside=")) if more else None
+        stage = Stage(AttackSpec.parse(attack), order, float(share.removeprefix("~")), share.startswith("~"), outside)
+        found += [stage] if str(order).removesuffix(".0") in orders.split(",") else []
+    return found
 
 
 def _name(stage: Stage) -> str:
@@ -188,6 +226,11 @@ class Table:
         return [name for name, broken in self.broken.items() if (broken & alive).any()]
 
     @property
+    def whole(self) -> float:
+        """What all candidates together cost an image."""
+        return float(sum(work[self.right].sum() for work in self.work.values())) / len(self.right)
+
+    @property
     def best(self) -> int:
         """Images that withstand all candidates."""
         return int((self.right & ~np.stack(list(self.broken.values())).any(0)).sum())
@@ -237,7 +280,8 @@ def _packed(held: dict[str, Any]) -> bytes:
 def greedy(tables: list[Table]) -> list[Stage]:
     """Stage after stage what breaks most for its work, until nothing breaks anything on two nets any more (on one alone
     it may be luck) or is worth its price; of all nets the mean share of what they get right."""
-    states, chosen = [table.start for table in tables], []
+    states: list[State] = [table.start for table in tables]
+    chosen: list[Stage] = []
     options = _options(tables)
     while True:
         useful = {name for table, state in zip(tables, states, strict=True) for name in table.breaking(state.alive)}
@@ -265,7 +309,7 @@ def improved(tables: list[Table], stages: list[Stage], tries: int) -> list[Stage
     """The schedule after single changes that lowered its price, tried at random (seed 0): a stage left out, moved, put
     in, tried on more or fewer images, another attack in its place."""
     random, options, best = Random(0), _options(tables), price(tables, stages)
-    for _ in range(tries):
+    for _ in range(tries if stages else 0):
         changed, place = list(stages), random.randrange(len(stages))
         what, option = random.randrange(5), random.choice(options)
         if what == 0:
@@ -342,6 +386,7 @@ def main() -> None:
         ways = {
             "greedy": first,
             "improved": improved(here, first, TRIES),
+            "by hand": _read(BY_HAND, order),
             "today": [one for one in today if not one.curve],
         }
         found[norm] = {
@@ -352,7 +397,7 @@ def main() -> None:
                     "threat": str(table.threat),
                     "seen": table in here,
                     "right": int(table.right.sum()),
-                    "all": table.best,
+                    "all": [table.best, table.whole],
                     **{way: replayed(table, stages) for way, stages in ways.items()},
                 }
                 for table in [*here, *there]

@@ -39,6 +39,7 @@ from brittle.attacks import (
     within,
     worst_of,
 )
+from brittle.attacks.combine import in_turn
 from brittle.ground import BrittleError
 
 THREATS = (Linf(0.1), L2(0.5), L1(1.5), L0(3), Spatial(20, 1))
@@ -307,7 +308,13 @@ def test_the_worst_of_attacks_is_no_weaker_than_each_and_stages_see_survivors_al
 
 
 @pytest.mark.parametrize(
-    "text", ["apgd_targeted:steps=5,targets=4", "mm:steps=5", "pma:steps=6", "square_apgd:queries=20"]
+    "text",
+    [
+        "apgd_targeted:steps=5,targets=4",
+        "mm:steps=5",
+        "pma:steps=6",
+        "square_apgd:queries=20",
+    ],
 )
 def test_a_success_that_does_not_do_is_searched_further_and_one_that_does_is_handed_out(text: str) -> None:
     model, threat, spec = net(), Linf(0.06), AttackSpec.parse(text)
@@ -340,6 +347,33 @@ def test_a_success_that_does_not_do_is_searched_further_and_one_that_does_is_han
     assert last.success.sum() >= found.success.sum()
     assert len(shown) >= spec.cost.forwards - 1
     assert set(shown) == {60}
+
+
+def test_a_success_gives_way_only_to_one_that_is_done() -> None:
+    """In runs one after another: rows 0 to 3; images carry the number of their run, and which of them are done."""
+    x, y = torch.zeros(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64)
+    asked: list[list[int]] = []
+
+    def found(number: int, successes: dict[int, float]) -> Callable[..., AttackResult]:
+        def run(x: Tensor, y: Tensor, rows: Tensor) -> AttackResult:
+            asked.append(rows.tolist())
+            margin = torch.tensor([successes.get(row, -1.0) for row in rows.tolist()])
+            return AttackResult(torch.full_like(x, float(number)), margin > 0, margin)
+
+        return run
+
+    def done(x0: Tensor, x: Tensor, y: object) -> Tensor:
+        return x.flatten() >= 3  # of the third run and later
+
+    first = AttackResult(x, torch.zeros(4, dtype=torch.bool), torch.full((4,), -2.0))
+    runs = [found(1, {0: 0.1, 1: 0.5}), found(2, {0: 0.9, 2: 0.1}), found(3, {1: 0.2}), found(4, {2: 0.05, 3: 0.1})]
+    best = in_turn(first, x, y, runs, done)
+    assert best.x.flatten().tolist() == [1, 3, 4, 4]
+    assert best.success.all()
+    assert asked == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3], [0, 2, 3]]
+    asked.clear()
+    assert in_turn(first, x, y, runs).x.flatten().tolist() == [1, 1, 2, 4]
+    assert asked == [[0, 1, 2, 3], [2, 3], [3], [3]]
 
 
 @pytest.mark.parametrize("threat", THREATS[:3], ids=str)

@@ -94,7 +94,7 @@ def test_an_audit_reaches_from_outside_what_no_gradient_shows(threat: Threat) ->
 def test_a_replayed_schedule_is_the_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What benchmarks/schedule.py replays from single runs of each attack is what these stages do one after another."""
     some = ("fgsm", "pgd:steps=5", "square_apgd:queries=30,steps=5", "fmn:steps=10 outside=0", "apgd:steps=20")
-    monkeypatch.setattr(schedule, "CANDIDATES", "\n".join(f"inf {one}" for one in some))
+    monkeypatch.setattr(schedule, "CANDIDATES", "\n".join(f"inf 1 {one}" for one in some))
     monkeypatch.setattr(schedule, "effort_named", lambda name: Effort((), (), 0))
     net, threat = load_model("zoo:digits-standard").model, Linf(0.1)
     table = schedule.measured("digits", "digits", lambda: net, str(threat), 80, tmp_path)
@@ -118,6 +118,6 @@ def test_a_replayed_schedule_is_the_audit(tmp_path: Path, monkeypatch: pytest.Mo
     assert again is not None
     assert schedule.replayed(again, stages) == replayed
     chosen = schedule.greedy([table])
-    assert schedule.replayed(table, chosen)[-1][0] == table.best
+    assert table.best <= schedule.replayed(table, chosen)[-1][0] < left[0]
     better = schedule.improved([table], stages, 200)
     assert schedule.price([table], better) < schedule.price([table], stages)

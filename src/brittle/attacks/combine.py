@@ -23,7 +23,7 @@ def worst_of(*attacks: Attack) -> Attack:
         raise BrittleError(NONE)
 
     def search(x: Images, y: Aim, seed: int) -> AttackResult:
-        found = (attack.seeded(attack.seed + seed).run(x, y) for attack in attacks)
+        found = (attack.seeded(attack.seed + seed).tried(x, y) for attack in attacks)
         return reduce(lambda best, new: worse_result(new, best), found)
 
     return Attack("worst of " + ", ".join(attack.name for attack in attacks), search, 0, batch=WHOLE)
@@ -37,8 +37,8 @@ def stages(*attacks: Attack, done: Done | None = None) -> Attack:
 
     def search(x: Images, y: Aim, seed: int) -> AttackResult:
         first, *rest = (attack.seeded(attack.seed + seed) for attack in attacks)
-        runs = [lambda x, y, rows, attack=attack: attack.run(x, y) for attack in rest]
-        return in_turn(first.run(x, y), x, y, runs, done)
+        runs = [lambda x, y, rows, attack=attack: attack.tried(x, y) for attack in rest]
+        return in_turn(first.tried(x, y), x, y, runs, done)
 
     return Attack(" then ".join(attack.name for attack in attacks), search, 0, batch=WHOLE)
 
@@ -59,7 +59,8 @@ def in_turn(
     """Runs `(x, y, rows) -> result` one after another, each on the rows that are left after those before.
 
     Args:
-        done: judges the images that succeed: a row whose image is not done is still left (none: success is enough).
+        done: judges the images that succeed: a row whose image is not done is still left (none: success is enough),
+            and only one that is done takes its place.
     """
     best, left = first, (~ended(first, x, y, done)).nonzero().squeeze(1)
     for run in runs:
@@ -87,15 +88,15 @@ def survivors(result: AttackResult) -> Tensor:
 
 
 def merged(best: AttackResult, rows: Tensor, new: AttackResult, over: Flags | None = None) -> AttackResult:
-    """`best` with its `rows` replaced where `new`, the result of those rows, is worse for the model, or `over`: the
-    search has come to an end with it."""
+    """`best` with its `rows` replaced where `new`, the result of those rows, is worse for the model; a success is
+    replaced only where the search is `over` with the new one, where that is told."""
     old = AttackResult(*(part[rows] for part in best))
     worse = worse_result(new, old, over)
     return AttackResult(*(whole.index_copy(0, rows, part) for whole, part in zip(best, worse, strict=True)))
 
 
 def worse_result(new: AttackResult, old: AttackResult, over: Flags | None = None) -> AttackResult:
-    """Per example the worse of two results, for the model; the new one where `over` says so."""
+    """Per example the worse of two results, for the model; where `over` is told, a success gives way to that alone."""
     better = torch.where(new.success == old.success, new.margin > old.margin, new.success) | new.margin.isnan()
-    better = better if over is None else better | over
+    better = better if over is None else better & ~old.success | over
     return AttackResult(*(select(better, a, b) for a, b in zip(new, old, strict=True)))

@@ -48,8 +48,7 @@ class Judged:
 
     def __call__(self, x0: Images, x: Images, y: Aim) -> Flags:
         found, y = self.state.threat.contains(x0, x), true_class(y)
-        held = self.held(x0, x, y)
-        rows = (found & ~held).nonzero().squeeze(1)
+        rows = found.nonzero().squeeze(1)
         if len(rows):
             seen = verify(self.subject.judge, self.state.threat, x0[rows], x[rows], y[rows])
             found = found.index_copy(0, rows, seen.broken & seen.broken_8bit)

@@ -73,10 +73,13 @@ def toward_each(
         ranked = ranked_others(clean, y)
 
         def run(k: int, x: Images, y: Labels, rows: Tensor) -> AttackResult:
-            return inner.seeded(seed + k).run(x, Targets(y, ranked[rows, k]))
+            return inner.seeded(seed + k).tried(x, Targets(y, ranked[rows, k]))
 
         runs = [lambda x, y, rows, k=k: run(k, x, y, rows) for k in range(min(targets, ranked.shape[1]))]
-        return in_turn(AttackResult(x, clean.success, clean.margin), x, y, runs, objective.done)
+        success = (
+            clean.success if objective.done is None else torch.zeros_like(clean.success)
+        )  # maybe in bfloat16 alone
+        return in_turn(AttackResult(x, success, clean.margin), x, y, runs, objective.done)
 
     return Attack(name, search, seed)
 

@@ -70,7 +70,7 @@ def fab_targeted(
             clean = evaluation_at(evaluate, x, y)
         ranked, inside = ranked_others(clean, y), aimed.within(threat)
         runs = [
-            lambda x, y, rows, k=k: inside.run(x, Targets(y, ranked[rows, k]))
+            lambda x, y, rows, k=k: inside.tried(x, Targets(y, ranked[rows, k]))
             for k in range(min(targets, ranked.shape[1]))
         ]
         return in_turn(AttackResult(x, clean.success, clean.margin), x, y, runs, objective.done)

@@ -37,10 +37,10 @@ def square_apgd(
     search = square(objective, threat, queries=queries)
 
     def run(x: Images, y: Aim, seed: int) -> AttackResult:
-        best = search.seeded(seed).run(x, y)
+        best = search.seeded(seed).tried(x, y)
 
         def climb(x: Images, y: Aim, rows: Tensor) -> AttackResult:
-            return apgd(objective, threat, steps=steps, start=given(x, best.x[rows])).run(x, y)
+            return apgd(objective, threat, steps=steps, start=given(x, best.x[rows])).tried(x, y)
 
         return in_turn(best, x, y, [climb], done_of(objective))
 
