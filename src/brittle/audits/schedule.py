@@ -74,7 +74,7 @@ class Effort:
 
 
 # From which effort on; in which norms (-: what is no norm); whom (a share, the nearest; ~: gives up); the attack.
-# Chosen on a zoo of ours by what breaks most for its cost, tried on nets of others (benchmarks/schedule.py).
+# Put together from what a search on a zoo of ours proposed, tried on nets of others (benchmarks/schedule.py).
 SCHEDULE = """
 quick     inf ~1   apgd:steps=8
 quick     inf ~0.2 apgd:steps=30,loss=margin
