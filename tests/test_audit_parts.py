@@ -443,7 +443,7 @@ def test_a_budget_is_in_seconds_from_the_beginning(digits_net: nn.Module, monkey
     clock = SimpleNamespace(monotonic=lambda: float(next(ticks)))  # each look at the clock takes a second
     monkeypatch.setattr(import_module("brittle.audits.audit"), "time", clock)
     report = audit(digits_net, some(), [Linf(0.1)], effort="smoke", budget=60)
-    assert [row.name for row in report.record.threats[0].attacks][:2] == ["APGD-5", "APGD-5 (dlr)"]
+    assert [row.name for row in report.record.threats[0].attacks][:2] == ["APGD-5", "APGD-5 (margin)"]
     assert len(report.record.skipped) > 5
     assert report.record.skipped[0].startswith("Square-20 then APGD-5 in Linf:0.1 on ")
     assert any(one.name == "probes" and one.level == "skipped" for one in report.record.checks)
