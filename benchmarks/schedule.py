@@ -7,9 +7,9 @@ as soon as it is broken for good. Since no image notices another, that is enough
 would break, and for how much work: the stages of a schedule are replayed from these figures. The greedy search takes,
 again and again, the stage (an attack, and whom it tries) that breaks most for its work over all nets of the zoo, until
 nothing breaks images on two of them any more or is worth its work; then single changes are kept that lower the price of
-the whole: what it leaves, and PRICE for its work. Both are
-replayed on nets that they never saw (NETS, as in benchmarks/audits.py), beside the audit's schedule as it is today and
-beside all candidates together. Work as in benchmarks/audits.py: a gradient counts three.
+the whole: what it leaves, and PRICE for its work. Both are replayed on nets that they never saw (NETS, as in
+benchmarks/audits.py), beside the audit's schedule as it is today, the one by hand before it, and all candidates
+together. Work as in benchmarks/audits.py: a gradient counts three.
 
 FOLDER keeps what was measured, net by net: a second call goes on, and one with all there takes minutes. Where attacks
 have changed it must be emptied. One thread, an hour and a half.
@@ -38,7 +38,7 @@ from torch import nn
 from brittle.attacks import L1, L2, AttackSpec, Linf, Threat, parse_threat
 from brittle.audits import effort_named, provenance
 from brittle.audits.jobs import Job, jobs
-from brittle.audits.schedule import AT_A_TIME, BEFORE_GIVING_UP, LEAST, Effort, Stage
+from brittle.audits.schedule import Effort, Stage
 from brittle.audits.state import first_state
 from brittle.audits.subject import Subject
 from brittle.ground import write_bytes
@@ -208,9 +208,8 @@ class Table:
         rows = np.flatnonzero(alive_8bit)
         rows = rows[np.argsort(-margin[rows], kind="stable")]
         rows = rows[np.argsort(~alive[rows], kind="stable")]
-        if stage.share < 1:
-            rows = rows[: max(LEAST, math.ceil(stage.share * self.right.sum()))]
-        some = max(BEFORE_GIVING_UP, math.ceil(AT_A_TIME * len(rows))) if stage.gives_up else max(1, len(rows))
+        rows = rows[: stage.most(int(self.right.sum()))]
+        some = stage.at_a_time(len(rows))
         for part in (rows[at : at + some] for at in range(0, len(rows), some)):
             before = alive[part].sum() + alive_8bit[part].sum()
             work += self.work[name][part].sum()

@@ -42,6 +42,7 @@ from brittle.attacks import (
 from brittle.attacks.combine import in_turn
 from brittle.ground import BrittleError
 
+IN_TURN = ("apgd_targeted", "mm", "fab_targeted", "pma", "square_apgd")  # runs one after another
 THREATS = (Linf(0.1), L2(0.5), L1(1.5), L0(3), Spatial(20, 1))
 SHORT = {"steps": 12, "queries": 40, "draws": 3, "targets": 3, "iterations": 2}  # settings that make attacks quick
 CASES = [(name, threat) for name, entry in attack_entries().items() for threat in THREATS if entry.supports(threat)]
@@ -115,17 +116,24 @@ def test_an_image_that_is_done_leaves_the_search_and_no_other_notices(name: str,
         shown += len(x)
         return model(x)
 
-    def run(done: Done | None) -> tuple[AttackResult, int]:
+    def run(done: Done | None, count: int = len(x)) -> tuple[AttackResult, int]:
         nonlocal shown
         shown = 0
         spec = short(name)
         objective = replace(spec.objective(counted), done=done)
-        return within(spec.search_on(objective, threat), threat).run(x, y), shown
+        return within(spec.search_on(objective, threat), threat).run(x[:count], y[:count]), shown
+
+    def refused(x0: Tensor, x: Tensor, y: object) -> Tensor:
+        return torch.zeros(len(x), dtype=torch.bool)
 
     whole, most = run(None)
-    never, same = run(lambda x0, x, y: torch.zeros(len(x), dtype=torch.bool))
+    never, same = run(refused)
     assert torch.equal(never.x, whole.x)
-    assert same == most
+    if name in IN_TURN:  # what is not done goes on to the next turn
+        assert same == len(x) * run(refused, 1)[1]
+        assert same > most
+    else:
+        assert same == most
     early, fewer = run(lambda x0, x, y: threat.contains(x0, x))
     assert torch.equal(early.success, whole.success)
     assert torch.equal(early.x[~early.success], whole.x[~whole.success])
@@ -316,7 +324,7 @@ def test_the_worst_of_attacks_is_no_weaker_than_each_and_stages_see_survivors_al
         "square_apgd:queries=20",
     ],
 )
-def test_a_success_that_does_not_do_is_searched_further_and_one_that_does_is_handed_out(text: str) -> None:
+def test_a_success_that_is_not_done_is_searched_further_and_one_that_is_done_is_handed_out(text: str) -> None:
     model, threat, spec = net(), Linf(0.06), AttackSpec.parse(text)
     x, y = examples(model, 60)
     done: list[Tensor] = []

@@ -1,7 +1,6 @@
 """The pieces of work of an audit: one attack on one batch of examples of one threat, verified and kept in the
 journal."""
 
-import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -28,7 +27,7 @@ from brittle.ground import BrittleError, Images, Labels, eval_mode, fast_dtype
 
 from .pieces import Judged
 from .replay import Replay
-from .schedule import AT_A_TIME, BEFORE_GIVING_UP, CURVE_OF, LEAST, Effort, Stage
+from .schedule import CURVE_OF, Effort, Stage
 from .state import AuditState, Piece, ThreatState
 from .verification import verify
 
@@ -63,11 +62,10 @@ class Job(NamedTuple):
         if self.stage.curve:
             yield torch.split(subject.drawn(CURVE_OF), subject.batch)
             return
-        rows = self.state.nearest(self.stage.share, LEAST)
+        rows = self.state.nearest(self.stage.most(int(self.state.right.sum())))
         if len(rows) == 0:
             return
-        some = max(BEFORE_GIVING_UP, math.ceil(AT_A_TIME * len(rows))) if self.stage.gives_up else len(rows)
-        for part in torch.split(rows, some):
+        for part in torch.split(rows, self.stage.at_a_time(len(rows))):
             before = self._left(part)
             yield torch.split(part, subject.batch)
             if self._left(part) == before:

@@ -1,5 +1,6 @@
 """What an audit runs in a threat, in which order and on whom: one schedule as data; an effort is how far it goes."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -33,6 +34,14 @@ class Stage:
     outside: int | None = None
     curve: bool = False
     blind: bool = False
+
+    def most(self, right: int) -> int:
+        """How many examples it tries at most, of `right` that the model gets right."""
+        return right if self.share == 1 else max(LEAST, math.ceil(self.share * right))
+
+    def at_a_time(self, count: int) -> int:
+        """How many of `count` examples it tries before it may give up."""
+        return max(BEFORE_GIVING_UP, math.ceil(AT_A_TIME * count)) if self.gives_up else max(1, count)
 
     def work(self, n: int) -> float:
         """About what it costs for `n` examples, in gradients."""

@@ -1,6 +1,5 @@
 """How an audit stands while it goes on: the whole, and each of its threats."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -77,13 +76,13 @@ class ThreatState:
         minimum, margin = torch.full_like(zeros, torch.nan), clean.margin.clone()
         return cls(threat, right, right.clone(), right.clone(), [None] * len(right), zeros, margin, minimum)
 
-    def nearest(self, share: float, least: int) -> Tensor:
-        """The rows still attacked, nearest to breaking first, after them those that are broken but not in 8 bits; of a
-        share below 1 that share of the examples that the model gets right, but `least` of them."""
+    def nearest(self, most: int) -> Tensor:
+        """The rows still attacked, nearest to breaking first, after them those that are broken but not in 8 bits; at
+        most so many."""
         rows = self.alive_8bit.nonzero().squeeze(1)
         rows = rows[self.margin[rows].argsort(descending=True, stable=True)]
         rows = rows[self.alive[rows].int().argsort(descending=True, stable=True)]
-        return rows if share == 1 else rows[: max(least, math.ceil(share * int(self.right.sum())))]
+        return rows[:most]
 
     def withdraw(self, row: int) -> None:
         """Take an example back that is not broken when it is looked at once more."""

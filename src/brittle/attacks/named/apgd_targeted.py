@@ -76,10 +76,9 @@ def toward_each(
             return inner.seeded(seed + k).tried(x, Targets(y, ranked[rows, k]))
 
         runs = [lambda x, y, rows, k=k: run(k, x, y, rows) for k in range(min(targets, ranked.shape[1]))]
-        success = (
-            clean.success if objective.done is None else torch.zeros_like(clean.success)
-        )  # maybe in bfloat16 alone
-        return in_turn(AttackResult(x, success, clean.margin), x, y, runs, objective.done)
+        if objective.done is not None:  # in bfloat16 alone the clean image may fool
+            clean = clean._replace(success=torch.zeros_like(clean.success))
+        return in_turn(AttackResult(x, clean.success, clean.margin), x, y, runs, objective.done)
 
     return Attack(name, search, seed)
 
