@@ -241,7 +241,7 @@ def test_those_nearest_to_breaking_are_tried_first_and_a_stage_may_give_up(
     (state,) = whole.threats
     state.enter("A", piece([2, 4], [], margin=torch.tensor([5.0, -9.0])))  # the largest margin that was seen counts
     for least in ("LEAST", "BEFORE_GIVING_UP"):
-        monkeypatch.setattr(import_module("brittle.audits.jobs"), least, 2)
+        monkeypatch.setattr(import_module("brittle.audits.schedule"), least, 2)
     assert tried(whole) == [[2, 6, 5], [4, 3, 1], [0]]
     assert tried(whole, share=0.5) == [[2, 6, 5], [4]]  # a share of the seven, not of those left
     assert tried(whole, share=0.1) == [[2, 6]]
