@@ -47,10 +47,12 @@ mutants: $(INSTALLED)
 	$(BIN)/pip install -q -c constraints.txt -e '.[mutants]'
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py
 
-$(INSTALLED): pyproject.toml constraints.txt tests/peers.txt
+$(INSTALLED): pyproject.toml constraints.txt tests/peers.txt tests/hubs.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
 	$(BIN)/pip install -q --no-deps -r tests/peers.txt
+	rm -rf .venv/hubs
+	$(BIN)/pip install -q --no-deps --target .venv/hubs -r tests/hubs.txt
 	touch $@
 
 clean:

@@ -1,6 +1,6 @@
 """Notebooks made of tutorials: the same words, code and output.
 
-`python scripts/notebooks.py` writes them; with `--check` they are run, and must be what their pages are.
+`python scripts/notebooks.py [NAME...]` writes them; with `--check` they are run, and must be what their pages are.
 """
 
 import os
@@ -8,7 +8,7 @@ import posixpath
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import chdir
 from pathlib import Path
 
@@ -70,9 +70,9 @@ def printed(made: NotebookNode) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
-def main(check: bool) -> None:
+def main(names: Collection[str], check: bool) -> None:
     os.environ.pop("MPLBACKEND", None)  # the kernel draws into the notebook
-    for name in NAMES:
+    for name in names or NAMES:
         path, now = ROOT / "notebooks" / f"{name}.ipynb", run(notebook(name))
         if not check:
             path.parent.mkdir(exist_ok=True)
@@ -86,4 +86,4 @@ def main(check: bool) -> None:
 
 
 if __name__ == "__main__":
-    main("--check" in sys.argv)
+    main([word for word in sys.argv[1:] if word != "--check"], "--check" in sys.argv)

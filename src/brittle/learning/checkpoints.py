@@ -35,17 +35,17 @@ class NetHeader(Struct):
     history: list[dict[str, float | str | None]] | None = None
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header to one safetensors file, atomically: the file is whole or not there."""
     held = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     said = {"brittle": json.dumps(header, sort_keys=True)}
     try:
-        write_by(path, lambda place: save_file(held, place, said))  # which copies nothing, unlike `save`
+        write_by(Path(path), lambda place: save_file(held, place, said))  # which copies nothing, unlike `save`
     except SafetensorError as error:
         raise OSError(first_line(error)) from None
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and JSON header of a file written by `save_tensors`.
 
     Raises:
@@ -67,12 +67,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
 
 
-def save_net(path: Path, net: nn.Module, header: Mapping[str, Any]) -> None:
+def save_net(path: str | Path, net: nn.Module, header: Mapping[str, Any]) -> None:
     """Write a net built by `build_net`. The header names it: net, shape, classes, mean, std, and how it was trained."""
     save_tensors(path, net.state_dict(), {"format": FORMAT, **header})
 
 
-def load_net(path: Path) -> tuple[nn.Sequential, dict[str, Any]]:
+def load_net(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
     """The net in a checkpoint, in eval mode on the CPU, and its header.
 
     Raises:

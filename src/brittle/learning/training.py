@@ -47,7 +47,7 @@ def train(
     seed: int = 0,
     static: Sequence[nn.Module] = (),
     probe: Split | None = None,
-    state_file: Path | None = None,
+    state_file: str | Path | None = None,
     device: str = "auto",
 ) -> Iterator[TrainingProgress]:
     """Train `net` in place, yielding `TrainingProgress`; each epoch's last one is kept in `history_of(state_file)`.
@@ -72,6 +72,7 @@ def train(
         raise BrittleError(f"{data.name} has test images alone; there is nothing in it to learn from")
     check_seed(seed)
     keep_freed_memory()
+    state_file = None if state_file is None else Path(state_file)
     run = _set_up(net, data, goal, recipe, seed, static, state_file, pick_device(device))
     state = load_state(state_file, run.modules, run.optimizer, run.identity) or State()
     state.memory = {name: value.to(run.place) for name, value in state.memory.items()}

@@ -29,7 +29,7 @@ class State:
     memory: Memory = field(default_factory=dict)
 
 
-def history_of(state_file: Path) -> list[dict[str, Any]]:
+def history_of(state_file: str | Path) -> list[dict[str, Any]]:
     """The epochs of a training run, from its state file."""
     return list(load_tensors(state_file)[1]["state"]["history"])
 

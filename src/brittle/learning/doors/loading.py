@@ -42,7 +42,7 @@ class Loaded:
 
 
 def load_model(
-    spec: str, weights: Path | None = None, inputs: Inputs | None = None, data: DataSet | None = None
+    spec: str, weights: str | Path | None = None, inputs: Inputs | None = None, data: DataSet | None = None
 ) -> Loaded:
     """The model that `spec` names.
 
@@ -59,7 +59,7 @@ def load_model(
         BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is run but from `trusted:`.
     """
     asked = inputs or Inputs()
-    found = replace(_opened(spec, weights, bool(asked.said), data), weights=str(weights) if weights else None)
+    found = replace(_opened(spec, Path(weights) if weights else None, bool(asked.said), data), weights=str(weights) if weights else None)
     if not asked.said:
         return found
     digest = hashlib.sha256(f"{found.digest} {sorted(asked.said.items())}".encode()).hexdigest()
