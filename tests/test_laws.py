@@ -42,9 +42,17 @@ from brittle.attacks import (
 from brittle.attacks.combine import in_turn
 from brittle.ground import BrittleError
 
-IN_TURN = ("apgd_targeted", "mm", "fab_targeted", "pma", "square_apgd")  # runs one after another
+IN_TURN = ("apgd_targeted", "mm", "fab_targeted", "pma", "square_apgd", "memetic")  # runs one after another
 THREATS = (Linf(0.1), L2(0.5), L1(1.5), L0(3), Spatial(20, 1))
-SHORT = {"steps": 12, "queries": 40, "draws": 3, "targets": 3, "iterations": 2}  # settings that make attacks quick
+SHORT = {
+    "steps": 12,
+    "queries": 40,
+    "draws": 3,
+    "targets": 3,
+    "iterations": 2,
+    "population": 3,
+    "generations": 2,
+}  # settings that make attacks quick
 CASES = [(name, threat) for name, entry in attack_entries().items() for threat in THREATS if entry.supports(threat)]
 every = pytest.mark.parametrize(("name", "threat"), CASES, ids=lambda value: str(value))
 Model = Callable[[Tensor], Tensor]
@@ -53,7 +61,7 @@ Model = Callable[[Tensor], Tensor]
 def short(name: str) -> AttackSpec:
     settings = attack_named(name).settings
     steps = {"steps": 40} if name in ("ddn", "pdpgd") else {}  # their lengths begin far from these tiny images
-    return AttackSpec.of(name, **{key: value for key, value in (SHORT | steps).items() if key in settings})
+    return AttackSpec.of(name, **{key: value for key, value in (SHORT | steps).items() if key in settings})  # quick
 
 
 def build(name: str, model: Model, threat: Threat, seed: int = 0) -> Attack:

@@ -47,8 +47,8 @@ from simulated_device import CUDA, Count, Simulated, simulated
 
 THREATS = (Linf(0.1), L2(0.5), L1(3), L0(3), Spatial(5, 1))
 CASES = [(name, threat) for name, entry in attack_entries().items() for threat in THREATS if entry.supports(threat)]
-TINY = {"queries": 4, "draws": 1, "targets": 1, "iterations": 1}
-WAITS = {"apgd_targeted": 8, "mm": 8, "fab_targeted": 10, "pma": 6, "square_apgd": 6, "grid": 6}
+TINY = {"queries": 4, "draws": 1, "targets": 1, "iterations": 1, "population": 2, "generations": 1}
+WAITS = {"apgd_targeted": 8, "mm": 8, "fab_targeted": 10, "pma": 6, "square_apgd": 6, "grid": 6, "memetic": 8}
 FEW = 4  # looks of a plain attack: at its examples, at labels beside the model's classes, at NaN at the end
 KERNELS = {  # of a step, beyond those of the model, of the loss and of its gradient
     ("pgd", Linf(0.1)): 16,

@@ -57,6 +57,7 @@ from .named.fgsm import fgsm
 from .named.fmn import fmn
 from .named.hessian import hessian
 from .named.hop_skip_jump import hop_skip_jump
+from .named.memetic import memetic
 from .named.mim import mim
 from .named.msd import msd
 from .named.ni_fgsm import ni_fgsm
@@ -203,6 +204,7 @@ __all__ = [
     "logits_of",
     "loss_named",
     "margin",
+    "memetic",
     "merged",
     "mim",
     "mm",

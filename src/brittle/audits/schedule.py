@@ -104,6 +104,7 @@ thorough  inf ~1   second_order_apgd:steps=50,draws=4
 thorough  inf ~1   fmn:steps=100 outside=0
 thorough  inf ~1   fab_targeted:steps=50
 thorough  inf 0.5  square_apgd:queries=5000,steps=100
+thorough  inf ~0.1 memetic:generations=60
 
 quick     2   ~1   apgd:steps=8
 quick     2   ~0.1 apgd:steps=40

@@ -48,21 +48,34 @@ def square(objective: Objective, threat: NormBall, *, queries: int = 1000, share
     """
 
     check_share("share", share)
-    first, another = (_stripes, _square) if math.isinf(threat.order) else (_grid, _refilled)
 
     def start(x: Images, draw: Draw) -> tuple[Images, Tensor]:
         if x.dim() != 4:
             raise BrittleError(f"the Square attack needs images [B, C, H, W], not {list(x.shape)}")
-        return x + first(x, threat, lambda number: draw(number, _numbers(x))), x.new_zeros(len(x), 0)
+        return x + first_change(x, threat, lambda number: draw(number, numbers_of(x))), x.new_zeros(len(x), 0)
 
     def propose(x: Images, best: Images, noted: Tensor, query: int, draw: Draw) -> tuple[Images, Tensor]:
-        change = another(best - x, threat, _share_at(query, queries, share), draw(query, _numbers(x)))
+        change = another_change(best - x, threat, _share_at(query, queries, share), draw(query, numbers_of(x)))
         return x + change, noted
 
     return random_search(f"Square-{queries}", objective, threat, start, propose, queries=queries, seed=seed)
 
 
-def _numbers(x: Images) -> torch.Size:
+def first_change(x: Images, threat: NormBall, draw: Callable[[int], Tensor]) -> Images:
+    """Where the search begins, as a change of x: stripes in Linf, else bumps.
+
+    Args:
+        draw: number of a draw -> that many numbers in (0, 1) per image as `numbers_of` says.
+    """
+    return (_stripes if math.isinf(threat.order) else _grid)(x, threat, draw)
+
+
+def another_change(delta: Images, threat: NormBall, share: float, numbers: Tensor) -> Images:
+    """A change with one square of it drawn anew, which covers `share` of the image."""
+    return (_square if math.isinf(threat.order) else _refilled)(delta, threat, share, numbers)
+
+
+def numbers_of(x: Images) -> torch.Size:
     """Of the numbers drawn for a square: five for where, one for how sharp, and a sign for each channel."""
     return torch.Size([6 + x.shape[1]])
 

@@ -1,12 +1,13 @@
 """Whether two models are the same: digests of code, weights and answers."""
 
+import functools
 import hashlib
 import sys
 import sysconfig
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import joblib
@@ -16,25 +17,33 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import answer_of
-from brittle.ground import eval_mode, seeded
+from brittle.ground import eval_mode, keys_of, seeded, uniform
+
+BESIDE = 0.02, 0.3  # how wide the noise is on images beside the ones that a model is asked about
+INSIDE = {"training", *vars(nn.Module())}  # what every module of torch keeps for itself
 
 
 def behaviour_of(model: Callable[[Tensor], Any], x: Tensor) -> str:
-    """SHA-256 (hex) of what a model answers on some images, in eval mode, from one seed; one of its own for a model
-    that fails."""
+    """SHA-256 (hex) of what a model answers on some images and beside them, in eval mode, from one seed; one of its own
+    for a model that fails."""
+    beside = [x, *((x + size * (uniform(keys_of(x), x.shape[1:], seed=0) - 0.5)).clamp(0, 1) for size in BESIDE)]
     try:
         with seeded(0, x.device), torch.no_grad(), eval_mode(model):
-            answers = answer_of(model, x).float().cpu().contiguous()
+            answers = answer_of(model, torch.cat(beside).to(x)).float().cpu().contiguous()
     except Exception:  # whoever uses the model says what is wrong with it
         return uuid.uuid4().hex
     return hashlib.sha256(answers.numpy().tobytes()).hexdigest()
 
 
 def digest_of_code(model: Callable[[Tensor], Any]) -> str:
-    """Of imported code: of its sources and weights. What a plain function depends on cannot be known, nor what was
-    typed into a notebook or a prompt: neither is ever taken for the same model twice."""
-    known = isinstance(model, nn.Module) and all(map(_has_source, model.modules()))
-    return f"{_sources()}{digest_of(model)}" if isinstance(model, nn.Module) and known else uuid.uuid4().hex
+    """Of imported code: of its sources, of its weights, and of what its methods read outside of it (attributes of
+    classes, variables of modules). What a plain function depends on cannot be known, nor what was typed into a notebook
+    or a prompt: neither is ever taken for the same model twice."""
+    if not isinstance(model, nn.Module) or not all(map(_has_source, model.modules())):
+        return uuid.uuid4().hex
+    seen: set[int] = set()
+    read = [line for module in model.modules() for line in _reached(type(module), seen)]
+    return f"{_sources()}{digest_of(model)}{hashlib.sha256(repr(read).encode()).hexdigest()}"
 
 
 def digest_of(net: nn.Module) -> str:
@@ -42,10 +51,10 @@ def digest_of(net: nn.Module) -> str:
     and buffer; one of its own where an attribute cannot be told (a lock, an open file)."""
     sha = hashlib.sha256(repr(net).encode())
     for name, module in net.named_modules():
-        own = {key: value for key, value in vars(module).items() if key[:1] != "_" and key != "training"}
+        own = {key: value for key, value in vars(module).items() if key not in INSIDE}
         told = [(key, own[key] if _is_plain(own[key]) else _told(own[key])) for key in sorted(own)]
         sha.update(f"{name} {told}".encode())
-    for name, value in sorted(net.state_dict().items()):
+    for name, value in sorted({**net.state_dict(), **dict(net.named_buffers())}.items()):
         if not isinstance(value, Tensor):  # what a module keeps beside its tensors
             sha.update(f"{name} {_told(value)}".encode())
             continue
@@ -65,12 +74,56 @@ def digest_of_file(path: Path) -> str:
 
 def _sources() -> str:
     """SHA-256 (hex) of every file of code that is imported from outside the environment: that of the user."""
+    named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    own = sorted({Path(file).resolve() for file in named if file and _is_own(file)})
+    return hashlib.sha256("".join(f"{file.name} {digest_of_file(file)}" for file in own).encode()).hexdigest()
+
+
+@functools.cache
+def _is_own(file: str) -> bool:
+    """Whether a file of code is the user's: neither of an installed package nor of brittle."""
     inside = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     inside.add(Path(__file__).resolve().parents[2])
-    named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    files = {Path(file).resolve() for file in named if file}
-    own = sorted(file for file in files if file.is_file() and not inside & set(file.parents))
-    return hashlib.sha256("".join(f"{file.name} {digest_of_file(file)}" for file in own).encode()).hexdigest()
+    path = Path(file).resolve()
+    return path.is_file() and not inside & set(path.parents)
+
+
+def _reached(thing: Any, seen: set[int]) -> list[str]:
+    """What the user's own classes, functions and modules read at run time, as lines: variables by their names."""
+    if id(thing) in seen:
+        return []
+    seen.add(id(thing))
+    if isinstance(thing, FunctionType):
+        if not _is_own(thing.__code__.co_filename):
+            return [line for cell in thing.__closure__ or () for line in _reached(cell.cell_contents, seen)]
+        read = [(name, thing.__globals__[name]) for name in _names(thing.__code__) if name in thing.__globals__]
+        held = [("closure", cell.cell_contents) for cell in thing.__closure__ or ()]
+        return [f"{name} {line}" for name, one in (*read, *held) for line in _reached(one, seen)]
+    if isinstance(thing, (type, ModuleType)):
+        file = getattr(thing if isinstance(thing, ModuleType) else sys.modules.get(thing.__module__), "__file__", None)
+        if file is None or not _is_own(file):
+            return []
+        own = [(name, one) for name, one in sorted(vars(thing).items()) if not name.startswith("__") or callable(one)]
+        bases = [("base", one) for one in getattr(thing, "__bases__", ())]
+        return [f"{name} {line}" for name, one in (*own, *bases) for line in _reached(one, seen)]
+    if isinstance(thing, (staticmethod, classmethod)):
+        return _reached(thing.__func__, seen)
+    if isinstance(thing, property):
+        return _reached(thing.fget, seen)
+    if isinstance(thing, nn.Module):
+        return [digest_of(thing)]
+    return [] if callable(thing) or _is_machinery(thing) else [repr(thing) if _is_plain(thing) else _told(thing)]
+
+
+def _names(code: CodeType) -> list[str]:
+    """The names that a function reads, those inside of it included."""
+    inner = [name for one in code.co_consts if isinstance(one, CodeType) for name in _names(one)]
+    return sorted({*code.co_names, *inner})
+
+
+def _is_machinery(thing: Any) -> bool:
+    """Descriptors and the like, which hold no state of the user's."""
+    return isinstance(thing, (GetSetDescriptorType, MemberDescriptorType))
 
 
 def _is_plain(value: Any) -> bool:
