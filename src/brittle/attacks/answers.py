@@ -25,16 +25,18 @@ from .losses import Aim, Targets
 
 
 def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
-    """What a model answers to images [B, *S], whatever it is.
+    """What a model answers to images [B, *S], whatever it is. It is shown a copy, so that one which writes into its
+    images spoils nobody's.
 
     Raises:
         BrittleError: the model fails, runs out of the device's memory, or changes the images.
         OutOfTime: a limit of time (`until`) is reached.
     """
     check_time()
-    before = 0 if x.is_inference() else x._version
+    shown = x.clone()
+    before = 0 if shown.is_inference() else shown._version
     try:
-        output = model(x)
+        output = model(shown)
     except (BrittleError, OutOfTime):
         raise
     except torch.OutOfMemoryError:
@@ -46,7 +48,7 @@ def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
             f"the model fails on images {list(x.shape)}: {first_line(error)}; check that it is made for images of this "
             "shape and type"
         ) from error
-    if not x.is_inference() and x._version != before:
+    if not shown.is_inference() and shown._version != before:
         raise BrittleError("the model writes into the images that it is given; let it work on a copy (x.clone())")
     return output
 
