@@ -15,7 +15,7 @@ from PIL import Image
 
 import brittle
 import own_models
-from brittle.learning import Inputs, digest_of_code, load, load_model, save_tensors
+from brittle.learning import Inputs, Split, digest_of_code, examples_of, load, load_model, save_tensors
 from brittle.studies import DataSource, File
 from conftest import Run
 
@@ -376,6 +376,66 @@ def test_every_form_of_the_same_examples_gives_the_same_audit() -> None:
     found = {name: brittle.audit(net, form, "L2:0.1", effort="smoke").withstands for name, form in forms.items()}
     assert 0 < int(found["tensors"].sum()) < 20
     assert all(torch.equal(one, found["tensors"]) for one in found.values())
+
+
+@pytest.mark.parametrize(
+    "shape", [(20, 9, 8, 3), (20, 8, 8, 1), (20, 3, 9, 8), (20, 3, 8, 3), (20, 5, 7, 3), (20, 5, 3, 3)]
+)
+def test_a_program_and_an_npz_file_take_the_same_layout(shape: tuple[int, ...], tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.savez(tmp_path / "some.npz", x=images, y=LABELS)
+    part = load(f"npz:{tmp_path / 'some.npz'}").test
+    read, pixels = part.x()[part.in_file], torch.from_numpy(images)
+    forms = [(images, LABELS), (images / 255, LABELS), (pixels, LABELS), (pixels.float() / 255, LABELS)]
+    pairs = torch.utils.data.TensorDataset(pixels, torch.from_numpy(LABELS))
+    for form in (*forms, pairs, torch.utils.data.DataLoader(pairs, 7)):
+        assert torch.equal(examples_of(form)[0], read)
+
+
+def test_what_is_no_picture_keeps_its_lengths() -> None:
+    for shape in ((4, 7), (4, 7, 3), (4, 2, 7, 3, 3)):
+        assert examples_of((torch.rand(shape), torch.arange(4)))[0].shape == shape
+
+
+@torch.no_grad()
+def in_place(x: torch.Tensor) -> torch.Tensor:
+    return x.sub_(0.5)
+
+
+class Stained(own_models.Net):
+    """A net that writes into its images, behind the back of autograd too."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(in_place(x))
+
+
+WRITTEN = {
+    "audit": lambda net, x, y: brittle.audit(net, (x, y), "L2:0.1", effort="smoke"),
+    "doctor": lambda net, x, y: brittle.doctor(net, x, y),
+    "pgd": lambda net, x, y: brittle.pgd(net, "L2:0.1", start="clean")(x, y),
+    "square": lambda net, x, y: brittle.square(net, "L2:0.1")(x, y),
+    "fab": lambda net, x, y: brittle.fab_targeted(net, "L2:0.1")(x, y),
+    "verify": lambda net, x, y: brittle.verify(net, "L2:0.1", x, x, y),
+    "curvature": lambda net, x, y: brittle.curvature(net, (x, y), "L2:0.1"),
+    "usefulness": lambda net, x, y: brittle.usefulness(net, split_of(x, y), "L2:0.1"),
+    "disentangle": lambda net, x, y: brittle.disentangle(net, net, split_of(x, y)),
+}
+
+
+def split_of(x: torch.Tensor, y: torch.Tensor) -> Split:
+    return Split((x * 255).byte(), y, tuple("0123456789"), "mine")
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+def test_a_model_that_writes_into_images_spoils_nobodys(what: str) -> None:
+    x, y = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 10
+    before = x.clone()
+    try:
+        told = str(WRITTEN[what](Stained().eval(), x, y))
+    except brittle.BrittleError as error:
+        told = str(error)
+    assert "writes into the images" in told
+    assert torch.equal(x, before)
 
 
 class Stream(torch.utils.data.IterableDataset):

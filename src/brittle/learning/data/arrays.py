@@ -12,6 +12,8 @@ from torch import Tensor
 
 from brittle.ground import BrittleError
 
+COLOURS = {1, 3}  # channels of a picture
+
 
 def read_arrays(path: Path) -> dict[str, Tensor]:
     """The arrays in an npz, npy, safetensors or pt file by their names; a single one without a name is called "".
@@ -28,6 +30,12 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # whatever a damaged or a foreign file makes its reader raise must be one line
         why = " ".join(str(error).split())[:200]
         raise BrittleError(f"{path}: cannot be read as arrays alone ({why}); nothing pickled is run") from None
+
+
+def channels_first(images: Tensor) -> Tensor:
+    """Images [N, C, H, W], of [N, H, W, C] too: where 1 or 3 channels can only be meant by the last of four lengths."""
+    last = images.dim() == 4 and images.shape[3] in COLOURS and not {*images.shape[1:3]} & COLOURS
+    return images.permute(0, 3, 1, 2).contiguous() if last else images
 
 
 def _numpy(path: Path) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from brittle.ground import BrittleError, ByteImages, empty_or_mapped
 
+from .arrays import channels_first
 from .pictures import pixels_of
 from .splits import Split
 
@@ -32,8 +33,9 @@ def streamed_examples_of(data: Any) -> tuple[Tensor | ByteImages, Tensor]:
     Args:
         data: a pair of tensors or arrays of numpy; a `Split`; a torch `Dataset` of (image, label), where an image is a
             tensor, an array or a Pillow picture (alone, an array of three dimensions that ends in 1 or 3 is [H, W, C]);
-            a `DataLoader` of batches of them; what follows image and label is left alone. Images in uint8 are divided
-            by 255; labels of any whole numbers will do.
+            a `DataLoader` of batches of them; what follows image and label is left alone. Images [n, H, W, C] become
+            [n, C, H, W], as `npz:PATH` reads them; those in uint8 are divided by 255; labels of any whole numbers will
+            do.
     Raises:
         BrittleError: anything else, or images of different sizes.
     """
@@ -77,7 +79,7 @@ def _floating(x: Tensor) -> Tensor | ByteImages:
 def _row(row: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(row, (tuple, list)) or len(row) < 2:
         raise BrittleError(f"a data set must give (image, label); {WANTED}")
-    return _image(row[0])[None], torch.tensor([_label(row[1])])
+    return channels_first(_image(row[0])[None]), torch.tensor([_label(row[1])])
 
 
 def _pair(data: Any) -> tuple[Tensor, Tensor]:
@@ -88,7 +90,7 @@ def _pair(data: Any) -> tuple[Tensor, Tensor]:
         x = x.float()
     if not y.is_floating_point() and not y.is_complex() and y.dtype != torch.bool:
         y = y.long()
-    return x, y
+    return channels_first(x), y
 
 
 def _tensor(array: Any) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from brittle.ground import BrittleError
 
-from .arrays import read_arrays
+from .arrays import channels_first, read_arrays
 from .folders import MOST_CLASSES
 from .pictures import sided
 from .splits import DataSet, Pair, assemble, only_tested
@@ -145,13 +145,11 @@ def _channels_first(place: Path, name: str, images: Tensor) -> Tensor:
     """[N, C, H, W]."""
     if images.dim() == 3:
         return images[:, None]
-    if images.dim() == 4 and images.shape[-1] in (1, 3) and images.shape[1] not in (1, 3):
-        return images.permute(0, 3, 1, 2).contiguous()
     if images.dim() != 4:
         raise BrittleError(
             f"{place}: {name} {list(images.shape)} are no images [N, H, W], [N, H, W, C] or [N, C, H, W]"
         )
-    return images
+    return channels_first(images)
 
 
 def _numbers(place: Path, name: str, labels: Tensor) -> Tensor:

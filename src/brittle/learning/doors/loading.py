@@ -59,7 +59,10 @@ def load_model(
         BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is run but from `trusted:`.
     """
     asked = inputs or Inputs()
-    found = replace(_opened(spec, Path(weights) if weights else None, bool(asked.said), data), weights=str(weights) if weights else None)
+    found = replace(
+        _opened(spec, Path(weights) if weights else None, bool(asked.said), data),
+        weights=str(weights) if weights else None,
+    )
     if not asked.said:
         return found
     digest = hashlib.sha256(f"{found.digest} {sorted(asked.said.items())}".encode()).hexdigest()
