@@ -6,7 +6,19 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin
+from typing import (
+    Any,
+    Concatenate,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
 from torch import Tensor, nn
 
@@ -23,6 +35,7 @@ Built = TypeVar("Built", covariant=True)
 Settings = ParamSpec("Settings")
 
 
+@runtime_checkable
 class Taking(Protocol[Target, Within, Settings, Built]):
     """What builds an attack, of a model and of the text of a threat too."""
 
