@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shlex
 import shutil
 import sys
 import threading
@@ -122,6 +123,18 @@ def test_a_model_works_in_one_line_or_one_line_says_how(what: str, brought: Run)
         assert status == 0, err
         assert Path("out/report.html").exists()
         assert "Next: " in out
+
+
+def test_the_next_command_is_whole_and_gives_what_was_missing(brought: Run) -> None:
+    part, net = load("digits").test.take(100), own_models.Net().eval()
+    np.savez("mine.npz", x=part.images.numpy(), y=net(part.x()).argmax(1).numpy())
+    for verb, more in (("doctor", ()), ("audit", ("--effort", "smoke", "--threat", "L2:0.1"))):
+        out = brought(verb, "own:wants_bytes", "--data", "npz:mine.npz", *more)[1]
+        (then,) = (line for line in out.splitlines() if line.startswith("Next: "))
+        assert then.startswith(f"Next: brittle {verb} own:wants_bytes --data npz:mine.npz")
+        assert "--input-range 0,255" in then
+        status, out, _ = brought(*shlex.split(then)[2:])
+        assert (status, "in Python" in out) == (0, False)
 
 
 def picture(path: Path, height: int = 8, width: int = 8, mode: str = "L") -> None:
