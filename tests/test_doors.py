@@ -43,6 +43,8 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "too few classes": ("own:two_classes", "has 2 classes"),
     "a thousand classes": ("own:thousand", ""),
     "a detector": ("own:eleven --reject 10", ""),
+    "a class in the midst": ("own:sequential --reject 3", "9 classes beside the one that rejects"),
+    "channels last, in small letters": ("own:ChannelsLast --layout nhwc", ""),
     "a class that is not there": ("own:two_classes --data npz:two.npz --reject 5", "none of 2"),
     "classes alone": ("own:only_classes", ""),
     "probabilities": ("own:probabilities", ""),
@@ -258,6 +260,12 @@ DATA: dict[
     "labels that are no numbers": (arrays(x=grown(20, 8, 8), y=np.full(20, 0.5)), "npz:some.npz", "numbers of classes"),
     "one at the class": (arrays(x=grown(20, 8, 8), y=np.eye(10)[LABELS]), "npz:some.npz", (20, 1, 8, 8)),
     "shares of classes": (arrays(x=grown(20, 8, 8), y=np.full((20, 4), 0.25)), "npz:some.npz", "numbers of classes"),
+    "words for labels": (arrays(x=grown(20, 8, 8), y=np.array(["cat"] * 20)), "npz:some.npz", "y is text; labels are"),
+    "bytes for labels": (
+        arrays(test_images=grown(20, 8, 8), test_labels=np.array([b"cat"] * 20)),
+        "npz:some.npz",
+        "test_labels is text; labels are numbers of classes",
+    ),
     "words beside them": (
         arrays(x=grown(20, 8, 8), y=LABELS, names=np.array(["a", "b"])),
         "npz:some.npz",
@@ -456,6 +464,18 @@ class Stream(torch.utils.data.IterableDataset):
         return iter(())
 
 
+class Torn(torch.utils.data.TensorDataset):
+    """A data set whose sixth example cannot be read."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(torch.rand(count, 1, 8, 8), torch.arange(count))
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, ...]:
+        if row == 5:
+            raise OSError("disk")
+        return super().__getitem__(row)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -463,6 +483,8 @@ class Stream(torch.utils.data.IterableDataset):
         (Rows(grown(3, 1, 8, 8), np.array(["a", "b", "c"])), "is a whole number, not"),
         (Rows(grown(3, 1, 8, 8), np.array([0.5, 0, 1])), "is a whole number, not"),
         ([(Image.new("I;16", (8, 8)), 1)], "no examples"),
+        (Torn(8), r"item 5 of the data cannot be had \(OSError: disk\)"),
+        (torch.utils.data.DataLoader(Torn(8), 2), "batch 2 of the data cannot be had"),
         ((np.array(["a", "b"]), LABELS), "are numbers"),
         ((grown(20, 1, 8, 8), np.array(["cat"] * 20)), "are numbers"),
     ],

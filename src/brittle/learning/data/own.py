@@ -11,7 +11,7 @@ from torch import Tensor
 
 from brittle.ground import BrittleError
 
-from .arrays import channels_first, read_arrays
+from .arrays import channels_first, read_arrays, words_in
 from .folders import MOST_CLASSES
 from .pictures import sided
 from .splits import DataSet, Pair, assemble, only_tested
@@ -92,6 +92,9 @@ def read_npz(name: str, path: Path) -> DataSet:
     arrays = _arrays_at(name, place)
     train, test = _found(place, arrays, "train"), _found(place, arrays, "test") or _found(place, arrays, "")
     there = [part for part in (train, test) if part]
+    words = {name for name in words_in(place) for kind in LABELS if kind in name.split("_")} if not there else ()
+    if words:
+        raise BrittleError(f"{place}: {min(words)} is text; labels are numbers of classes, 0, 1, 2, ...")
     if not there:
         raise BrittleError(f"{place}: no images and labels in it, only {', '.join(sorted(arrays))}; call them x and y")
     if severity is not None and test:
