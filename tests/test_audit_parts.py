@@ -1,6 +1,7 @@
 """The parts of an audit by themselves: intervals, verification, tallies, the union, the budget, the journal, the
 verdict, the record."""
 
+import json
 import math
 from dataclasses import replace
 from importlib import import_module
@@ -31,10 +32,11 @@ from brittle.audits import (
 )
 from brittle.audits.jobs import Job
 from brittle.audits.pieces import Judged, PieceFacts, read_piece, write_piece
-from brittle.audits.records import Check, ProportionRecord, Provenance, Verdict
+from brittle.audits.records import Asked, Check, ProportionRecord, Provenance, Verdict
 from brittle.audits.state import AuditState, Piece, ThreatState
 from brittle.audits.subject import Subject
 from brittle.audits.verdict import record_of, verdict_of
+from brittle.cli.terminal import audit_told
 from brittle.learning import load
 
 N = 8
@@ -417,6 +419,35 @@ def test_the_verdict_follows_from_the_checks(
     low, high = (100 * end for end in Proportion(2, N).interval)
     figure = f"25.0 % [{low:.1f}, {high:.1f}] of 8 images withstand every attack in Linf:0.1 or L2:1"
     assert verdict_of(state) == Verdict(level, f"{figure}, {why}.", then)  # type: ignore[arg-type]
+
+
+def test_what_is_to_be_looked_at_first_is_the_next_thing() -> None:
+    state, asked = first([0, 1], Linf(0.1)), Asked(effort="quick", seed=0, budget=None, attacks=[], certify=False)
+    accuracy = Check("accuracy", None, "warn", "accuracy 0%, chance is 10%", "check weights, labels and class order")
+    for before in (check("warn"), check("skipped")):
+        state.checks = [before, accuracy]
+        assert verdict_of(state, asked).next == accuracy.hint
+    hint = "give --input-range 0,255, in Python brittle.classifier"
+    state.checks = [check("warn"), Check("normalisation", None, "bad", "accuracy 0% as given", hint)]
+    assert verdict_of(state, asked).next == "brittle audit MODEL --input-range 0,255 --effort quick -n 8"
+
+
+@pytest.mark.parametrize(
+    ("effort", "of", "next_one"), [("quick", 40, True), ("thorough", 41, True), ("thorough", 40, False)]
+)
+def test_a_whole_audit_is_not_asked_for_again(
+    effort: str, of: int, next_one: bool, digits_net: nn.Module, tmp_path: Path
+) -> None:
+    report = audit(digits_net, some(), [Linf(0.1)], effort="smoke")
+    asked = msgspec.structs.replace(report.record.asked, effort=effort)
+    verdict = msgspec.structs.replace(report.verdict, next=AGAIN)
+    report = replace(report, record=msgspec.structs.replace(report.record, asked=asked, verdict=verdict))
+    model = ModelRecord(name="net", source="net.safetensors", digest="ab", parameters=5, training=None)
+    folder = report.save(tmp_path, model, DataRecord("digits/test", 40, of, list("0123456789"), "cd"))
+    then = decode_record((folder / "audit.json").read_bytes()).verdict.next
+    assert then == ("brittle audit net.safetensors --threat Linf:0.1 --effort thorough -n all" if next_one else "")
+    told = audit_told(json.loads((folder / "audit.json").read_text()))[-1]
+    assert ("Next: " in str(told)) is next_one
 
 
 def test_a_saved_report_comes_back_and_names_its_model_in_the_next_command(

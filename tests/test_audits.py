@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from brittle.attacks import L1, L2, Linf, against, pgd
 from brittle.audits import EFFORTS, Journal, Proportion, audit, doctor, paired_interval, paired_p_value, to_8bit, verify
 from brittle.audits.provenance import commit_of
+from brittle.audits.statistics import chance_p_value
 from brittle.ground import BrittleError
-from brittle.learning import build_net, load
+from brittle.learning import build_net, classifier, load
+from brittle.learning.nets import Normalize
 from brittle.report import read_run
 
 THREATS = (Linf(0.1), L2(0.5), L1(1.5))
@@ -349,12 +351,65 @@ def test_differences_do_not_blame_honest_models(harmless: object, digits_net: nn
 @pytest.mark.parametrize("case", CASES)
 def test_the_doctor_finds_each_illness(case: str, digits_net: nn.Module) -> None:
     name, level, make = CASES[case]
-    x, y = some()
+    x, y = some(100)
     if case == "few classes":
         x, y = x[y < 3], y[y < 3]
     findings = doctor(make(digits_net), x, y)
     assert names(findings)[name] == level
     assert all(finding.hint for finding in findings if finding.level in ("warn", "bad"))
+
+
+class Theirs(nn.Module):
+    """As torchvision has it."""
+
+    mean, std = (0.0,), (1.0,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean[0]) / self.std[0]
+
+
+class Hiding(nn.Module):
+    """A model whose modules nobody sees."""
+
+    def __init__(self, model: object) -> None:
+        super().__init__()
+        self.hidden = [model]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.hidden[0](x)
+
+
+def test_no_other_scaling_is_advised_to_a_net_that_normalises_by_itself(digits_net: nn.Module) -> None:
+    (x, y), body = some(200), Hiding(lambda x: digits_net(x / 255))
+    for inside, advised in ((nn.Identity(), True), (Theirs(), True), (Normalize(0.0, 1.0), False)):
+        assert ("give --input-range 0,255" in told(doctor(nn.Sequential(inside, body), x, y))) is advised
+    body = Hiding(lambda x: digits_net((x * 0.38 + 0.31).clamp(0, 1)))
+    for inside, advised in ((nn.Identity(), True), (Theirs(), False), (Normalize(0.0, 1.0), False)):
+        found = told(doctor(nn.Sequential(inside, body), x, y))
+        assert ("give --preprocess" in found) is advised, found
+        assert "twice" not in found
+    strict = Hiding(lambda x: digits_net(torch.where((x > -0.1) & (x < 1.1), x, 0.5)))
+    once = nn.Sequential(Normalize(0.31, 0.38), Normalize(-0.31 / 0.38, 1 / 0.38), strict)
+    assert "normalised twice" in told(doctor(classifier(once, mean=0.31, std=0.38), x, y))
+
+
+def test_another_scaling_is_advised_where_it_is_surely_better(digits_net: nn.Module) -> None:
+    x, y = some(100)
+    for some_of, advised in ((2, False), (8, False), (100, True)):
+        found = doctor(lambda x: digits_net(x / 255), x[:some_of], y[:some_of])
+        assert ("0,255" in told(found)) is advised
+    constant = doctor(lambda x: 9 * (x.flatten(1).sum(1, keepdim=True) > 100) * torch.eye(10)[:1], x[y == 0], y[y == 0])
+    assert "0,255" not in told(constant)  # right on all, as any guess would be
+
+
+def told(findings: list) -> str:
+    return " ".join(f"{one.text} {one.hint}" for one in findings)
+
+
+def test_a_guess_is_right_by_chance() -> None:
+    assert chance_p_value(0, 10, 0.1) == 1
+    assert chance_p_value(2, 2, 0.1) == pytest.approx(0.01)
+    assert chance_p_value(1, 2, 0.5) == pytest.approx(0.75)
 
 
 def test_the_doctor_sees_train_mode_and_pixel_range(digits_net: nn.Module) -> None:

@@ -275,6 +275,8 @@ BAD |= {
     "step of no length": (f"attack {NET} -n 5 --step 0", "longer than 0"),
     "unknown start": (f"attack {NET} --start 'upside down'", "start is"),
     "unknown loss": (f"attack {NET} --loss rage", "rage"),
+    "setting that stands twice": (f"attack {NET} --attack pgd:steps=5 --steps 10", "steps stands twice"),
+    "loss that stands twice": (f"attack {NET} --attack pgd:loss=dlr --loss dlr", "loss stands twice"),
     "setting of another attack": (f"attack {NET} --attack square --steps 4", "has no 'steps'"),
     "unknown attack beside an audit": (f"audit {NET} --with magic", "no attack is called 'magic'"),
     "attack beside that works nowhere": (
@@ -624,9 +626,14 @@ def test_the_doctor_finds_a_sick_model_and_gives_status_1(kind: str, here: Run) 
 
 PYTHON = {
     "pgd(against(net), Linf(0.1))(x.byte(), y)": "images must be a floating tensor",
-    "pgd(against(net), Linf(0.1))(x.numpy(), y)": "images must be a floating tensor",
+    "pgd(against(net), Linf(0.1))(x.numpy(), y)": "torch.from_numpy",
     "pgd(against(net), Linf(0.1))(x + 0j, y)": "images must be a floating tensor",
-    "pgd(against(net), Linf(0.1))(x.double(), y)": "fails on images",
+    "pgd(against(net), Linf(0.1))(x.double(), y)": "its weights are float32, the images float64: call .float() on them",
+    "pgd(wide, Linf(0.1))(x, y)": "its weights are float64, the images float32: call .float() on it",
+    "pgd(deep.half(), Linf(0.1))(x, y)": "its weights are float16, the images float32: call .float() on it",
+    "audit(wide, (x, y), 'Linf:0.1', effort='smoke')": "its weights are float64",
+    "torch.inference_mode()(pgd(net, Linf(0.1)))(x, y)": "gradients are off here",
+    "pgd(Detector(net, 3), Linf(0.1))(x, y)": "9 classes beside the one that rejects",
     "pgd(against(net), Linf(0.1))(x * 255, y)": "must lie in [0, 1]",
     "pgd(against(net), Linf(0.1))(x - 1, y)": "must lie in [0, 1]",
     "pgd(against(net), Linf(0.1))(x * nan, y)": "must lie in [0, 1]",
@@ -692,6 +699,8 @@ from brittle.learning import Adversarial, InnerAttack, Recipe, Trades, build_net
 from brittle.science import curvature
 nan = float("nan")
 net, x, y = build_net("mlp", (1, 8, 8), 10).eval(), torch.rand(20, 1, 8, 8), torch.arange(20) % 10
+wide = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).double()
+deep = torch.nn.Sequential(torch.nn.Conv2d(1, 10, 8), torch.nn.Flatten())
 said = {}
 for line in json.load(sys.stdin):
     try:

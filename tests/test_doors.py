@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shlex
 import shutil
 import sys
 import threading
@@ -15,7 +16,7 @@ from PIL import Image
 
 import brittle
 import own_models
-from brittle.learning import Inputs, digest_of_code, load, load_model, save_tensors
+from brittle.learning import Inputs, Split, digest_of_code, examples_of, load, load_model, save_tensors
 from brittle.studies import DataSource, File
 from conftest import Run
 
@@ -42,6 +43,8 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "too few classes": ("own:two_classes", "has 2 classes"),
     "a thousand classes": ("own:thousand", ""),
     "a detector": ("own:eleven --reject 10", ""),
+    "a class in the midst": ("own:sequential --reject 3", "9 classes beside the one that rejects"),
+    "channels last, in small letters": ("own:ChannelsLast --layout nhwc", ""),
     "a class that is not there": ("own:two_classes --data npz:two.npz --reject 5", "none of 2"),
     "classes alone": ("own:only_classes", ""),
     "probabilities": ("own:probabilities", ""),
@@ -122,6 +125,18 @@ def test_a_model_works_in_one_line_or_one_line_says_how(what: str, brought: Run)
         assert status == 0, err
         assert Path("out/report.html").exists()
         assert "Next: " in out
+
+
+def test_the_next_command_is_whole_and_gives_what_was_missing(brought: Run) -> None:
+    part, net = load("digits").test.take(100), own_models.Net().eval()
+    np.savez("mine.npz", x=part.images.numpy(), y=net(part.x()).argmax(1).numpy())
+    for verb, more in (("doctor", ()), ("audit", ("--effort", "smoke", "--threat", "L2:0.1"))):
+        out = brought(verb, "own:wants_bytes", "--data", "npz:mine.npz", *more)[1]
+        (then,) = (line for line in out.splitlines() if line.startswith("Next: "))
+        assert then.startswith(f"Next: brittle {verb} own:wants_bytes --data npz:mine.npz")
+        assert "--input-range 0,255" in then
+        status, out, _ = brought(*shlex.split(then)[2:])
+        assert (status, "in Python" in out) == (0, False)
 
 
 def picture(path: Path, height: int = 8, width: int = 8, mode: str = "L") -> None:
@@ -245,6 +260,12 @@ DATA: dict[
     "labels that are no numbers": (arrays(x=grown(20, 8, 8), y=np.full(20, 0.5)), "npz:some.npz", "numbers of classes"),
     "one at the class": (arrays(x=grown(20, 8, 8), y=np.eye(10)[LABELS]), "npz:some.npz", (20, 1, 8, 8)),
     "shares of classes": (arrays(x=grown(20, 8, 8), y=np.full((20, 4), 0.25)), "npz:some.npz", "numbers of classes"),
+    "words for labels": (arrays(x=grown(20, 8, 8), y=np.array(["cat"] * 20)), "npz:some.npz", "y is text; labels are"),
+    "bytes for labels": (
+        arrays(test_images=grown(20, 8, 8), test_labels=np.array([b"cat"] * 20)),
+        "npz:some.npz",
+        "test_labels is text; labels are numbers of classes",
+    ),
     "words beside them": (
         arrays(x=grown(20, 8, 8), y=LABELS, names=np.array(["a", "b"])),
         "npz:some.npz",
@@ -378,9 +399,81 @@ def test_every_form_of_the_same_examples_gives_the_same_audit() -> None:
     assert all(torch.equal(one, found["tensors"]) for one in found.values())
 
 
+@pytest.mark.parametrize(
+    "shape", [(20, 9, 8, 3), (20, 8, 8, 1), (20, 3, 9, 8), (20, 3, 8, 3), (20, 5, 7, 3), (20, 5, 3, 3)]
+)
+def test_a_program_and_an_npz_file_take_the_same_layout(shape: tuple[int, ...], tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.savez(tmp_path / "some.npz", x=images, y=LABELS)
+    part = load(f"npz:{tmp_path / 'some.npz'}").test
+    read, pixels = part.x()[part.in_file], torch.from_numpy(images)
+    forms = [(images, LABELS), (images / 255, LABELS), (pixels, LABELS), (pixels.float() / 255, LABELS)]
+    pairs = torch.utils.data.TensorDataset(pixels, torch.from_numpy(LABELS))
+    for form in (*forms, pairs, torch.utils.data.DataLoader(pairs, 7)):
+        assert torch.equal(examples_of(form)[0], read)
+
+
+def test_what_is_no_picture_keeps_its_lengths() -> None:
+    for shape in ((4, 7), (4, 7, 3), (4, 2, 7, 3, 3)):
+        assert examples_of((torch.rand(shape), torch.arange(4)))[0].shape == shape
+
+
+@torch.no_grad()
+def in_place(x: torch.Tensor) -> torch.Tensor:
+    return x.sub_(0.5)
+
+
+class Stained(own_models.Net):
+    """A net that writes into its images, behind the back of autograd too."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(in_place(x))
+
+
+WRITTEN = {
+    "audit": lambda net, x, y: brittle.audit(net, (x, y), "L2:0.1", effort="smoke"),
+    "doctor": lambda net, x, y: brittle.doctor(net, x, y),
+    "pgd": lambda net, x, y: brittle.pgd(net, "L2:0.1", start="clean")(x, y),
+    "square": lambda net, x, y: brittle.square(net, "L2:0.1")(x, y),
+    "fab": lambda net, x, y: brittle.fab_targeted(net, "L2:0.1")(x, y),
+    "verify": lambda net, x, y: brittle.verify(net, "L2:0.1", x, x, y),
+    "curvature": lambda net, x, y: brittle.curvature(net, (x, y), "L2:0.1"),
+    "usefulness": lambda net, x, y: brittle.usefulness(net, split_of(x, y), "L2:0.1"),
+    "disentangle": lambda net, x, y: brittle.disentangle(net, net, split_of(x, y)),
+}
+
+
+def split_of(x: torch.Tensor, y: torch.Tensor) -> Split:
+    return Split((x * 255).byte(), y, tuple("0123456789"), "mine")
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+def test_a_model_that_writes_into_images_spoils_nobodys(what: str) -> None:
+    x, y = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 10
+    before = x.clone()
+    try:
+        told = str(WRITTEN[what](Stained().eval(), x, y))
+    except brittle.BrittleError as error:
+        told = str(error)
+    assert "writes into the images" in told
+    assert torch.equal(x, before)
+
+
 class Stream(torch.utils.data.IterableDataset):
     def __iter__(self) -> Iterator[object]:
         return iter(())
+
+
+class Torn(torch.utils.data.TensorDataset):
+    """A data set whose sixth example cannot be read."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(torch.rand(count, 1, 8, 8), torch.arange(count))
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, ...]:
+        if row == 5:
+            raise OSError("disk")
+        return super().__getitem__(row)
 
 
 @pytest.mark.parametrize(
@@ -390,6 +483,8 @@ class Stream(torch.utils.data.IterableDataset):
         (Rows(grown(3, 1, 8, 8), np.array(["a", "b", "c"])), "is a whole number, not"),
         (Rows(grown(3, 1, 8, 8), np.array([0.5, 0, 1])), "is a whole number, not"),
         ([(Image.new("I;16", (8, 8)), 1)], "no examples"),
+        (Torn(8), r"item 5 of the data cannot be had \(OSError: disk\)"),
+        (torch.utils.data.DataLoader(Torn(8), 2), "batch 2 of the data cannot be had"),
         ((np.array(["a", "b"]), LABELS), "are numbers"),
         ((grown(20, 1, 8, 8), np.array(["cat"] * 20)), "are numbers"),
     ],

@@ -16,3 +16,19 @@ def attack_and_audit(model: nn.Module, x: Tensor, y: Tensor) -> str:
     audit(model)  # type: ignore[call-arg]
     brittle.nothing_of_that_name  # type: ignore[attr-defined]  # noqa: B018
     return report.verdict.level
+
+
+def plain(x: Tensor) -> Tensor:
+    return x.flatten(1)
+
+
+def attacks_of_models_by_texts(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    for target in (model, plain):
+        assert_type(brittle.pgd(target, "Linf:8/255", steps=40)(x, y), Tensor)
+        assert_type(brittle.fgsm(target, "Linf:8/255")(x, y), Tensor)
+        assert_type(brittle.apgd(target, "L2:0.5", steps=10)(x, y), Tensor)
+        assert_type(brittle.mim(target, L2(0.5))(x, y), Tensor)
+        assert_type(brittle.square(target, "L2:0.5", queries=10)(x, y), Tensor)
+        assert_type(brittle.mm(objective=target, threat="L2:0.5")(x, y), Tensor)
+    brittle.pgd(plain, "L2:1", step="far")  # type: ignore[arg-type]
+    brittle.pgd(plain, 0.5)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """What a model answers: logits, or one line that says why they are none."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,18 +24,22 @@ from brittle.ground import (
 
 from .losses import Aim, Targets
 
+TYPES = {"double": torch.float64, "float": torch.float32, "half": torch.float16, "bfloat16": torch.bfloat16}
+
 
 def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
-    """What a model answers to images [B, *S], whatever it is.
+    """What a model answers to images [B, *S], whatever it is. It is shown a copy, so that one which writes into its
+    images spoils nobody's.
 
     Raises:
         BrittleError: the model fails, runs out of the device's memory, or changes the images.
         OutOfTime: a limit of time (`until`) is reached.
     """
     check_time()
-    before = 0 if x.is_inference() else x._version
+    shown = x.clone()
+    before = 0 if shown.is_inference() else shown._version
     try:
-        output = model(x)
+        output = model(shown)
     except (BrittleError, OutOfTime):
         raise
     except torch.OutOfMemoryError:
@@ -42,13 +47,21 @@ def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
             f"{len(x)} images at once do not fit into the device's memory; take a smaller --batch"
         ) from None
     except (Exception, SystemExit) as error:  # whatever the code of a model raises
-        raise BrittleError(
-            f"the model fails on images {list(x.shape)}: {first_line(error)}; check that it is made for images of this "
-            "shape and type"
-        ) from error
-    if not x.is_inference() and x._version != before:
+        hint = _other_type(first_line(error), x.dtype) or "check that it is made for images of this shape and type"
+        raise BrittleError(f"the model fails on images {list(x.shape)}: {first_line(error)}; {hint}") from error
+    if not shown.is_inference() and shown._version != before:
         raise BrittleError("the model writes into the images that it is given; let it work on a copy (x.clone())")
     return output
+
+
+def _other_type(said: str, own: torch.dtype) -> str:
+    """What to do where torch says that images of a type met weights of another; "" where it says something else."""
+    names = re.findall(r"(bfloat16|double|float|half)(?:tensor)?\b", said.lower()) if "type" in said else []
+    others = {TYPES[name] for name in names} - {own}
+    if len(others) != 1 or own not in TYPES.values():
+        return ""
+    weights, images = (str(one).removeprefix("torch.") for one in (*others, own))
+    return f"its weights are {weights}, the images {images}: call .float() on {'it' if images == 'float32' else 'them'}"
 
 
 def answer_of(model: Callable[[Tensor], Any], x: Images) -> Logits:
@@ -65,14 +78,16 @@ def answer_of(model: Callable[[Tensor], Any], x: Images) -> Logits:
     return logits
 
 
-def check_classes(y: Aim, classes: int) -> None:
-    """Raise `BrittleError` if a label or a target is none of so many classes."""
+def check_classes(y: Aim, classes: int, rejecting: bool = False) -> None:
+    """Raise `BrittleError` if a label or a target is none of so many classes; of a model that rejects, of those beside
+    the one that does."""
     for labels in (y.true, y.target) if isinstance(y, Targets) else (y,):
         low, high = torch.stack(labels.aminmax()).tolist() if len(labels) else (0, 0)
         if not 0 <= low <= high < classes:
             raise BrittleError(
-                f"labels go from {low} to {high} but the model has {classes} classes; check that model and data set "
-                "belong together"
+                f"labels go from {low} to {high} but the model has {classes} classes"
+                f"{' beside the one that rejects, counted without it' if rejecting else ''}; check that model and data "
+                "set belong together"
             )
 
 

@@ -118,7 +118,8 @@ def check_examples(x: Any, y: Any) -> None:
     """Raise `BrittleError` unless `x` [B, *S] is floating in [0, 1] and `y` [B] (or `Targets`) holds int64 labels."""
     if not isinstance(x, Tensor | ByteImages) or not x.dtype.is_floating_point or x.dim() < 2:
         got = f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise BrittleError(f"images must be a floating tensor [batch, ...], not {got}; scale uint8 images by 1/255")
+        how = "scale uint8 images by 1/255" if isinstance(x, Tensor) else "torch.from_numpy makes one of an array"
+        raise BrittleError(f"images must be a floating tensor [batch, ...], not {got}; {how}")
     for labels in (y.true, y.target) if isinstance(y, Targets) else (y,):
         if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != x.shape[:1]:
             is_tensor = isinstance(labels, Tensor)

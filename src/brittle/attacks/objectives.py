@@ -137,7 +137,8 @@ class ModelObjective:
                 models[kind] = functional_model(self.model, fast_dtype(kind) if fast else torch.float32)
             logits = answer_of(models[kind], x)
             if first and not self.checked:  # once, since it reads from the device
-                check_classes(y, logits.shape[1])
+                rejecting = rejects(self.model) and not self.targeted
+                check_classes(y, logits.shape[1] - rejecting, rejecting)
             return self.evaluation(logits if logits.dtype == torch.float64 else logits.float(), y)
 
         with eval_mode(self.model), nullcontext() if self.precision == "fast" else full_float32():

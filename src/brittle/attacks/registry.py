@@ -6,9 +6,21 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
+from typing import (
+    Any,
+    Concatenate,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
-from torch import nn
+from torch import Tensor, nn
 
 from brittle.ground import BrittleError, check_count, check_number, check_seed, plugins
 
@@ -17,7 +29,23 @@ from .objectives import SessionObjective, against
 from .threats import Threat, require_threat
 
 LAWS = frozenset({"alone as in a batch", "eps 0 is clean", "larger eps never helps", "two classes", "NaN is an error"})
-Builder = TypeVar("Builder", bound=Callable[..., Any])
+Target = TypeVar("Target", contravariant=True)
+Within = TypeVar("Within", contravariant=True)
+Built = TypeVar("Built", covariant=True)
+Settings = ParamSpec("Settings")
+
+
+@runtime_checkable
+class Taking(Protocol[Target, Within, Settings, Built]):
+    """What builds an attack, of a model and of the text of a threat too."""
+
+    def __call__(
+        self,
+        objective: Target | Callable[[Tensor], Any],
+        threat: Within | str,
+        *more: Settings.args,
+        **settings: Settings.kwargs,
+    ) -> Built: ...
 
 
 class Cost(NamedTuple):
@@ -126,7 +154,7 @@ def register(
     laws: frozenset[str] = LAWS,
     precision: str = "fast",
     images: bool = False,
-) -> Callable[[Builder], Builder]:
+) -> Callable[[Callable[Concatenate[Target, Within, Settings], Built]], Taking[Target, Within, Settings, Built]]:
     """Enter the attack that the decorated function builds, under `name`. The arguments are those of `AttackEntry`.
 
     It may then be called with a model, a callable of images alone, which stands for `against(model)` with the attack's
@@ -137,16 +165,18 @@ def register(
             or a setting that is no such number.
     """
 
-    def enter(build: Builder) -> Builder:
+    def enter(
+        build: Callable[Concatenate[Target, Within, Settings], Built],
+    ) -> Taking[Target, Within, Settings, Built]:
         @functools.wraps(build)
-        def checked(objective: Any, threat: Any, **settings: Any) -> Any:
+        def checked(objective: Any, threat: Any, *more: Settings.args, **settings: Settings.kwargs) -> Built:
             entry, within = _ENTRIES[name], require_threat(threat)
             if not entry.supports(within):
                 raise BrittleError(f"the attack {name!r} does not work in {threat}; brittle attacks tells which do")
             entry.check(settings)
             if _is_model(objective):
                 objective = against(objective, loss_named(entry.loss or "cross_entropy"))
-            return build(objective, within, **settings)
+            return build(objective, cast(Within, within), *more, **settings)
 
         before = _ENTRIES.get(name)
         if before is not None and before.build.__module__ != build.__module__:
@@ -154,7 +184,7 @@ def register(
                 f"two attacks are called {name!r}: in {before.build.__module__} and in {build.__module__}"
             )
         _ENTRIES[name] = AttackEntry(name, checked, what, source, needs, cost, loss, laws, precision, images)
-        return cast(Builder, checked)
+        return checked
 
     return enter
 

@@ -3,7 +3,7 @@
 from .again import differences
 from .audit import AuditEvent, AuditSettings, audit, audit_events
 from .doctor import checked, doctor
-from .findings import Finding
+from .findings import Finding, option_in
 from .journal import Journal
 from .judgement import Judgement, adversarial_of, judge
 from .provenance import command, provenance
@@ -42,6 +42,7 @@ __all__ = [
     "effort_named",
     "judge",
     "mean_interval",
+    "option_in",
     "paired_interval",
     "paired_p_value",
     "provenance",

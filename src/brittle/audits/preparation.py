@@ -4,13 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from brittle.attacks import answer_of
-from brittle.ground import BrittleError, Images, Labels, eval_mode
-from brittle.learning import USUAL, Classifier, Inputs
+from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode
+from brittle.learning import USUAL, Classifier, Inputs, Normalize
 
 from .findings import Finding
+from .statistics import chance_p_value, paired_p_value
+
+SURE = 0.001  # of all other scalings together: how likely one would seem to do better where none does
 
 
 def range_of(low: float, high: float) -> Finding:
@@ -26,39 +29,63 @@ def range_of(low: float, high: float) -> Finding:
 
 
 def normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: Tensor) -> Finding:
-    """Whether a model is right on 10 points more where images [B, *S] come in another usual scaling; its `logits` are
-    those of the images as they are.
+    """Whether a model is surely right on 10 points more where images [B, *S] come in another usual scaling; its
+    `logits` are those of the images as they are. One that normalises by itself may only want another range, and of
+    ours, or where its user has said what it expects, that is known too.
 
-    Cost: nothing where it is right on 90 %; else a forward pass for each scaling, three to six.
+    Cost: nothing where it is right on 90 %; else a forward pass for each scaling, none to six.
     """
-    here = _accuracy(logits, y)
+    right = logits.argmax(1) == y
+    here = _share(right)
     if here >= 0.9:
         return Finding("normalisation", "fine", f"accuracy {here:.0%} as given")
     axes = [0, *range(2, x.dim())]
     mean, std = x.mean(axes, keepdim=True), x.std(axes, keepdim=True).clamp(min=1e-3)
-    readings = [(_accuracy(_read(inputs, model, x).float(), y), inputs) for inputs in _expected(x, mean, std)]
-    best, inputs = max(readings, key=lambda one: one[0], default=(0.0, Inputs()))
-    undone = _accuracy(answer_of(model, x * std + mean).float(), y)
-    if max(best, undone) > here + 0.1:
-        said = " ".join(f"--{option} {value}" for option, value in inputs.said.items())
+    inside = _normalisers(model)
+    ours = any(isinstance(one, Normalize) for one in inside)
+    answers: dict[Inputs | None, Tensor] = {}
+    for inputs in () if ours else _expected(x, mean, std):
+        if not (inside and inputs.preprocess):
+            answers[inputs] = _read(inputs, model, x)
+    if len(inside) != 1 or float(x.min()) < 0 or float(x.max()) > 1:  # once inside, of images in [0, 1], is not twice
+        answers[None] = answer_of(model, x * std + mean)
+    found = {inputs: answer.float().argmax(1) == y for inputs, answer in answers.items()}
+    best = max(found, key=lambda one: _share(found[one]), default=None)
+    chance = 1 / logits.shape[1]
+    if found and _share(found[best]) > here + 0.1 and _surely(found[best], right, y, chance, len(found)):
+        said = " ".join(f"--{option} {value}" for option, value in best.said.items()) if best else ""
         cause, hint = (
             (f"with {said}", f"give {said}, in Python brittle.classifier")
-            if best >= undone
+            if best
             else ("un-normalised", "the images seem to be normalised twice: drop one of the two")
         )
-        sure = undone > best or inputs.preprocess in ("", *USUAL)  # the data's own mean may help any net on pale images
+        usual = best is None or best.preprocess in ("", *USUAL)  # the data's own mean may help any net on pale images
         return Finding(
             "normalisation",
-            "bad" if sure else "warn",
-            f"accuracy {here:.0%} as given but {max(best, undone):.0%} {cause}",
+            "bad" if usual else "warn",
+            f"accuracy {here:.0%} as given but {_share(found[best]):.0%} {cause}",
             hint,
         )
-    chance = 1 / logits.shape[1]
     if here < 2 * chance and here < 0.6:
         return Finding(
             "accuracy", "warn", f"accuracy {here:.0%}, chance is {chance:.0%}", "check weights, labels and class order"
         )
-    return Finding("normalisation", "fine", f"accuracy {here:.0%} as given; no other scaling of the pixels does better")
+    none = "; no other scaling of the pixels surely does better" if found else ""
+    return Finding("normalisation", "fine", f"accuracy {here:.0%} as given{none}")
+
+
+def _normalisers(model: Callable[[Tensor], Any]) -> list[nn.Module]:
+    """The modules of a model that have a mean and a standard deviation, as far as they show them."""
+    numbers = (Tensor, list, tuple, float, int)
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    return [one for one in modules if all(isinstance(getattr(one, name, None), numbers) for name in ("mean", "std"))]
+
+
+def _surely(right: Flags, before: Flags, y: Labels, chance: float, tried: int) -> bool:
+    """Whether the best of so many scalings is right more often than the images as given, and than a guess, surely."""
+    better = tried * paired_p_value(int((right & ~before).sum()), int((before & ~right).sum()))
+    guessed = max(chance, float(y.bincount().max()) / len(y))
+    return max(better, tried * chance_p_value(int(right.sum()), len(y), guessed)) < SURE
 
 
 def _read(inputs: Inputs, model: Callable[[Tensor], Any], x: Images) -> Tensor:
@@ -80,8 +107,8 @@ def _expected(x: Images, mean: Tensor, std: Tensor) -> list[Inputs]:
     ]
 
 
-def _accuracy(logits: Tensor, y: Labels) -> float:
-    return float((logits.argmax(1) == y).float().mean())
+def _share(right: Flags) -> float:
+    return float(right.float().mean())
 
 
 def takes_channels_last(model: Callable[[Tensor], Any], x: Images) -> bool:

@@ -15,6 +15,7 @@ from brittle.learning import save_tensors
 
 from .records import AuditRecord, DataRecord, ModelRecord, ProportionRecord, Verdict, encode_record
 from .statistics import Proportion
+from .verdict import MOST
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ class Report:
         if model is None:
             return record
         asked = _asked(model, record.data, record)
-        verdict = replace(record.verdict, next=record.verdict.next.replace("brittle audit MODEL", asked))
+        then = record.verdict.next.replace("brittle audit MODEL", asked)
+        whole = record.asked and record.asked.effort == "thorough" and record.data.n == record.data.of
+        verdict = replace(record.verdict, next="" if whole and then == f"{asked} {MOST}" else then)
         return replace(record, model=model, verdict=verdict)
 
     def __str__(self) -> str:

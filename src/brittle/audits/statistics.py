@@ -50,6 +50,11 @@ def paired_p_value(only_first: int, only_second: int) -> float:
     return float(bdtrc(only_first - 1, both, 0.5)) if only_first else 1.0
 
 
+def chance_p_value(correct: int, n: int, chance: float) -> float:
+    """The chance of at least `correct` of `n`, where each is right with this `chance`."""
+    return float(bdtrc(correct - 1, n, chance)) if correct else 1.0
+
+
 @dataclass(frozen=True)
 class Interval:
     """A mean with its 95 % interval."""

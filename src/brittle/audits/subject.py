@@ -109,8 +109,8 @@ class Subject:
             BrittleError: a label that is no class of the model.
         """
         with torch.no_grad(), eval_mode(self.model):
-            classes = answer_of(self.model, self.x[:1]).shape[1] - rejects(self.model)
-            check_classes(self.y, classes)
+            rejecting = rejects(self.model)
+            check_classes(self.y, answer_of(self.model, self.x[:1]).shape[1] - rejecting, rejecting)
         with session(against(self.model)) as evaluate, torch.no_grad(), self.draws("clean"):
             found = [evaluate(self.x[which], self.y[which]) for which in self.batches]
         logits, loss, success, own = (torch.cat(part) for part in zip(*(one[:4] for one in found), strict=True))
@@ -163,7 +163,8 @@ def _coarse(subject: Subject, some: slice) -> float:
     if fast_dtype(subject.x.device.type) == torch.float32:
         return 0.0
     with torch.no_grad(), eval_mode(subject.model):
-        check_classes(subject.y, answer_of(subject.model, subject.x[:1]).shape[1] - rejects(subject.model))
+        rejecting = rejects(subject.model)
+        check_classes(subject.y, answer_of(subject.model, subject.x[:1]).shape[1] - rejecting, rejecting)
     shown = []
     for precision in ("fast", "float32"):
         with session(against(subject.target, precision=precision)) as evaluate, torch.enable_grad():

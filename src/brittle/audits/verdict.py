@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from .findings import option_in
 from .masking import COMPARISONS, UNBOUNDED
 from .records import (
     AccuracyCurve,
@@ -26,6 +27,7 @@ from .subject import Subject
 COMPARED = {one.name for one in COMPARISONS} | {UNBOUNDED}
 WALL = 12  # triples shown per threat
 PREPARED = ("normalisation", "accuracy")  # checks whose hint is to be followed before anything is audited again
+MOST = "--effort thorough -n all"  # an audit that leaves nothing out
 CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat's eps
 
 
@@ -33,24 +35,29 @@ def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
     """`trust`, `suspicious` or `broken`; one sentence; what to do next (in commands, MODEL stands for the model)."""
     bad, doubtful, unseen = ([one for one in state.checks if one.level == it] for it in ("bad", "warn", "skipped"))
     figure = _figure(state)
-    again = "brittle audit MODEL --effort thorough -n all"
+    same = f" --effort {asked.effort} -n {len(state.right)}" if asked else ""
+    first = next((one.hint for one in (*bad, *doubtful) if one.name in PREPARED), "")
+    again = _command(first, same) if first else f"brittle audit MODEL {MOST}"
     if bad:
-        return Verdict("broken", f"{figure}, but do not trust it: {_said(bad[0])}.", bad[0].hint or "")
+        return Verdict("broken", f"{figure}, but do not trust it: {_said(bad[0])}.", _command(bad[0].hint or "", same))
     if state.skipped:
         why = f"an upper bound: the budget left out {len(state.skipped)} pieces of work"
-        same = f" --effort {asked.effort} -n {len(state.right)}" if asked else ""
         return Verdict("suspicious", f"{figure}, {why}.", f"brittle audit MODEL{same}")
     if unseen:
         return Verdict("suspicious", f"{figure}, but whether gradients can be trusted was not looked at.", again)
     if doubtful:
-        first = doubtful[0]
-        then = first.hint if first.hint and first.name in PREPARED else again
-        return Verdict("suspicious", f"{figure}, but {_said(first)}: {first.hint}.", then)
+        return Verdict("suspicious", f"{figure}, but {_said(doubtful[0])}: {doubtful[0].hint}.", again)
     notes = [one for one in state.checks if one.level == "note" and one.threat]
     noted = f"; {_said(notes[0])}: quote the union, not single attacks" if notes else ""
     rests = sum(one.level == "fine" and one.name in COMPARED for one in state.checks)
     looks = f" in {rests} comparisons of attacks" if rests else ""
     return Verdict("trust", f"{figure}, and no sign of masked gradients was seen{looks}{noted}.", again)
+
+
+def _command(hint: str, same: str) -> str:
+    """The audit with the option that a hint gives; the hint itself where it gives none."""
+    option = option_in(hint)
+    return f"brittle audit MODEL {option}{same}" if option else hint
 
 
 def _figure(state: AuditState) -> str:

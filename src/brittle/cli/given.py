@@ -35,7 +35,9 @@ class Given:
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", help="data set: digits, mnist, cifar10, folder:PATH, npz:PATH, hf:PATH (see: brittle data)"
+            "--data",
+            help="data set: digits, mnist, cifar10, folder:PATH, folder:LIST.csv (a file and a label in each row), "
+            "npz:PATH, hf:PATH (see: brittle data)",
         ),
     ] = None
     size: Annotated[

@@ -1,5 +1,7 @@
 """Verbs that only look, and the quickstart."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,6 +51,7 @@ def doctor(
     """Look whether a model is fit to be attacked (else status 1)."""
     from brittle.attacks import fitting_batch
     from brittle.audits import doctor as look
+    from brittle.audits import option_in
 
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
@@ -60,6 +63,9 @@ def doctor(
         as_json(findings)
     else:
         terminal.print(findings_table(findings))
+        for option in filter(None, (option_in(finding["hint"]) for finding in findings)):
+            then = shlex.join(["brittle", *sys.argv[1:], *option.split()])
+            terminal.print(f"Next: {then}", markup=False)
     if any(finding["level"] == "bad" for finding in findings):
         raise typer.Exit(1)
 

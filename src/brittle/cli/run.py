@@ -211,7 +211,11 @@ def attack(
     from .terminal import out as terminal
 
     file, source = given.subject()
-    spec = AttackSpec.parse(name).changed(steps=steps, step=step, start=start, loss=loss)
+    asked, typed = AttackSpec.parse(name), {"steps": steps, "step": step, "start": start, "loss": loss}
+    for setting in dict(asked.given) | ({} if asked.loss is None else {"loss": asked.loss}):
+        if typed.get(setting) is not None:
+            raise BrittleError(f"{setting} stands twice, in --attack {name} and in --{setting}; give it once")
+    spec = asked.changed(steps=steps, step=step, start=start, loss=loss)
     one, count = threat_of(threat, source.name), count_asked(n, source)
     node = RunAttack(file, source, one, spec, count, seed, batch, tuple(bpda or ()), reject)
     record = json_of(computed(node, out, device, fresh) / "attack.json")

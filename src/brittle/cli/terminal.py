@@ -137,7 +137,8 @@ def audit_told(record: dict[str, Any]) -> list[RenderableType]:
     """What is said of an audit: its figures, what checks found, the verdict, and what to do next."""
     told = [check for check in record["checks"] if check["level"] != "fine" or check["name"] == "proofs"]
     verdict = record["verdict"]
-    said = f"[bold]{verdict['level']}[/]: {escape(verdict['sentence'])}\nNext: {escape(verdict['next'])}"
+    said = f"[bold]{verdict['level']}[/]: {escape(verdict['sentence'])}"
+    said += f"\nNext: {escape(verdict['next'])}" if verdict["next"] else ""
     return [audit_table([record]), findings_table(told), said]
 
 

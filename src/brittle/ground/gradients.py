@@ -21,10 +21,21 @@ def value_and_grad(f: Callable[[Images], tuple[PerExample, Aux]], x: Images) -> 
     Raises:
         NoGradient: the loss is cut off from the input, so that there is none, not even 0.
     """
+    x = _leaf(x)
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
         loss, aux = f(x)
         return aux, _gradient(loss, x)
+
+
+def _leaf(x: Images) -> Images:
+    """The images, to be derived by.
+
+    Raises:
+        BrittleError: no derivative can be taken here.
+    """
+    if torch.is_inference_mode_enabled():
+        raise BrittleError("gradients are off here, inside of torch.inference_mode(); ask for them outside of it")
+    return (x.clone() if x.is_inference() else x.detach()).requires_grad_()
 
 
 class NoGradient(BrittleError):
@@ -50,8 +61,8 @@ def grad_and_hessian(
 
     Cost: one gradient, whose graph is kept; each product about two more.
     """
+    x = _leaf(x)
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
         loss, aux = f(x)
         grad = _gradient(loss, x, keep=True)
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from brittle.ground import BrittleError
 
+COLOURS = {1, 3}  # channels of a picture
+WORDS = ("U", "S")  # numpy's kinds of arrays of text
+
 
 def read_arrays(path: Path) -> dict[str, Tensor]:
     """The arrays in an npz, npy, safetensors or pt file by their names; a single one without a name is called "".
@@ -30,13 +33,27 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
         raise BrittleError(f"{path}: cannot be read as arrays alone ({why}); nothing pickled is run") from None
 
 
+def channels_first(images: Tensor) -> Tensor:
+    """Images [N, C, H, W], of [N, H, W, C] too: where 1 or 3 channels can only be meant by the last of four lengths."""
+    last = images.dim() == 4 and images.shape[3] in COLOURS and not {*images.shape[1:3]} & COLOURS
+    return images.permute(0, 3, 1, 2).contiguous() if last else images
+
+
+def words_in(path: Path) -> set[str]:
+    """The names, in small letters, of the arrays of text in an npz file; of other files none."""
+    if path.suffix != ".npz":
+        return set()
+    with np.load(path, allow_pickle=False) as found:
+        return {name.lower() for name in found.files if found[name].dtype.kind in WORDS}
+
+
 def _numpy(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         found = np.load(file, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return {"": torch.from_numpy(found)}
         arrays = {name: found[name] for name in found.files}
-    numbers = {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind != "U"}
+    numbers = {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind not in WORDS}
     if arrays and not numbers:
         raise ValueError("there are only words in it")
     return numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from brittle.ground import BrittleError, ByteImages, empty_or_mapped
+from brittle.ground import BrittleError, ByteImages, empty_or_mapped, first_line
 
+from .arrays import channels_first
 from .pictures import pixels_of
 from .splits import Split
 
+END = object()  # of items
 WANTED = "give (images, labels), a Dataset (with a length) or a DataLoader of such pairs, or a Split"
 
 
@@ -32,20 +34,39 @@ def streamed_examples_of(data: Any) -> tuple[Tensor | ByteImages, Tensor]:
     Args:
         data: a pair of tensors or arrays of numpy; a `Split`; a torch `Dataset` of (image, label), where an image is a
             tensor, an array or a Pillow picture (alone, an array of three dimensions that ends in 1 or 3 is [H, W, C]);
-            a `DataLoader` of batches of them; what follows image and label is left alone. Images in uint8 are divided
-            by 255; labels of any whole numbers will do.
+            a `DataLoader` of batches of them; what follows image and label is left alone. Images [n, H, W, C] become
+            [n, C, H, W], as `npz:PATH` reads them; those in uint8 are divided by 255; labels of any whole numbers will
+            do.
     Raises:
         BrittleError: anything else, or images of different sizes.
     """
     if isinstance(data, Split):
         return _floating(data.images), data.labels
     if isinstance(data, DataLoader):
-        batches = (_pair(batch[:2] if isinstance(batch, (tuple, list)) else batch) for batch in data)
+        batches = (_pair(batch[:2] if isinstance(batch, (tuple, list)) else batch) for batch in _each(data, "batch"))
         return _filled(batches, 0)
     if isinstance(data, Dataset) and hasattr(data, "__len__"):
-        return _filled((_row(data[row]) for row in range(len(data))), len(data))
+        rows = (data[row] for row in range(len(data)))
+        return _filled(map(_row, _each(rows, "item")), len(data))
     x, y = _pair(data)
     return _floating(x), y
+
+
+def _each(items: Iterable[Any], called: str) -> Iterator[Any]:
+    """The items; one that cannot be had is told by its number."""
+    left, number = iter(items), 0
+    while True:
+        try:
+            item = next(left, END)
+        except BrittleError:
+            raise
+        except Exception as error:  # whatever the code of a data set raises
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise BrittleError(f"{called} {number} of the data cannot be had ({why}); mend the data set") from error
+        if item is END:
+            return
+        yield item
+        number += 1
 
 
 def _filled(batches: Iterable[tuple[Tensor, Tensor]], expected: int) -> tuple[Tensor | ByteImages, Tensor]:
@@ -77,7 +98,7 @@ def _floating(x: Tensor) -> Tensor | ByteImages:
 def _row(row: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(row, (tuple, list)) or len(row) < 2:
         raise BrittleError(f"a data set must give (image, label); {WANTED}")
-    return _image(row[0])[None], torch.tensor([_label(row[1])])
+    return channels_first(_image(row[0])[None]), torch.tensor([_label(row[1])])
 
 
 def _pair(data: Any) -> tuple[Tensor, Tensor]:
@@ -88,7 +109,7 @@ def _pair(data: Any) -> tuple[Tensor, Tensor]:
         x = x.float()
     if not y.is_floating_point() and not y.is_complex() and y.dtype != torch.bool:
         y = y.long()
-    return x, y
+    return channels_first(x), y
 
 
 def _tensor(array: Any) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from brittle.ground import BrittleError
 
-from .arrays import read_arrays
+from .arrays import channels_first, read_arrays, words_in
 from .folders import MOST_CLASSES
 from .pictures import sided
 from .splits import DataSet, Pair, assemble, only_tested
@@ -92,6 +92,9 @@ def read_npz(name: str, path: Path) -> DataSet:
     arrays = _arrays_at(name, place)
     train, test = _found(place, arrays, "train"), _found(place, arrays, "test") or _found(place, arrays, "")
     there = [part for part in (train, test) if part]
+    words = {name for name in words_in(place) for kind in LABELS if kind in name.split("_")} if not there else ()
+    if words:
+        raise BrittleError(f"{place}: {min(words)} is text; labels are numbers of classes, 0, 1, 2, ...")
     if not there:
         raise BrittleError(f"{place}: no images and labels in it, only {', '.join(sorted(arrays))}; call them x and y")
     if severity is not None and test:
@@ -145,13 +148,11 @@ def _channels_first(place: Path, name: str, images: Tensor) -> Tensor:
     """[N, C, H, W]."""
     if images.dim() == 3:
         return images[:, None]
-    if images.dim() == 4 and images.shape[-1] in (1, 3) and images.shape[1] not in (1, 3):
-        return images.permute(0, 3, 1, 2).contiguous()
     if images.dim() != 4:
         raise BrittleError(
             f"{place}: {name} {list(images.shape)} are no images [N, H, W], [N, H, W, C] or [N, C, H, W]"
         )
-    return images
+    return channels_first(images)
 
 
 def _numbers(place: Path, name: str, labels: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class Inputs:
     layout: str = "NCHW"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layout", self.layout.upper())
         self.around(nn.Identity())
 
     def around(self, model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
@@ -105,6 +106,7 @@ def classifier(
         raise BrittleError(f"each channel needs a mean and a positive standard deviation, not {means} and {stds}")
     if len(input_range) != 2 or not all(map(isfinite, input_range)) or not input_range[0] < input_range[1]:
         raise BrittleError(f"the range of a model's images is two numbers, such as 0,255, not {tuple(input_range)}")
+    layout = layout.upper()
     if layout not in LAYOUTS:
         raise BrittleError(f"the layout of a model's images is {' or '.join(LAYOUTS)}, not {layout!r}")
     low, length = float(input_range[0]), float(input_range[1] - input_range[0])
