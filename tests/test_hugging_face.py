@@ -60,6 +60,23 @@ def test_a_directory_answers_as_its_library_does(vit: Path) -> None:
     assert not torch.allclose(theirs(x).logits.detach(), expected, atol=1e-2)
 
 
+def test_classes_go_by_their_names(vit: Path, tmp_path: Path) -> None:
+    """A folder numbers its classes by the alphabet, a model as it was trained."""
+
+    def answers(*names: str) -> torch.Tensor:
+        for name in names:
+            (tmp_path / "-".join(names) / "test" / name).mkdir(parents=True)
+            pictures(1)[0].save(tmp_path / "-".join(names) / "test" / name / "0.png")
+        data = load(f"folder:{tmp_path / '-'.join(names)}")
+        assert data.classes == names
+        return answer_of(load_model(f"hf:{vit}", data=data).model, x)
+
+    x = shown(pictures(4))
+    plain = answer_of(load_model(f"hf:{vit}").model, x)
+    assert torch.allclose(answers("Cat", "ant", "bee"), plain[:, [2, 0, 1]])
+    assert torch.equal(answers("ant", "bee", "dog"), plain)
+
+
 def test_a_saved_data_set_is_read_picture_by_picture(tmp_path: Path) -> None:
     rows(12).save_to_disk(tmp_path / "alone")
     datasets.DatasetDict({"train": rows(30), "validation": rows(9)}).save_to_disk(tmp_path / "both")

@@ -28,15 +28,15 @@ TYPES = {"double": torch.float64, "float": torch.float32, "half": torch.float16,
 
 
 def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
-    """What a model answers to images [B, *S], whatever it is. It is shown a copy, so that one which writes into its
-    images spoils nobody's.
+    """What a model answers to images [B, *S], whatever it is. Where no gradient is asked it is shown a copy, so that
+    one which writes into its images spoils nobody's.
 
     Raises:
         BrittleError: the model fails, runs out of the device's memory, or changes the images.
         OutOfTime: a limit of time (`until`) is reached.
     """
     check_time()
-    shown = x.clone()
+    shown = x if x.requires_grad else x.clone()
     before = 0 if shown.is_inference() else shown._version
     try:
         output = model(shown)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from brittle.attacks import logits_of
 from brittle.ground import BrittleError, first_line, package, seeded
 
 from .inputs import classifier
@@ -24,20 +25,37 @@ class Known:
         build: the architecture with random weights, for so many classes (none: as it is).
         trained: the same with the weights that the library has for it; none: it has none.
         mean, std: in units of [0, 1], of the preparation that those were trained with; (): it is inside.
+        classes: its classes by name, in the order of its logits; (): not known.
     """
 
     build: Callable[[int | None], nn.Module]
     trained: Callable[[], nn.Module] | None
     mean: Sequence[float] = ()
     std: Sequence[float] = ()
+    classes: Sequence[str] = ()
 
 
-def load_from_hub(spec: str, weights: Path | None, plain: bool) -> Callable[[Tensor], Any]:
+class Reordered(nn.Module):
+    """A model with its logits in another order."""
+
+    order: Tensor
+
+    def __init__(self, model: nn.Module, order: Sequence[int]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("order", torch.tensor(order), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return logits_of(self.model(x))[:, self.order]
+
+
+def load_from_hub(spec: str, weights: Path | None, plain: bool, classes: Sequence[str] = ()) -> Callable[[Tensor], Any]:
     """The model that a library knows as "timm:NAME", "torchvision:NAME", "hf:DIR_OR_ID" or "robustbench:ID".
 
     Args:
         weights: a state dict to put into it, or `random` for none (drawn from seed 0); default: what the library has.
         plain: leave the library's normalisation out; somebody says another one.
+        classes: of the data, by name: where the model has the same names in another order, its logits come in theirs.
     Raises:
         BrittleError: a library that is not installed, an unknown name, weights that cannot be had or do not fit.
     """
@@ -52,7 +70,14 @@ def load_from_hub(spec: str, weights: Path | None, plain: bool) -> Callable[[Ten
         raise BrittleError(
             f"{spec} cannot be had ({type(error).__name__}: {first_line(error)[:200]}); {hint}"
         ) from None
+    own, wanted = ([_plainly(name) for name in names] for names in (known.classes, classes))
+    if own != wanted and len(set(own)) == len(own) and sorted(own) == sorted(wanted):
+        model = Reordered(model, [own.index(name) for name in wanted])
     return model.eval() if plain or not known.mean else classifier(model, mean=known.mean, std=known.std).eval()
+
+
+def _plainly(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def _filled(known: Known, spec: str, weights: Path | None) -> nn.Module:
@@ -110,11 +135,13 @@ def _hugging_face(name: str, spec: str) -> Known:
         more = {} if classes is None else {"num_labels": classes}
         return found.from_config(transformers.AutoConfig.from_pretrained(name, **more))  # type: ignore[no-any-return]
 
+    names = transformers.AutoConfig.from_pretrained(name).id2label
     return Known(
         build,
         lambda: found.from_pretrained(name),
         [one / scale for one in mean],
         [one / scale for one in std],
+        [names[number] for number in sorted(names)],
     )
 
 

@@ -54,7 +54,8 @@ def load_model(
         weights: a state dict for what has none of its own, read with `weights_only=True` or as safetensors; prefixes
             such as `module.` are cut where that makes it fit. Of a library's model, `random` leaves it untrained.
         inputs: what the model expects of its images; default: [0, 1], or what its library says.
-        data: what it is asked about; shape and classes of one of our nets.
+        data: what it is asked about; shape and classes of one of our nets, and in which order the classes of a model
+            of `hf:` come, where it has the same by name.
     Raises:
         BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is run but from `trusted:`.
     """
@@ -79,7 +80,7 @@ def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) 
     if spec.startswith(ZOO):
         return _checkpoint(zoo_file(spec.removeprefix(ZOO)), spec)
     if hub:
-        return _of_code(load_from_hub(spec, weights, plain), spec)
+        return _of_code(load_from_hub(spec, weights, plain, data.classes if data else ()), spec)
     if path.suffix == ".safetensors":
         return _checkpoint(path, spec)
     if is_file:

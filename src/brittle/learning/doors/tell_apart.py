@@ -82,10 +82,14 @@ def _sources() -> str:
 @functools.cache
 def _is_own(file: str) -> bool:
     """Whether a file of code is the user's: neither of an installed package nor of brittle."""
-    inside = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    inside.add(Path(__file__).resolve().parents[2])
     path = Path(file).resolve()
-    return path.is_file() and not inside & set(path.parents)
+    return path.is_file() and not _packages() & set(path.parents)
+
+
+@functools.cache
+def _packages() -> set[Path]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return {Path(__file__).resolve().parents[2], *(Path(sysconfig.get_path(name)).resolve() for name in names)}
 
 
 def _reached(thing: Any, seen: set[int]) -> list[str]:
