@@ -1,5 +1,6 @@
 """An attack ready to be called."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.ground import BrittleError, ByteImages, Images, check_count, in_parts, keep_freed_memory, seeded
+from brittle.ground import BrittleError, ByteImages, Flags, Images, check_count, in_parts, keep_freed_memory, seeded
 
 from .loop import PLAIN, Advance, AttackResult, Estimator, Path, Rule, best_of, projected, walk
 from .losses import Aim, Targets, true_class
@@ -39,27 +40,35 @@ class Attack:
 
     def __call__(self, x: Images, y: Aim) -> Images:
         """Adversarial images [B, *S] for `x` with labels (or targets) `y`; without success, the worst image seen."""
-        return self.run(x, y).x
+        return self._run(x, y, True).x
 
-    def run(self, x: Images, y: Aim) -> AttackResult:
-        """The images, whether each succeeds, and by what margin.
+    def run(self, x: Images, y: Aim, *, warn: bool = True) -> AttackResult:
+        """The images, whether each succeeds, by what margin, and which withstand for want of a gradient.
 
         The model (modes, buffers, gradients) and the global random state are afterwards as they were before.
 
+        Args:
+            warn: of images that withstand because every gradient was 0.
         Raises:
             BrittleError: images outside [0, 1], labels that do not fit, or a model that answers NaN.
         """
+        return self._run(x, y, warn)
+
+    def _run(self, x: Images, y: Aim, warn: bool) -> AttackResult:
         result = self.tried(x, y)
-        broken = int(result.margin.isnan().sum())
+        broken, blind, left = counted(result.margin.isnan(), result.blind, ~result.success)
         if broken:
             raise BrittleError(
                 f"NaN came up on {broken} of {len(x)} examples, in the model's answers or in its gradients: find the "
                 "operation without a value or a derivative there (sqrt or log of 0), or audit the model"
             )
+        if warn and blind:
+            warnings.warn(blind_told(blind, left), stacklevel=3)
         return result
 
     def tried(self, x: Images, y: Aim) -> AttackResult:
-        """The same, where an image on which NaN came up has NaN for its margin; a success there is to be verified."""
+        """The same without a warning, where an image on which NaN came up has NaN for its margin; a success there is to
+        be verified."""
         check_examples(x, y)
         if x.device.type == "cpu":
             keep_freed_memory()
@@ -71,6 +80,15 @@ class Attack:
     def seeded(self, seed: int) -> "Attack":
         """The same attack with another seed."""
         return replace(self, seed=seed)
+
+
+def blind_told(blind: int, left: int) -> str:
+    """What to say of images that withstand because every gradient was 0."""
+    return (
+        f"on {blind} of the {left} images that withstand every gradient was 0, which says nothing about robustness: "
+        "ask brittle.doctor, pass gradients through the step that makes them 0 (--bpda, "
+        "brittle.attacks.straight_through), climb another loss (margin), or attack without any gradient (square)"
+    )
 
 
 def path_attack(name: str, path: Path, seed: int) -> Attack:
@@ -139,6 +157,11 @@ def check_examples(x: Any, y: Any) -> None:
         )
 
 
+def counted(*flags: Flags) -> list[int]:
+    """How many of each flags [B] are set. The device waits once."""
+    return [int(number) for number in _read(*(one.sum() for one in flags))]
+
+
 def _read(*numbers: Tensor) -> list[float]:
     """Numbers of a device, which waits for the host once."""
     return torch.stack([number.double() for number in numbers]).tolist()
@@ -149,6 +172,4 @@ def check_step(step: float, threat: Any) -> None:
     if step == 0 < threat.step_unit:
         raise BrittleError("a step must be longer than 0")
     if step > threat.step_unit > 0:
-        import warnings
-
         warnings.warn(f"a step of {step:.4g} is larger than what {threat} allows", stacklevel=3)

@@ -96,7 +96,9 @@ def merged(best: AttackResult, rows: Tensor, new: AttackResult, over: Flags | No
 
 
 def worse_result(new: AttackResult, old: AttackResult, over: Flags | None = None) -> AttackResult:
-    """Per example the worse of two results, for the model; where `over` is told, a success gives way to that alone."""
+    """Per example the worse of two results, for the model; where `over` is told, a success gives way to that alone.
+    Blind is where both are."""
     better = torch.where(new.success == old.success, new.margin > old.margin, new.success) | new.margin.isnan()
     better = better if over is None else better & ~old.success | over
-    return AttackResult(*(select(better, a, b) for a, b in zip(new, old, strict=True)))
+    x, success, margin = (select(better, a, b) for a, b in zip(new[:3], old[:3], strict=True))
+    return AttackResult(x, success, margin, new.blind & old.blind)

@@ -34,11 +34,13 @@ class Iterate(NamedTuple):
 class Estimator(NamedTuple):
     """Where the gradient of a step is taken.
 
-    `init(x0) -> memory`; `update(evaluate, at, memory) -> (evaluation at x, gradient, memory)`.
+    `init(x0) -> memory`; `update(evaluate, at, memory) -> (evaluation at x, gradient, memory)`; `asks`: it does ask the
+    model for gradients, and what it returns is made of them.
     """
 
     init: Callable[[Images], Any]
     update: Callable[[Evaluate, Iterate, Any], tuple[Evaluation, Images, Any]]
+    asks: bool = True
 
 
 class Rule(NamedTuple):
@@ -53,8 +55,8 @@ Advance = Callable[[Evaluate, Iterate, Tensor], Images]  # from where the walk s
 
 class PathPoint(NamedTuple):
     """One point of the walk: where it stands, what the model shows there (asked for: the last point is not evaluated
-    unasked), the gradient followed from there (none at the last point), and which images are done with this point
-    (none: not asked)."""
+    unasked), the gradient followed from there (none at the last point, or where none is asked for), and which images
+    are done with this point (none: not asked)."""
 
     x: Images
     evaluation: Callable[[], Evaluation]
@@ -65,12 +67,27 @@ class PathPoint(NamedTuple):
 Path = Callable[[Images, Aim, int], Iterator[PathPoint]]
 
 
-class AttackResult(NamedTuple):
-    """The end of an attack: images [B, *S], whether they succeed [B], by what margin [B]."""
-
+class _Result(NamedTuple):
     x: Images
     success: Flags
     margin: PerExample
+    blind: Flags
+
+
+class AttackResult(_Result):
+    """The end of an attack.
+
+    Attributes:
+        x: images [B, *S].
+        success: whether they succeed [B], by what `margin` [B].
+        blind: the images that withstand though gradients were asked for, since every one of them was 0 [B]: they say
+            nothing about robustness. Not told: none. Of APGD in L1 the last phase is looked at.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, x: Images, success: Flags, margin: PerExample, blind: Flags | None = None) -> "AttackResult":
+        return super().__new__(cls, x, success, margin, torch.zeros_like(success) if blind is None else blind)
 
 
 def gradient_at(evaluate: Evaluate, x: Images, y: Aim) -> tuple[Evaluation, Images]:
@@ -121,7 +138,7 @@ def walk(
         at = Iterate(x0, x, y, t, memory)
         evaluation, grad, seen = estimator.update(evaluate, at, memory.estimator)
         whole, shown = unfinished.whole(x, whole), partial(_same, unfinished.evaluation(evaluation))
-        followed = unfinished.whole(grad, 0.0)
+        followed = unfinished.whole(grad, 0.0) if estimator.asks else None
         stay, done = unfinished.staying(x0, x, y, evaluation.success, t)
         yield PathPoint(whole, shown, followed, done)
         if stay is not None:
@@ -148,15 +165,34 @@ def _same(evaluation: Evaluation) -> Evaluation:
 
 def best_of(path: Iterable[PathPoint]) -> AttackResult:
     """The best point of the path per example. A NaN loss anywhere on it makes the margin NaN, to be reported."""
-    points = iter(path)
-    first = next(points)
+    points, sight = iter(path), Sight()
+    first = sight.of(next(points))
     best_x, best = first.x, first.evaluation()
-    largest = best.loss
+    losses = [best.loss]
     for point in points:
-        evaluation = point.evaluation()
-        largest = torch.maximum(largest, evaluation.loss)  # NaN, once any is
+        evaluation = sight.of(point).evaluation()
+        losses.append(evaluation.loss)
         best_x, best = worse_evaluation(point.x, evaluation, best_x, best, point.done)
-    return AttackResult(best_x, best.success, torch.where(largest.isnan(), torch.nan, best.margin))
+    margin = torch.where(torch.stack(losses).isnan().any(0), torch.nan, best.margin)
+    return AttackResult(best_x, best.success, margin, sight.blind(best.success) & ~best.success)
+
+
+class Sight:
+    """On which images of a walk every gradient was 0. NaN is not 0."""
+
+    def __init__(self) -> None:
+        self._edges: list[PerExample] = []  # the least and the largest entry of each gradient: no image is copied
+
+    def of(self, point: PathPoint) -> PathPoint:
+        """The same point, its gradient looked at."""
+        if point.grad is not None:
+            flat = point.grad.flatten(1)
+            self._edges += [flat.amin(1), flat.amax(1)]
+        return point
+
+    def blind(self, like: Flags) -> Flags:
+        """Flags [B] of the images on which every gradient was 0; none, where no gradient was asked for."""
+        return ~torch.stack(self._edges).any(0) if self._edges else torch.zeros_like(like)
 
 
 def worse_evaluation(

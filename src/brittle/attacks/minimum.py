@@ -1,6 +1,7 @@
 """Minimum-norm attacks: the smallest change that succeeds, so that one run gives the whole accuracy-versus-eps
 curve."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -9,8 +10,8 @@ import torch
 
 from brittle.ground import BrittleError, Flags, Images, PerExample
 
-from .attack import Attack
-from .loop import AttackResult, PathPoint, evaluation_at, per_example, select
+from .attack import Attack, blind_told, counted
+from .loop import AttackResult, PathPoint, Sight, evaluation_at, per_example, select
 from .losses import Aim, Loss
 from .objectives import Evaluate, ModelObjective, Objective, session
 from .threats import Threat
@@ -18,10 +19,11 @@ from .threats import Threat
 
 class MinimumResult(NamedTuple):
     """Images [B, *S] and the size of the smallest change that succeeded [B]; infinite, beside the clean image, where
-    none did."""
+    none did; and whether every gradient was 0 [B]: such a size says nothing about robustness."""
 
     x: Images
     size: PerExample
+    blind: Flags
 
 
 @runtime_checkable
@@ -70,12 +72,15 @@ class MinimumNormWalk:
 
     def __call__(self, x: Images, y: Aim) -> MinimumResult:
         found = self.tried(x, y)
-        if broken := int(found.size.isnan().sum()):
+        broken, blind, left = counted(found.size.isnan(), found.blind & (found.size > 0), found.size > 0)
+        if broken:
             raise BrittleError(f"NaN came up on {broken} of {len(x)} examples; an attack on this model means nothing")
+        if blind:
+            warnings.warn(blind_told(blind, left), stacklevel=2)
         return found
 
     def tried(self, x: Images, y: Aim) -> MinimumResult:
-        """The same, where an image on which NaN came up has NaN for its size."""
+        """The same without a warning, where an image on which NaN came up has NaN for its size."""
         found: list[MinimumResult] = []
 
         def search(x: Images, y: Aim, seed: int) -> AttackResult:
@@ -95,7 +100,8 @@ class MinimumNormWalk:
             at_near, at_edge = (evaluation_at(evaluate, images, y) for images in (near, edge))
         kept = at_edge.success & (at_edge.margin > at_near.margin)
         margin = torch.where(found.size.isnan(), torch.nan, torch.where(kept, at_edge.margin, at_near.margin))
-        return AttackResult(select(kept, edge, near), at_edge.success & kept | at_near.success, margin)
+        success = at_edge.success & kept | at_near.success
+        return AttackResult(select(kept, edge, near), success, margin, found.blind & ~success)
 
     def within(self, threat: Threat) -> Attack:
         """An attack that searches, and hands out what is `fitted` into the threat."""
@@ -123,13 +129,13 @@ def stretched(smallest: MinimumResult, threat: Threat, x: Images) -> Images:
 def smallest_of(path: Iterable[PathPoint], x0: Images, measure: Threat) -> MinimumResult:
     """The point of the path that succeeds with the smallest change. A NaN loss on the path makes the size NaN."""
     best_x, best = x0, x0.new_full(x0.shape[:1], torch.inf)
-    broken = torch.zeros_like(best, dtype=torch.bool)
-    for point in path:
+    broken, sight = torch.zeros_like(best, dtype=torch.bool), Sight()
+    for point in map(sight.of, path):
         evaluation, size = point.evaluation(), measure.size(x0, point.x)
         smaller = evaluation.success & (size < best)
         best_x, best = select(smaller, point.x, best_x), torch.where(smaller, size, best)
         broken = broken | evaluation.loss.isnan()
-    return MinimumResult(best_x, torch.where(broken, torch.nan, best))
+    return MinimumResult(best_x, torch.where(broken, torch.nan, best), sight.blind(broken))
 
 
 def with_loss(objective: Objective, loss: Loss) -> Objective:

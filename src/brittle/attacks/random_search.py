@@ -62,7 +62,7 @@ def _look(evaluate: Evaluate, at: Iterate, memory: Any) -> tuple[Evaluation, Ima
     return evaluation_at(evaluate, at.x, at.y), at.x.new_zeros(()).expand_as(at.x), memory
 
 
-LOOK = Estimator(lambda x0: (), _look)
+LOOK = Estimator(lambda x0: (), _look, asks=False)
 
 
 def _keeping_the_best(propose: Propose, noted: Noted, seed: int) -> Rule:

@@ -226,3 +226,9 @@ def attack(
         f"{record['attack']} in {record['threat']}: {robust['correct']} of {robust['n']} withstand "
         f"({robust['accuracy']:.2%})"
     )
+    if blind := record.get("blind", 0):
+        terminal.print(
+            f"On {blind} of these every gradient was 0, which says nothing about robustness: pass gradients through "
+            "the step that makes them 0 (--bpda MODULE), climb another loss (--loss margin), or attack without any "
+            "gradient (--attack square)"
+        )

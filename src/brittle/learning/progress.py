@@ -46,7 +46,7 @@ def accuracy(
             spec = (
                 AttackSpec.of("pgd", steps=steps) if isinstance(threat, Ball) else AttackSpec.of("random", draws=steps)
             )
-            right += int((~spec.build(net, threat).run(x, y).success).sum())
+            right += int((~spec.build(net, threat).run(x, y, warn=False).success).sum())
         else:
             with session(against(net)) as evaluate, torch.no_grad():
                 right += int((~evaluate(x, y).success).sum())

@@ -207,7 +207,7 @@ class Targeted:
         attack = gradient_attack(
             "targeted", objective, ball, rule, steps=self.steps, start="clean", seed=seed, estimator=estimator
         )
-        moved = replace(attack, batch=len(task.x))(task.x, labels)
+        moved = replace(attack, batch=len(task.x)).run(task.x, labels, warn=False).x
         return MadeImages(moved, task.target, torch.arange(len(none)), task.x, False, none, none)
 
 

@@ -275,7 +275,7 @@ def _worst(
             return torch.where(own == 1, -value, value) * one.sign
 
         climbed = require_ball(threat, "robust usefulness")
-        margin = pgd(harm, climbed, steps=steps, seed=seed).run(x, own.to(x.device)).margin.cpu()
+        margin = pgd(harm, climbed, steps=steps, seed=seed).run(x, own.to(x.device), warn=False).margin.cpu()
     values = torch.where(own == 1, -margin, margin) * one.sign
     return mean_interval(worth.signed(values, y, k).numpy(), seed)
 

@@ -78,7 +78,8 @@ def toward_each(
         runs = [lambda x, y, rows, k=k: run(k, x, y, rows) for k in range(min(targets, ranked.shape[1]))]
         if objective.done is not None:  # in bfloat16 alone the clean image may fool
             clean = clean._replace(success=torch.zeros_like(clean.success))
-        return in_turn(AttackResult(x, clean.success, clean.margin), x, y, runs, objective.done)
+        begun = AttackResult(x, clean.success, clean.margin, ~clean.success)  # blind, until a run is not
+        return in_turn(begun, x, y, runs, objective.done)
 
     return Attack(name, search, seed)
 

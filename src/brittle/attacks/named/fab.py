@@ -73,7 +73,8 @@ def fab_targeted(
             lambda x, y, rows, k=k: inside.tried(x, Targets(y, ranked[rows, k]))
             for k in range(min(targets, ranked.shape[1]))
         ]
-        return in_turn(AttackResult(x, clean.success, clean.margin), x, y, runs, objective.done)
+        begun = AttackResult(x, clean.success, clean.margin, ~clean.success)  # blind, until a run is not
+        return in_turn(begun, x, y, runs, objective.done)
 
     return Attack(f"FAB-T-{steps}x{targets}", search, seed)
 

@@ -100,7 +100,7 @@ def voted_direction(threat: NormBall, draws: int, seed: int) -> Estimator:
         grad = select(same, per_example(mean, total) * total, toward - per_example(mean, total) * total)
         return evaluation_at(evaluate, at.x, at.y), grad / count, keys
 
-    return Estimator(keys_of, update)
+    return Estimator(keys_of, update, asks=False)
 
 
 def _signed(keys: Keys, shape: torch.Size, *, seed: int, draw: int) -> Images:

@@ -123,6 +123,7 @@ class RunAttack:
             "threat": str(self.threat),
             "clean": Proportion(right, len(split)).record(),
             "robust": left.record(),
+            "blind": int(whole["blind"].sum()),  # of those that withstand: every gradient was 0
             "checks": [finding._asdict() for finding in findings],
         }
         write_json(
@@ -144,15 +145,20 @@ class RunAttack:
     def attack_part(
         self, attack: Attack, model: Any, split: Split, which: slice, place: torch.device
     ) -> dict[str, Tensor]:
-        """What the attack finds on some images, verified, and whether they were wrong when clean."""
+        """What the attack finds on some images, verified, whether they were wrong when clean, and which withstand
+        though every gradient was 0."""
         part = split.take(which).to(place)
         x, y = part.x(), part.labels
         with session(against(model)) as evaluate, torch.no_grad():
             wrong = evaluate(x, y).success
         tried = (~wrong if self.early else torch.ones_like(wrong)).nonzero().squeeze(1)
-        x_adv = x.index_copy(0, tried, attack(x[tried], y[tried])) if len(tried) else x
+        x_adv, blind = x, torch.zeros_like(wrong)
+        if len(tried):
+            found = attack.run(x[tried], y[tried], warn=False)
+            x_adv, blind = x.index_copy(0, tried, found.x), blind.index_copy(0, tried, found.blind)
         broken = self._breaks(model, x, x_adv, y) | wrong
-        return {"x_adv": x_adv, "broken": broken, "wrong": wrong, "answers": classes_of(model, x_adv)}
+        answers = classes_of(model, x_adv)
+        return {"x_adv": x_adv, "broken": broken, "wrong": wrong, "answers": answers, "blind": blind & ~broken}
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
