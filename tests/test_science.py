@@ -137,7 +137,7 @@ class Hill(nn.Module):
 def test_exact_curvature_leaves_a_saddle_that_pgd_cannot() -> None:
     x, y = torch.full((8, 1, 2, 2), 0.5), torch.zeros(8, dtype=torch.int64)
     threat = L2(0.3)
-    assert not pgd(against(Hill()), threat, start="clean").run(x, y).success.any()
+    assert not pgd(against(Hill()), threat, start="clean").run(x, y, warn=False).success.any()
     assert hessian(against(Hill()), threat).run(x, y).success.all()
     assert second_order(against(Hill()), threat).run(x, y).success.all()
 

@@ -52,6 +52,9 @@ from .made_sets import DataRef, example_count, examples_from, nodes_of_data
 WORK_IF_EARLY = 0.5  # the share of its work that an attack is assumed to need where it stops early, for plans
 
 
+PARTS = 2  # what is kept of a batch: a run that was cut short before `blind` was begins anew
+
+
 @dataclass(frozen=True)
 class RunAttack:
     """One named attack on the first `n` test images (0: all); `restarts` times with other seeds on those that are left.
@@ -103,7 +106,7 @@ class RunAttack:
         attack = restarts(attack, self.restarts) if self.restarts > 1 else attack
         slices = [slice(start, min(start + batch, len(split))) for start in range(0, len(split), batch)]
         work = {
-            f"{bit_key(place)}-{which.start}-{which.stop}": partial(
+            f"{bit_key(place)}-{PARTS}-{which.start}-{which.stop}": partial(
                 self.attack_part, attack, model, split, which, place
             )
             for which in slices
