@@ -528,6 +528,12 @@ def test_a_journal_resumes_the_same_audit_and_no_other(tmp_path: Path) -> None:
     assert asked < len(calls)
 
 
+def test_a_journal_that_cannot_be_taken_up_again_says_so(tmp_path: Path) -> None:
+    net, x = own_models.Net().eval(), torch.rand(4, 1, 8, 8)
+    with pytest.warns(UserWarning, match="never taken up again"):
+        brittle.audit(lambda x: net(x), (x, net(x).argmax(1)), "L2:1", effort="smoke", journal=tmp_path)
+
+
 def test_a_classifier_sees_what_its_model_was_trained_on() -> None:
     seen = []
     model = brittle.classifier(

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,14 @@ def _identity(
         asked.certify,
     )  # budget and batch change no piece
     where, pixels = bit_key(x.device), x.pixels if isinstance(x, ByteImages) else x
-    parts = [digest_of_code(model), behaviour_of(model, x[:16]), repr(decide), " ".join(map(str, threats)), where]
+    code = digest_of_code(model)
+    if code != digest_of_code(model):
+        warnings.warn(
+            "this model is a function, or typed into a notebook or a prompt: what it depends on cannot be known, so "
+            "that its journal is never taken up again; import it as a module from a file",
+            stacklevel=3,
+        )
+    parts = [code, behaviour_of(model, x[:16]), repr(decide), " ".join(map(str, threats)), where]
     sha = hashlib.sha256(" ".join(parts).encode())
     for one in (pixels, y):
         sha.update(one.cpu().contiguous().numpy().data)
