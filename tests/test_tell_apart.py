@@ -28,6 +28,7 @@ def tolerance_of():
 
 
 class Guard(nn.Module):
+    FIRST, SECOND, WHICH = 1, 2, 1
     TOLERANCE = 0.5
 
     def __init__(self):
@@ -56,6 +57,10 @@ def change_class(module: ModuleType, net: nn.Module) -> None:
     module.Guard.TOLERANCE = 0.1
 
 
+def change_to_what_stands_elsewhere(module: ModuleType, net: nn.Module) -> None:
+    module.Guard.WHICH = 2
+
+
 def change_config(module: ModuleType, net: nn.Module) -> None:
     module.CONFIG["tolerance"] = 0.1
 
@@ -82,6 +87,7 @@ def change_method(module: ModuleType, net: nn.Module) -> None:
 
 CHANGES = (
     change_class,
+    change_to_what_stands_elsewhere,
     change_config,
     change_what_a_function_reads,
     change_private,

@@ -93,10 +93,15 @@ def _packages() -> set[Path]:
 
 
 def _reached(thing: Any, seen: set[int]) -> list[str]:
-    """What the user's own classes, functions and modules read at run time, as lines: variables by their names."""
-    if id(thing) in seen:
-        return []
-    seen.add(id(thing))
+    """What the user's own classes, functions and modules read at run time, as lines: variables by their names.
+
+    Args:
+        seen: the classes, functions and modules that were walked through; what they hold is told wherever it stands.
+    """
+    if isinstance(thing, (FunctionType, type, ModuleType)):
+        if id(thing) in seen:
+            return []
+        seen.add(id(thing))
     if isinstance(thing, FunctionType):
         if not _is_own(thing.__code__.co_filename):
             return [line for cell in thing.__closure__ or () for line in _reached(cell.cell_contents, seen)]
