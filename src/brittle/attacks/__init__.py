@@ -2,7 +2,7 @@
 y)`."""
 
 from .answers import accepted, answer_of, check_classes, classes_of, logits_of, output_of, rejects
-from .attack import Attack, check_examples, gradient_attack, path_attack
+from .attack import Attack, blind_told, check_examples, gradient_attack, path_attack
 from .combine import merged, restarts, stages, worse_result, worst_of
 from .estimators import eot_gradient, gradient_of, hessian_gradient, smoothed_gradient
 from .loop import (
@@ -173,6 +173,7 @@ __all__ = [
     "attack_named",
     "best_of",
     "bisected",
+    "blind_told",
     "broken_attacks",
     "chain",
     "check_classes",

@@ -204,7 +204,7 @@ def attack(
     fresh: Fresh = False,
 ) -> None:
     """Run one attack on every image, verified."""
-    from brittle.attacks import AttackSpec
+    from brittle.attacks import AttackSpec, blind_told
     from brittle.studies import RunAttack
 
     from .terminal import as_json, findings_table
@@ -231,8 +231,4 @@ def attack(
         f"({robust['accuracy']:.2%})"
     )
     if blind := record.get("blind", 0):
-        terminal.print(
-            f"On {blind} of these every gradient was 0, which says nothing about robustness: pass gradients through "
-            "the step that makes them 0 (--bpda MODULE), climb another loss (--loss margin), or attack without any "
-            "gradient (--attack square)"
-        )
+        terminal.print(blind_told(blind, robust["correct"]))
