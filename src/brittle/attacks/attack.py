@@ -74,7 +74,9 @@ class Attack:
             keep_freed_memory()
         x = x.detach()
         with seeded(self.seed, x.device):  # for models that draw numbers themselves
-            parts = in_parts(lambda which: self.search(x[which], y[which], self.seed), len(x), self.batch)
+            parts = in_parts(  # of copies: a model may write into what it is shown
+                lambda which: self.search(x[which].clone(), y[which], self.seed), len(x), self.batch
+            )
         return AttackResult(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def seeded(self, seed: int) -> "Attack":

@@ -85,7 +85,7 @@ def curvature(
         "end of a second-order path": second_order(against(model), ball, steps=steps, draws=10),
     }
     sets: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {AT_DATA: [], **{name: [] for name in paths}}
-    for part, labels in zip(torch.split(x, batch), torch.split(y, batch), strict=True):
+    for part, labels in zip(torch.split(x.clone(), batch), torch.split(y, batch), strict=True):  # a model may write
         with session(against(model)) as evaluate:
             sets[AT_DATA].append(_figures(evaluate, part, labels, ball, iterations, draws, seed))
             for name, attack in paths.items():
