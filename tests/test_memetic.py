@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import AttackSpec, Linf, restarts
-from brittle.attacks.named.memetic import _fittest
+from brittle.attacks.named.memetic import _children, _fittest
 
 EPS, SIDE, HALF = 0.1, 8, 4
 SIGNS = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])  # where each quarter must go, so that no column goes one way
@@ -40,3 +40,15 @@ def test_of_candidates_that_are_alike_one_stays() -> None:
     kept, best = _fittest(margins, 4)
     assert kept.tolist() == [[2, 3, 0, 4]]
     assert best.tolist() == margins[:, [2, 3, 0, 4]].tolist()
+
+
+def test_children_of_the_same_parents_differ_by_squares(examples: tuple[Tensor, Tensor]) -> None:
+    """Patches alone would give the parents back: squares of the size of the threat leave a maximum."""
+    x, _ = examples
+    people, margins = x[:, None].repeat(1, 5, 1, 1, 1), torch.zeros(6, 5)
+    children = _children(x, people, margins, Linf(EPS), 0, 3).view_as(people)
+    changed = (children != people).flatten(2).sum(2)
+    assert changed.min() > 0
+    assert changed.max() < SIDE * SIDE / 2
+    assert Linf(EPS).contains(x.repeat_interleave(5, 0), children.flatten(0, 1)).all()
+    assert len({tuple(one.flatten().tolist()) for one in children[0]}) == 5
