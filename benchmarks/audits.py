@@ -9,21 +9,13 @@ pass for two). Every adversarial image is judged by `verify` alike.
 
 Rows of other nets and tools that stand in the record already are kept. Nets are those of the zoo (`zoo:mnist-linf`), a
 masked one made of it (`hot:mnist-standard`, whose logits are so large that the softmax is 0 or 1), and, where FOLDER is
-given, nets that others trained and published, under these names (digests are checked):
-
-- fast_pgd.pth, fast_fgsm.pth: MNIST/models/pgd_madry.pth and fgsm.pth of github.com/locuslab/fast_adversarial
-- wong_mnist01.pth: models/mnist.pth, wong_mnist03.pth and wong_cifar8.pth: models_scaled/mnist_small_0_3.pth and
-  cifar_small_8px.pth, wong_cifar_l2.pth: models_scaled_l2/cifar_small_36px.pth, of
-  github.com/locuslab/convex_adversarial
-- aa_resnet18.pth: pyautoattack/examples/model_test.pt in the source distribution of pyautoattack 0.2.0 (give -n 500)
-
+given, nets that others trained and published, under the names of nets.py (`advertorch.pth`; the sources stand there),
 and any checkpoint of ours (`mine.safetensors`, in MNIST's usual threats). Data are looked up in $BRITTLE_DATA. Tools
 are AutoAttack by its authors, our efforts, torchattacks' and ART's AutoAttack (their own attacks under that name, in
 Linf and L2), and single attacks of ours.
 """
 
 import argparse
-import hashlib
 import json
 import logging
 import resource
@@ -33,43 +25,21 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from nets import PUBLIC, USUAL, published
 from torch import Tensor, nn
 
 from brittle.attacks import AttackSpec, Threat, parse_threat
 from brittle.audits import EFFORTS, provenance, verify
 from brittle.audits.audit import AuditSettings, audit_events
 from brittle.ground import write_bytes
-from brittle.learning import build_net, load, load_model, load_net
+from brittle.learning import load, load_model, load_net
 
 TOOLS, PEERS = ("autoattack", "quick", "standard"), ("torchattacks", "art")
 ZOO = tuple(f"zoo:mnist-{name}" for name in ("standard", "linf", "l2", "trades", "msd"))
 HOT = 1e4  # times the logits
-USUAL = ("Linf:0.3", "L2:2", "L1:10")
-
-
-class Public(NamedTuple):
-    """A net that others published: its data, its widths (none: ResNet-18), threats to measure it in, the first digits
-    of its SHA-256."""
-
-    data: str
-    widths: tuple[int, int, int] | None
-    threats: tuple[str, ...]
-    digest: str
-
-
-PUBLIC = {
-    "fast_pgd": Public("mnist", (16, 32, 100), USUAL, "877b74b1d2bf"),
-    "fast_fgsm": Public("mnist", (16, 32, 100), USUAL, "07536ed24c71"),
-    "wong_mnist01": Public("mnist", (16, 32, 100), ("Linf:0.1", "L2:1.5", "L1:6"), "95014ab0c04c"),
-    "wong_mnist03": Public("mnist", (16, 32, 100), USUAL, "1f2bc54fa150"),
-    "wong_cifar8": Public("cifar10", (16, 32, 100), ("Linf:8/255", "L2:0.5", "L1:12"), "f07c615f5861"),
-    "wong_cifar_l2": Public("cifar10", (16, 32, 100), ("Linf:2/255", "L2:36/255", "L1:5"), "d99894f1fe28"),
-    "aa_resnet18": Public("cifar10", None, ("Linf:8/255", "L2:0.5"), "399f52da9f91"),
-}
-CIFAR_MEAN, CIFAR_STD = (0.485, 0.456, 0.406), (0.225, 0.225, 0.225)  # as convex_adversarial feeds its CIFAR nets
 
 
 class Counted(nn.Module):
@@ -92,20 +62,6 @@ class Counted(nn.Module):
         return out
 
 
-class Normalised(nn.Module):
-    """A net behind its normalisation."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-        self.register_buffer("mean", torch.tensor(CIFAR_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(CIFAR_STD).view(1, 3, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.net((x - self.mean) / self.std)
-        return found
-
-
 class Hot(nn.Module):
     """A net with logits so large that, in float32, the gradient of cross-entropy is 0 on most images."""
 
@@ -122,33 +78,9 @@ def net_of(folder: Path, name: str) -> nn.Module:
     if name.startswith(("zoo:", "hot:")):
         net: nn.Module = load_model(f"zoo:{name[4:]}").model  # type: ignore[assignment]
         return Hot(net).eval() if name.startswith("hot:") else net.eval()
-    if name not in PUBLIC:
-        return load_net(folder / f"{name}.safetensors")[0].eval()
-    path, public = folder / f"{name}.pth", PUBLIC[name]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if not digest.startswith(public.digest):
-        raise SystemExit(f"{path} is another file than the one that was measured ({digest[:12]})")
-    held = torch.load(path, map_location="cpu", weights_only=True)
-    held = held.get("state_dict", held)
-    held = held[0] if isinstance(held, list) else held
-    if public.widths is None:
-        return resnet18_of(held)
-    first, second, dense = public.widths
-    channels, side = (1, 7) if public.data == "mnist" else (3, 8)
-    net = nn.Sequential(
-        *(nn.Conv2d(channels, first, 4, 2, 1), nn.ReLU(), nn.Conv2d(first, second, 4, 2, 1), nn.ReLU(), nn.Flatten()),
-        *(nn.Linear(second * side * side, dense), nn.ReLU(), nn.Linear(dense, 10)),
-    )
-    net.load_state_dict(held)
-    return (Normalised(net) if channels == 3 else net).eval()
-
-
-def resnet18_of(held: dict[str, Tensor]) -> nn.Module:
-    """Our ResNet-18 with the weights of one that has other names for its parts, in the same order."""
-    net = build_net("resnet18", (3, 32, 32), 10)
-    own = {name: value for name, value in net.state_dict().items() if not name.startswith("0.")}
-    net.load_state_dict(dict(zip(own, held.values(), strict=True)), strict=False)
-    return net.eval()
+    if name in PUBLIC:
+        return published(folder, name)
+    return load_net(folder / f"{name}.safetensors")[0].eval()
 
 
 def measure(folder: Path, name: str, n: int, threat: Threat, tool: str) -> dict[str, Any]:

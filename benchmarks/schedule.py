@@ -30,8 +30,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from audits import PUBLIC, Counted, net_of
+from audits import Counted, net_of
 from calibration import Winners, dense, learned, sound
+from nets import SEEN
 from numpy.typing import NDArray
 from torch import nn
 
@@ -49,7 +50,7 @@ USUAL = {
     "digits": ("Linf:0.1", "L2:0.5", "L1:1.5"),
     "cifar10": ("Linf:8/255", "L2:0.5", "L1:12"),
 }
-OTHERS = tuple(name for name, public in PUBLIC.items() if public.widths)  # all but the ResNet, which any attack breaks
+OTHERS = tuple(name for name in SEEN if name != "aa_resnet18")  # which any attack breaks
 CANDIDATES = """
 inf,2,1 1 apgd:steps=8
 inf,2,1 1 apgd:steps=30
@@ -375,7 +376,7 @@ def main() -> None:
         seen += [one for within in USUAL[data] if (one := measured(name, data, net, within, asked.n, asked.work))]
     unseen: list[Table] = []
     for name in OTHERS if asked.nets else ():
-        net, public = cache(partial(net_of, asked.nets, name)), PUBLIC[name]
+        net, public = cache(partial(net_of, asked.nets, name)), SEEN[name]
         each = (measured(name, public.data, net, within, asked.n, asked.work) for within in public.threats)
         unseen += [one for one in each if one]
     for norm, order in ORDERS.items():

@@ -427,8 +427,8 @@ def test_what_is_to_be_looked_at_first_is_the_next_thing() -> None:
     for before in (check("warn"), check("skipped")):
         state.checks = [before, accuracy]
         assert verdict_of(state, asked).next == accuracy.hint
-    hint = "give --input-range 0,255, in Python brittle.classifier"
-    state.checks = [check("warn"), Check("normalisation", None, "bad", "accuracy 0% as given", hint)]
+    option, hint = "--input-range 0,255", "give it, in Python brittle.classifier"
+    state.checks = [check("warn"), Check("normalisation", None, "bad", "accuracy 0% as given", hint, option)]
     assert verdict_of(state, asked).next == "brittle audit MODEL --input-range 0,255 --effort quick -n 8"
 
 
@@ -440,7 +440,8 @@ def test_a_whole_audit_is_not_asked_for_again(
 ) -> None:
     report = audit(digits_net, some(), [Linf(0.1)], effort="smoke")
     asked = msgspec.structs.replace(report.record.asked, effort=effort)
-    verdict = msgspec.structs.replace(report.verdict, next=AGAIN)
+    verdict = verdict_of(first([0, 1], Linf(0.1)), asked)
+    assert bool(verdict.next) is (effort != "thorough")
     report = replace(report, record=msgspec.structs.replace(report.record, asked=asked, verdict=verdict))
     model = ModelRecord(name="net", source="net.safetensors", digest="ab", parameters=5, training=None)
     folder = report.save(tmp_path, model, DataRecord("digits/test", 40, of, list("0123456789"), "cd"))

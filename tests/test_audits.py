@@ -17,7 +17,7 @@ from brittle.attacks import L1, L2, Linf, against, pgd
 from brittle.audits import EFFORTS, Journal, Proportion, audit, doctor, paired_interval, paired_p_value, to_8bit, verify
 from brittle.audits.provenance import commit_of
 from brittle.audits.statistics import chance_p_value
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, counted_from
 from brittle.learning import build_net, classifier, load
 from brittle.learning.nets import Normalize
 from brittle.report import read_run
@@ -173,6 +173,14 @@ def test_a_spent_budget_is_said_and_gives_an_upper_bound(digits_net: nn.Module) 
     assert len(report.record.skipped) == sum(len(EFFORTS["quick"].stages_of(one)) for one in THREATS)
     assert report.verdict.level == "suspicious"
     assert "upper bound" in report.verdict.sentence
+
+
+def test_a_budget_may_count_from_before_the_audit_began(digits_net: nn.Module) -> None:
+    for ago, spent in ((30, True), (0, False)):
+        with counted_from(time.monotonic() - ago):
+            report = audit(digits_net, some(5), [Linf(0.01)], effort="smoke", budget=29)
+        assert bool(report.record.skipped) is spent
+        assert report.record.run.seconds < 29
 
 
 def test_trust_is_not_given_where_gradients_were_not_looked_at(digits_net: nn.Module) -> None:

@@ -557,6 +557,7 @@ def test_a_classifier_sees_what_its_model_was_trained_on() -> None:
         (lambda: load_model("own:x", inputs=Inputs(preprocess="0.5")), "the means and then"),
         (lambda: load_model("own:x", inputs=Inputs(input_range="a,b")), "numbers with commas"),
         (lambda: brittle.audit(abs, 3, "L2:1"), "give (images, labels)"),
+        (lambda: brittle.audit(own_models.Convolutional(), (torch.rand(4, 8, 8), [0, 1, 2, 3]), "L2:1"), "x[:, None]"),
         (lambda: brittle.audit(abs, [], "L2:1"), "give (images, labels)"),
         (lambda: brittle.pgd(abs, 0.3), "a threat is"),
     ],

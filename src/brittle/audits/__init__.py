@@ -3,7 +3,7 @@
 from .again import differences
 from .audit import AuditEvent, AuditSettings, audit, audit_events
 from .doctor import checked, doctor
-from .findings import Finding, option_in
+from .findings import Finding
 from .journal import Journal
 from .judgement import Judgement, adversarial_of, judge
 from .provenance import command, provenance
@@ -42,7 +42,6 @@ __all__ = [
     "effort_named",
     "judge",
     "mean_interval",
-    "option_in",
     "paired_interval",
     "paired_p_value",
     "provenance",

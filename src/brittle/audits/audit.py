@@ -21,6 +21,7 @@ from brittle.ground import (
     Labels,
     OutOfTime,
     bit_key,
+    budget_began,
     check_count,
     check_number,
     check_seed,
@@ -179,7 +180,8 @@ def audit_events(
     journal: Journal | None = None,
 ) -> Iterator[AuditEvent]:
     """`audit`, step by step: an event before each piece of work, the last with the report."""
-    clock, journal = _Clock(settings.budget, time.monotonic()), journal or Journal()
+    started, journal = time.monotonic(), journal or Journal()
+    clock = _Clock(settings.budget, started, budget_began() or started)
     effort = effort_named(settings.effort)
     batch = settings.batch or fitting_batch(model, data[0][:2])
     state = agreed(first_state(Subject(model, *data, batch, settings.seed), threats), journal)
@@ -209,6 +211,7 @@ class _Clock:
 
     budget: float | None
     started: float
+    began: float
 
     @property
     def seconds(self) -> float:
@@ -216,7 +219,7 @@ class _Clock:
 
     @property
     def spent(self) -> bool:
-        return self.budget is not None and self.seconds > self.budget
+        return self.budget is not None and time.monotonic() - self.began > self.budget
 
 
 def _attack(state: AuditState, work: list[Work], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,7 @@ from brittle.attacks import Evaluate, against, answer_of, evaluation_at, gradien
 from brittle.ground import BrittleError, Images, Labels, NoGradient, PerExample, eval_mode, first_line, seeded, unit
 
 from .findings import Finding
-from .preparation import normalisation, range_of, takes_channels_last
+from .preparation import normalisation, range_of, relaid
 
 COMPARED, STEPS, AGREE = 50, (0.01, 0.001), 0.8  # images, lengths of a step, share of them that must agree
 ASKED, FEW = 16, 4  # times again, of classes alone; of logits about so many images
@@ -32,10 +32,8 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
         with torch.no_grad(), eval_mode(model):
             logits = answer_of(model, x).detach().float()
     except BrittleError as error:
-        hint = "mend this first: nothing else can be looked at"
-        if takes_channels_last(model, x):
-            hint = "it takes images [B, H, W, C]: give --layout NHWC, in Python brittle.classifier"
-        return [*findings, Finding("answer", "bad", str(error), hint)]
+        hint, option = relaid(model, x) or ("mend this first: nothing else can be looked at", "")
+        return [*findings, Finding("answer", "bad", str(error), hint, option)]
     findings.append(Finding("answer", "fine", f"logits {list(logits.shape)} for images {list(x.shape)}"))
     findings.append(_classes(logits, y))
     if logits.isnan().any() or not logits.isfinite().all():

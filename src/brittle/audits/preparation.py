@@ -1,6 +1,7 @@
 """Whether images come to a model as it expects them: range, normalisation, layout."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -65,6 +66,7 @@ def normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: 
             "bad" if usual else "warn",
             f"accuracy {here:.0%} as given but {_share(found[best]):.0%} {cause}",
             hint,
+            said,
         )
     if here < 2 * chance and here < 0.6:
         return Finding(
@@ -111,11 +113,15 @@ def _share(right: Flags) -> float:
     return float(right.float().mean())
 
 
-def takes_channels_last(model: Callable[[Tensor], Any], x: Images) -> bool:
-    """Whether a model answers images [B, C, H, W] once they are laid out as [B, H, W, C]. Cost: one forward pass."""
-    try:
-        with torch.no_grad(), eval_mode(model):
+def relaid(model: Callable[[Tensor], Any], x: Images) -> tuple[str, str] | None:
+    """How images that a model does not answer should be laid out for it to answer them: a hint, and the option of the
+    command line, if there is one; none where no other layout helps. Cost: at most two forward passes."""
+    with torch.no_grad(), eval_mode(model):
+        with suppress(BrittleError):
             _read(Inputs(layout="NHWC"), model, x)
-    except BrittleError:
-        return False
-    return True
+            return "it takes images [B, H, W, C]: give --layout NHWC, in Python brittle.classifier", "--layout NHWC"
+        with suppress(BrittleError):
+            if x.dim() == 3:
+                answer_of(model, x[:, None])
+                return "these images have no channels: give them as [B, 1, H, W], such as x[:, None]", ""
+    return None

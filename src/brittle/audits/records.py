@@ -81,18 +81,20 @@ class ThreatRecord(Struct, frozen=True, omit_defaults=True):
     eps: str | None = None
 
 
-class Check(Struct, frozen=True):
-    """What was looked at, in which threat (if in one), how it stands, what was seen, what to do."""
+class Check(Struct, frozen=True, omit_defaults=True):
+    """What was looked at, in which threat (if in one), how it stands, what was seen, what to do, and by which option of
+    the command line."""
 
     name: str
     threat: str | None
     level: Level
     text: str
     hint: str | None
+    option: str = ""
 
     @classmethod
     def of(cls, finding: Finding, threat: str | None = None) -> "Check":
-        return cls(finding.name, threat, finding.level, finding.text, finding.hint)
+        return cls(finding.name, threat, finding.level, finding.text, finding.hint, finding.option)
 
 
 class GradientPath(Struct, frozen=True):

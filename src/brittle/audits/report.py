@@ -99,8 +99,9 @@ class Report:
             return record
         asked = _asked(model, record.data, record)
         then = record.verdict.next.replace("brittle audit MODEL", asked)
-        whole = record.asked and record.asked.effort == "thorough" and record.data.n == record.data.of
-        verdict = replace(record.verdict, next="" if whole and then == f"{asked} {MOST}" else then)
+        if not then and record.data.n < record.data.of:  # all that was given, but not all that there is
+            then = f"{asked} {MOST}"
+        verdict = replace(record.verdict, next=then)
         return replace(record, model=model, verdict=verdict)
 
     def __str__(self) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import torch
 
-from .findings import option_in
 from .masking import COMPARISONS, UNBOUNDED
 from .records import (
     AccuracyCurve,
@@ -36,10 +35,11 @@ def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
     bad, doubtful, unseen = ([one for one in state.checks if one.level == it] for it in ("bad", "warn", "skipped"))
     figure = _figure(state)
     same = f" --effort {asked.effort} -n {len(state.right)}" if asked else ""
-    first = next((one.hint for one in (*bad, *doubtful) if one.name in PREPARED), "")
-    again = _command(first, same) if first else f"brittle audit MODEL {MOST}"
+    first = next((one for one in (*bad, *doubtful) if one.name in PREPARED), None)
+    most = "" if asked and asked.effort == "thorough" else f"brittle audit MODEL {MOST}"
+    again = _command(first, same) if first else most
     if bad:
-        return Verdict("broken", f"{figure}, but do not trust it: {_said(bad[0])}.", _command(bad[0].hint or "", same))
+        return Verdict("broken", f"{figure}, but do not trust it: {_said(bad[0])}.", _command(bad[0], same))
     if state.skipped:
         why = f"an upper bound: the budget left out {len(state.skipped)} pieces of work"
         return Verdict("suspicious", f"{figure}, {why}.", f"brittle audit MODEL{same}")
@@ -54,10 +54,9 @@ def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
     return Verdict("trust", f"{figure}, and no sign of masked gradients was seen{looks}{noted}.", again)
 
 
-def _command(hint: str, same: str) -> str:
-    """The audit with the option that a hint gives; the hint itself where it gives none."""
-    option = option_in(hint)
-    return f"brittle audit MODEL {option}{same}" if option else hint
+def _command(check: Check, same: str) -> str:
+    """The audit with the option that mends what was found; the hint where none does."""
+    return f"brittle audit MODEL {check.option}{same}" if check.option else check.hint or ""
 
 
 def _figure(state: AuditState) -> str:

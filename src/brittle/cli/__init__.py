@@ -1,8 +1,10 @@
 """Floor 9. Arguments to declarations to runs to pages; nothing numeric is decided here."""
 
 import errno
+import gc
 import os
 import sys
+import time
 
 STOPPED = 130  # by Ctrl-C, as shells say it
 
@@ -11,11 +13,14 @@ def main() -> None:
     """The `brittle` command. Exit status: 0; 2 for bad input (one line on stderr); 130 after Ctrl-C; 1 for our own
     faults."""
     debug = "--debug" in sys.argv
+    began = time.monotonic()
     sys.argv = [word for word in sys.argv if word != "--debug"]
-    sys.exit(_run(debug))
+    status = _run(debug, began)
+    gc.freeze()  # else Python looks through all of torch once more before it ends: nearly a second
+    sys.exit(status)
 
 
-def _run(debug: bool) -> int:
+def _run(debug: bool, began: float) -> int:
     from typer.exceptions import Abort, Exit, TyperException
 
     from brittle.errors import BrittleError
@@ -24,7 +29,7 @@ def _run(debug: bool) -> int:
     from .app import app
 
     try:
-        status = int(app(standalone_mode=False) or 0)
+        status = int(app(standalone_mode=False, obj=began) or 0)
         if status == STOPPED:
             raise KeyboardInterrupt
         return status

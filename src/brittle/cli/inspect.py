@@ -51,7 +51,6 @@ def doctor(
     """Look whether a model is fit to be attacked (else status 1)."""
     from brittle.attacks import fitting_batch
     from brittle.audits import doctor as look
-    from brittle.audits import option_in
 
     from .terminal import as_json, findings_table
     from .terminal import out as terminal
@@ -63,7 +62,7 @@ def doctor(
         as_json(findings)
     else:
         terminal.print(findings_table(findings))
-        for option in filter(None, (option_in(finding["hint"]) for finding in findings)):
+        for option in filter(None, (finding["option"] for finding in findings)):
             then = shlex.join(["brittle", *sys.argv[1:], *option.split()])
             terminal.print(f"Next: {then}", markup=False)
     if any(finding["level"] == "bad" for finding in findings):

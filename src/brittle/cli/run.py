@@ -118,7 +118,8 @@ def audit(
         str | None, typer.Option("-n", help="number of test images, or all; default 500, of your own data all")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="time after which the model is asked no more: 90s, 2m, 1h")
+        str | None,
+        typer.Option("--budget", help="time from the start, after which the model is asked no more: 90s, 2m, 1h"),
     ] = None,
     extra: Annotated[
         list[str] | None, typer.Option("--with", help="one more attack, as for brittle attack; may be repeated")
@@ -145,6 +146,7 @@ def audit(
 ) -> None:
     """Measure robust accuracy over threats; resumes after a kill."""
     from brittle.attacks import AttackSpec
+    from brittle.ground import counted_from
     from brittle.report import read_run, write_page
     from brittle.studies import Audit
 
@@ -176,7 +178,8 @@ def audit(
         tell(cost, [plan_told(node.title, cost)], json)
         return
     target = out or run_folder("audit", node)
-    run = read_run(computed(node, target, device, fresh, on))
+    with counted_from(context.obj):
+        run = read_run(computed(node, target, device, fresh, on))
     page = write_page([run], target / "report.html")
     tell(run.record, [*audit_told(run.record), f"The page: {page}"], json)
 

@@ -3,7 +3,7 @@ habits."""
 
 from brittle.errors import BrittleError
 
-from .deadline import OutOfTime, check_time, until
+from .deadline import OutOfTime, budget_began, check_time, counted_from, until
 from .devices import (
     OutOfMemory,
     bit_key,
@@ -45,12 +45,14 @@ __all__ = [
     "as_floats",
     "bit_key",
     "broken_line",
+    "budget_began",
     "cache_folder",
     "check_count",
     "check_number",
     "check_seed",
     "check_share",
     "check_time",
+    "counted_from",
     "device_count",
     "empty_or_mapped",
     "eval_mode",

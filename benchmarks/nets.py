@@ -1,0 +1,181 @@
+"""Nets that others trained and published, as benchmarks take them: what each is, where it lies, its images' threats.
+
+A folder holds them as `<name>.pth`; a digest is checked before anything is measured. `SEEN` are those on which the
+audit's schedule was improved; `UNSEEN` were first measured when `standard` and `quick` stood, and nothing of these was
+chosen by them (`thorough` has learned from some images of `madry_tiny` and `cnn_a_mnist`: hard.py).
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from brittle.learning import build_net
+
+CONVEX = "github.com/locuslab/convex_adversarial"
+FAST = "github.com/locuslab/fast_adversarial"
+CROWN = "github.com/Verified-Intelligence/alpha-beta-CROWN, complete_verifier/models"
+USUAL = ("Linf:0.3", "L2:2", "L1:10")  # of MNIST
+SMALL = ("Linf:0.1", "L2:1.5", "L1:6")
+FINE = ("Linf:2/255", "L2:36/255", "L1:5")  # of CIFAR-10
+
+
+class Scaled(nn.Module):
+    """Images less a mean, over a standard deviation, as the nets' authors feed them."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled: Tensor = (x - self.mean) / self.std
+        return scaled
+
+
+class Block(nn.Module):
+    """A residual block without batch norm."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, 1)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1)
+        self.shortcut = nn.Conv2d(before, after, 1, stride) if stride > 1 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.conv2(self.conv1(x).relu()) + self.shortcut(x)).relu()
+
+
+def convolutional(
+    channels: int, convs: tuple[tuple[int, int, int, int], ...], *dense: int, act: type[nn.Module] = nn.ReLU
+) -> nn.Sequential:
+    """Convolutions (width, kernel, stride, padding), then dense layers, with activations between."""
+    layers: list[nn.Module] = []
+    for width, kernel, stride, padding in convs:
+        layers += [nn.Conv2d(channels, width, kernel, stride, padding), act()]
+        channels = width
+    layers.append(nn.Flatten())
+    for before, after in zip(dense, (*dense[1:], 10), strict=True):
+        layers += [nn.Linear(before, after), act()]
+    return nn.Sequential(*layers[:-1])
+
+
+def strided(channels: int = 3, first: int = 16, padding: int = 1, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Two strided convolutions and two dense layers: `small` of Wong and Kolter, CNN-A of others."""
+    side = {(1, 1): 7, (3, 1): 8, (3, 0): 6}[channels, padding]
+    convs = ((first, 4, 2, padding), (2 * first, 4, 2, padding))
+    return convolutional(channels, convs, 2 * first * side * side, 100, act=act)
+
+
+def pooled() -> nn.Sequential:
+    """The net of advertorch's examples: two convolutions with pooling."""
+    convs = [layer for c, w in ((1, 32), (32, 64)) for layer in (nn.Conv2d(c, w, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2))]
+    return nn.Sequential(*convs, nn.Flatten(), nn.Linear(64 * 7 * 7, 200), nn.ReLU(), nn.Linear(200, 10))
+
+
+def residual(width: int, stages: int) -> nn.Sequential:
+    """The residual nets of the verification competition of 2021."""
+    wide = 2 * width
+    blocks = [block for i in range(stages) for block in (Block(wide if i else width, wide, 2), Block(wide, wide, 1))]
+    flat = wide * (16 >> stages) ** 2
+    dense = (nn.Flatten(), nn.Linear(flat, 100), nn.ReLU(), nn.Linear(100, 10))
+    return nn.Sequential(nn.Conv2d(3, width, 3, 2, 1), nn.ReLU(), *blocks, *dense)
+
+
+class Public(NamedTuple):
+    """A net that others published: its layers, the first digits of its file's SHA-256, where that file lies, the
+    threats to measure it in, and how its authors scale the images (mean, std)."""
+
+    layers: Callable[[], nn.Module]
+    digest: str
+    source: str
+    threats: tuple[str, ...] = USUAL
+    data: str = "mnist"
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+
+def cifar(layers: Callable[[], nn.Module], digest: str, source: str, *scale: tuple[float, ...]) -> Public:
+    return Public(layers, digest, source, FINE, "cifar10", (scale[0], scale[1]))
+
+
+GREY = (0.485, 0.456, 0.406), (0.225, 0.225, 0.225)
+OWN = (0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)
+KUANG = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+EIGHT = ("Linf:8/255", "L2:0.5", "L1:12")
+
+SEEN = {
+    "fast_pgd": Public(partial(strided, 1), "877b74b1d2bf", f"{FAST}, MNIST/models/pgd_madry.pth"),
+    "fast_fgsm": Public(partial(strided, 1), "07536ed24c71", f"{FAST}, MNIST/models/fgsm.pth"),
+    "wong_mnist01": Public(partial(strided, 1), "95014ab0c04c", f"{CONVEX}, models/mnist.pth", SMALL),
+    "wong_mnist03": Public(partial(strided, 1), "1f2bc54fa150", f"{CONVEX}, models_scaled/mnist_small_0_3.pth"),
+    "wong_cifar8": cifar(strided, "f07c615f5861", f"{CONVEX}, models_scaled/cifar_small_8px.pth", *GREY)._replace(
+        threats=EIGHT
+    ),
+    "wong_cifar_l2": cifar(strided, "d99894f1fe28", f"{CONVEX}, models_scaled_l2/cifar_small_36px.pth", *GREY),
+    "aa_resnet18": Public(
+        partial(build_net, "resnet18", (3, 32, 32), 10),
+        "399f52da9f91",
+        "examples/model_test.pt of the source distribution of pyautoattack 0.2.0",
+        EIGHT[:2],
+        "cifar10",
+    ),
+}
+UNSEEN = {
+    "advertorch": Public(
+        pooled,
+        "b89abfcfe8b3",
+        "github.com/BorealisAI/advertorch, advertorch_examples/trained_models/mnist_lenet5_advtrained.pt",
+    ),
+    "madry_tiny": Public(
+        lambda: convolutional(1, ((4, 5, 2, 2), (8, 5, 2, 2)), 392, 128),
+        "171ffe80d82d",
+        f"{CROWN}/bab_attack/MadryCNN_no_maxpool_tiny.pt",
+    ),
+    "cnn_a_mnist": Public(partial(strided, 1), "3a1dbfc656e4", f"{CROWN}/sdp/mnist_cnn_a_adv.model"),
+    "colt_mnist01": Public(
+        lambda: convolutional(1, ((32, 5, 2, 2), (64, 4, 2, 1)), 64 * 7 * 7, 100),
+        "429d594e0486",
+        "github.com/eth-sri/colt, trained_models/mnist_0.1_convmed_flat_2_2_100.pt",
+        SMALL,
+        scale=((0.1307,), (0.3081,)),
+    ),
+    "cnn_a_adv": cifar(strided, "e45d79e68342", f"{CROWN}/sdp/cifar_cnn_a_adv.model", *OWN),
+    "cnn_a_mix": cifar(strided, "5a1370f41961", f"{CROWN}/sdp/cifar_cnn_a_mix.model", *OWN),
+    "eran_pgd": cifar(partial(strided, padding=0), "01adb410a8f5", f"{CROWN}/eran/cifar_conv_small_pgd.pth", *KUANG),
+    "sigmoid_pgd": cifar(
+        partial(strided, padding=0, act=nn.Sigmoid),
+        "dfe14ef94170",
+        f"{CROWN}/non_relu/cifar_conv_small_sigmoid.pth",
+        *KUANG,
+    ),
+    "oval_deep": cifar(
+        lambda: convolutional(3, ((8, 4, 2, 1), (8, 3, 1, 1), (8, 3, 1, 1), (8, 4, 2, 1)), 512, 100),
+        "1ddec19e8e7c",
+        f"{CROWN}/oval/cifar_deep.pth",
+        *GREY,
+    ),
+    "resnet2b": cifar(partial(residual, 8, 1), "ef824b471756", f"{CROWN}/cifar10_resnet/resnet2b.pth", *OWN),
+    "resnet4b": cifar(partial(residual, 16, 2), "6158f9668935", f"{CROWN}/cifar10_resnet/resnet4b.pth", *OWN),
+}
+PUBLIC = SEEN | UNSEEN
+
+
+def published(folder: Path, name: str) -> nn.Module:
+    """One of them, from `<folder>/<name>.pth`; weights are given to our layers in their order, whatever their names."""
+    path, public = folder / f"{name}.pth", PUBLIC[name]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not digest.startswith(public.digest):
+        raise SystemExit(f"{path} is another file than the one that was measured ({digest[:12]})")
+    held = torch.load(path, map_location="cpu", weights_only=True)
+    held = held.get("state_dict", held) if isinstance(held, dict) else held
+    held = held[0] if isinstance(held, list) else held
+    net = public.layers()
+    own = [key for key in net.state_dict() if key.endswith(("weight", "bias")) or "running" in key or "batches" in key]
+    values = [value for key, value in held.items() if not key.endswith("deepz_lambda")]  # of COLT's own bounds
+    missing = net.load_state_dict(dict(zip(own, values, strict=True)), strict=False).missing_keys
+    assert set(missing) <= set(net.state_dict()) - set(own)
+    return (nn.Sequential(Scaled(*public.scale), net) if public.scale else net).eval()
