@@ -138,7 +138,8 @@ def test_what_was_left_out_or_seen_in_part_is_said(two: list[Audited]) -> None:
     for threat in part.record["threats"]:
         threat["curve"]["n"] = 100
     html = page([part])
-    assert "upper bounds. Left out: Square-1000 in L1:12 on 17 examples." in said(html)
+    assert "upper bounds: 1 piece of work was left out." in said(html)
+    assert "<li>Square-1000 in L1:12 on 17 examples</li>" in html
     assert "on 100 of the images" in said(html)
     assert "give a larger budget" in said(html)
     assert "<code>give" not in html

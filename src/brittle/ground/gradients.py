@@ -43,9 +43,9 @@ class NoGradient(BrittleError):
 
 
 def _gradient(loss: PerExample, x: Images, *, keep: bool = False) -> Images:
-    ones, grad = torch.ones_like(loss), None
-    if loss.requires_grad:
-        (grad,) = torch.autograd.grad(loss, x, ones, create_graph=keep, allow_unused=True)
+    grad = None
+    if loss.requires_grad:  # the sum, for with weights of our own torch would import sympy: most of a second, 40 MB
+        (grad,) = torch.autograd.grad(loss.sum(), x, create_graph=keep, allow_unused=True)
     if grad is None:
         raise NoGradient(
             "no gradient reaches the image: the model cuts it off (no_grad, detach, numpy, argmax); use an attack that "

@@ -143,6 +143,25 @@ class DataSet:
     def __post_init__(self) -> None:
         _alike(self.name, self.train, self.test)
 
+    @classmethod
+    def undivided(cls, name: str, known: Split, test: Split, shuffle: bool) -> DataSet:
+        """One whose `known` images are divided into `train` and `validation` when either is first asked for: that takes
+        a second, and an audit asks for neither."""
+        _alike(name, known, test)
+        data = object.__new__(cls)
+        vars(data).update(name=name, test=_shuffled(test) if shuffle else test, _known=(known, shuffle))
+        return data
+
+    def __getattr__(self, part: str) -> Split:
+        if part not in ("train", "validation") or "_known" not in vars(self):
+            raise AttributeError(part)
+        known, shuffle = vars(self)["_known"]
+        rest, held_out = _stratified(known, min(5000, len(known) // 10))
+        parts = (known.take(rest), replace(known.take(held_out), name=f"{self.name}/validation"))
+        train, validation = (_shuffled(one) for one in parts) if shuffle else parts
+        vars(self).update(train=train, validation=validation)
+        return train if part == "train" else validation
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of every image."""
@@ -152,25 +171,6 @@ class DataSet:
     def classes(self) -> tuple[str, ...]:
         """The name of every class."""
         return self.test.classes
-
-
-class _Undivided(DataSet):
-    """One whose `known` images are divided into `train` and `validation` when either is first asked for: dividing them
-    takes a second, and an audit asks for neither."""
-
-    def __init__(self, name: str, known: Split, tested: Split, shuffle: bool) -> None:
-        _alike(name, known, tested)
-        vars(self).update(name=name, test=_shuffled(tested) if shuffle else tested, known=known, shuffle=shuffle)
-
-    def __getattr__(self, part: str) -> Split:
-        if part not in ("train", "validation"):
-            raise AttributeError(part)
-        known: Split = vars(self)["known"]
-        rest, held_out = _stratified(known, min(5000, len(known) // 10))
-        parts = (known.take(rest), replace(known.take(held_out), name=f"{self.name}/validation"))
-        train, validation = (_shuffled(one) for one in parts) if vars(self)["shuffle"] else parts
-        vars(self).update(train=train, validation=validation)
-        return train if part == "train" else validation
 
 
 def _alike(name: str, train: Split, test: Split) -> None:
@@ -222,7 +222,7 @@ def assemble(
         tested = Split(test[0], test[1], classes, f"{name}/test", *test[2:])
     if not len(tested):
         raise BrittleError(f"{tested.name}: there are no images in it; add some, or give no test part")
-    return _Undivided(name, known, tested, shuffle)
+    return DataSet.undivided(name, known, tested, shuffle)
 
 
 def _shuffled(part: Split) -> Split:
