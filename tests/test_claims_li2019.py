@@ -161,10 +161,10 @@ def test_one_draw_suffices_within_five_points(ends: tuple[float, float], said: s
 @pytest.mark.parametrize(("ends", "said"), above(0.0))
 def test_curvature_must_close_half_of_a_gap_that_is_there(ends: tuple[float, float], said: str) -> None:
     gap, exact = {"one": interval(0.4, 0.6)}, {"one": interval(0.3, 0.5)}
-    found = evidence.CurvatureExplains({"one": interval(*ends)}, exact, gap)
+    found = evidence.Explains("exact products", {"one": interval(*ends)}, exact, gap)
     assert found.ruling().verdict == said
     assert verdict(found, second_order={"one": interval(-0.1, 0.1)}) == "open"
-    assert found.ruling().evidence.startswith("not curvature at the point: ") == (said == "differs")
+    assert "one: exact products break 40.0 [30.0, 50.0] points beyond PGD, S-O 50.0" in found.ruling().evidence
 
 
 def test_the_difference_counts_images_that_only_one_attack_leaves() -> None:
@@ -322,16 +322,19 @@ def test_help_in_part_is_beside_the_better_of_madry_and_trades() -> None:
 
 
 def test_the_mechanism_is_read_from_its_parts() -> None:
-    broken = {}
-    for name, counts in (("TRADES", (50, 10, 30, 12)), ("Madry", (40, 20, 38, 15))):
+    broken, finite = {}, mechanism.over(4.2)
+    for name, counts in (("TRADES", (50, 10, 30, 12, 20)), ("Madry", (40, 20, 38, 15, 20))):
         attacks = variants(LAB, LAB.defences[name, "Linf"])
-        for what, count in zip((PGD, AUTHORS, EXACT, ONE_DRAW), counts, strict=True):
+        for what, count in zip((PGD, AUTHORS, EXACT, ONE_DRAW, finite), counts, strict=True):
             broken[attacks[what]] = torch.arange(N) >= count
     curved = mechanism.curvature_explains(LAB).evidence(MadeUp(broken=broken))
-    assert isinstance(curved, evidence.CurvatureExplains)
-    assert curved.exact["TRADES"].mean == pytest.approx(20 / N)
+    assert isinstance(curved, evidence.Explains)
+    assert curved.part["TRADES"].mean == pytest.approx(20 / N)
     assert curved.second_order["Madry"].mean == pytest.approx(20 / N)
     assert curved.beyond_half["Madry"].mean == pytest.approx((2 - 10) / N)
+    differing = mechanism.differences_explain(LAB).evidence(MadeUp(broken=broken))
+    assert isinstance(differing, evidence.Explains)
+    assert differing.beyond_half["TRADES"].mean == pytest.approx((30 - 20) / N)
     one_draw = mechanism.one_draw_suffices(LAB).evidence(MadeUp(broken=broken))
     assert isinstance(one_draw, evidence.OneDrawSuffices)
     assert {name: round(N * one.mean) for name, one in one_draw.differences.items()} == {"TRADES": 2, "Madry": -5}
@@ -386,6 +389,7 @@ def test_claims_stand_where_the_paper_makes_them() -> None:
         "Ensemble and ATDA hide nothing": ("Table 1", "Table 1, Ensemble and ATDA"),
         "Ensemble and ATDA help in part": ("Table 1", "Table 1"),
         "curvature at the point explains it": ("Reduced size", "equation 3, for an infinitely small step"),
+        "a difference of two gradients explains it": ("Reduced size", "equation 3, over a finite step"),
         "one draw suffices": ("Reduced size", "not in the paper: a finding on a public net"),
         "not on CIFAR-10": ("CIFAR-10", "remark in the experiments"),
     }
@@ -400,6 +404,7 @@ def test_rules_in_words_tell_the_thresholds() -> None:
     assert "in Linf:0.15 and in L2:0.6" in words["mixing barely helps at the reduced size"]
     assert "inside +-5 points" in words["Ensemble and ATDA hide nothing"]
     assert "more than 50 % of what S-O breaks" in words["curvature at the point explains it"]
+    assert "what differences of gradients over 4.2 break" in words["a difference of two gradients explains it"]
     assert "below 5 points" in words["one draw suffices"]
     assert "below 10 points" in words["not on CIFAR-10"]
     assert "lies below 10 %" in words["Ensemble and ATDA help in part"]

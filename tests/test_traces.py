@@ -220,7 +220,8 @@ def test_expectation_over_transformation_averages_over_copies() -> None:
     same_path(trace(attack, x, y), [ascent(x0, 3, advance) for x0, _ in images(x, y)])
 
 
-def test_the_hessian_attack_follows_power_iteration_on_a_quadratic() -> None:
+@pytest.mark.parametrize("difference", [0, 0.5, 4.2])  # of a quadratic, differences are exact too
+def test_the_hessian_attack_follows_power_iteration_on_a_quadratic(difference: float) -> None:
     draws = np.random.default_rng(4)
     half, slope = draws.normal(size=(SIZE, SIZE)), draws.normal(size=SIZE)
     curved, threat = half + half.T, L2(0.3)
@@ -238,7 +239,7 @@ def test_the_hessian_attack_follows_power_iteration_on_a_quadratic() -> None:
                 move = grad + curved @ (4.2 * move / np.linalg.norm(move))
             points.append(nearest(threat, x0, points[-1] + 0.1 * move / np.linalg.norm(move)))
         expected.append(points)
-    same_path(trace(hessian(loss, threat, steps=4, step=0.1, seed=2), x, y), expected)
+    same_path(trace(hessian(loss, threat, steps=4, step=0.1, difference=difference, seed=2), x, y), expected)
 
 
 def test_msd_goes_where_the_loss_is_largest() -> None:

@@ -75,10 +75,14 @@ def eot_gradient(augment: Callable[[Images, int], Images], copies: int, seed: in
     return Estimator(lambda x0: (), update)
 
 
-def hessian_gradient(reach: float, iterations: int, seed: int) -> Estimator:
+def hessian_gradient(reach: float, iterations: int, seed: int, difference: float = 0.0) -> Estimator:
     """grad L(x) + H d for the d of length `reach` that power iteration arrives at: d <- reach * unit(grad L + H d).
 
-    Cost: 1 + 2 `iterations` gradients in time. Random: the first d, a function of (clean image, seed, step).
+    H u of a unit u is exact, or with a `difference` h above 0 what eq. 3 puts in its place:
+    (grad L(x + h u) - grad L(x)) / h.
+
+    Cost: 1 + 2 `iterations` gradients in time, with differences 1 + `iterations`. Random: the first d, a function of
+    (clean image, seed, step).
     """
 
     def update(evaluate: Evaluate, at: Iterate, keys: Keys) -> tuple[Evaluation, Images, Keys]:
@@ -86,10 +90,19 @@ def hessian_gradient(reach: float, iterations: int, seed: int) -> Estimator:
             evaluation = evaluate(x, at.y)
             return evaluation.loss, evaluation.detach()
 
-        evaluation, grad, product = grad_and_hessian(f, at.x)
+        if difference:
+            evaluation, grad = gradient_at(evaluate, at.x, at.y)
+        else:
+            evaluation, grad, exact = grad_and_hessian(f, at.x)
+
+        def product(u: Images) -> Images:
+            if not difference:
+                return exact(reach * u)
+            return reach / difference * (gradient_at(evaluate, at.x + difference * u, at.y)[1] - grad)
+
         move = normal(keys, at.x.shape[1:], seed=seed, draw=at.t).to(at.x.dtype)
         for _ in range(iterations):
-            move = grad + product(reach * unit(move))
+            move = grad + product(unit(move))
         return evaluation, move, keys
 
     return Estimator(keys_of, update)

@@ -6,7 +6,7 @@ from ..paper import Claim
 from ..results import Results, Share, gaps
 from .evidence import MOST, SHORT, SIMILAR, FlatAlongThePath, LongerAlongThePath, NotOnCifar, PgdOverstates
 from .lab import Li2019Lab
-from .mechanism import curvature_explains, one_draw_suffices
+from .mechanism import curvature_explains, differences_explain, one_draw_suffices
 from .norms import (
     attack_of,
     mixing_barely_helps,
@@ -29,6 +29,7 @@ def all_claims(lab: Li2019Lab) -> tuple[Claim, ...]:
         nothing_hidden(lab),
         partly_fixed(lab),
         curvature_explains(lab),
+        differences_explain(lab),
         one_draw_suffices(lab),
         *((not_on_cifar(lab),) if lab.trial_data else ()),
     )

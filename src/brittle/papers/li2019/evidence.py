@@ -202,26 +202,26 @@ class OneDrawSuffices:
 
 
 @dataclass(frozen=True)
-class CurvatureExplains:
-    """By the net: PGD - exact curvature at the point, less half of PGD - S-O; the two gaps beside it."""
+class Explains:
+    """Whether `what` does what S-O does. By the net: PGD - that part, less half of PGD - S-O; the two gaps beside."""
 
+    what: str
     beyond_half: Mapping[str, Interval]
-    exact: Mapping[str, Interval]
+    part: Mapping[str, Interval]
     second_order: Mapping[str, Interval]
 
     def ruling(self) -> Ruling:
         asked = [(one, self.second_order[name].low > 0) for name, one in self.beyond_half.items()]
         said = "; ".join(
-            f"{name}: exact products with the Hessian break {_points(self.exact[name])} points beyond PGD, S-O "
+            f"{name}: {self.what} break {_points(self.part[name])} points beyond PGD, S-O "
             f"{_points(self.second_order[name])}"
             for name in self.beyond_half
         )
-        found = rule_on(
+        return rule_on(
             said,
             holds=[one.low > 0 and effect for one, effect in asked],
             fails=[one.high < 0 and effect for one, effect in asked],
         )
-        return Ruling(found.verdict, f"not curvature at the point: {said}") if found.verdict == "differs" else found
 
 
 def _all_points(gaps: Mapping[str, Interval]) -> str:
