@@ -62,6 +62,19 @@ def test_another_model_or_other_data_are_named_first(report: Path, run: Run, tmp
     assert differences(record, record) == []
 
 
+@pytest.mark.parametrize("source", ["trusted:theirs.pt2", "theirs_again:Net"])
+def test_code_that_a_report_names_is_not_run_unasked(source: str, report: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "theirs_again.py").write_text("from pathlib import Path\n\nPath('ran').touch()\n")
+    path = report / "audit.json"
+    record = json.loads(path.read_text())
+    record["model"]["source"] = source
+    path.write_text(json.dumps(record))
+    status, _, err = run("audit", "--again", "one", "--device", "cpu")
+    assert status == 2
+    assert f"brittle audit {source} --again one" in " ".join(err.split())
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_report_without_its_question_is_one_line(report: Path, run: Run) -> None:
     path = report / "audit.json"
     record = json.loads(path.read_text())

@@ -453,6 +453,39 @@ def test_folder_mistakes_are_told(tmp_path: Path) -> None:
         load(f"folder:{tmp_path / 'half'}")
 
 
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("training", "testing"), ("train", "dev")])
+def test_parts_may_be_called_as_is_usual(train: str, test: str, tmp_path: Path) -> None:
+    write_pictures(tmp_path / train)
+    write_pictures(tmp_path / test, each=3)
+    data = load(f"folder:{tmp_path}")
+    assert (data.classes, len(data.test), len(data.train)) == (("cat", "dog"), 6, 18)
+
+
+def test_what_could_be_the_test_part_is_not_left_out_silently(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "train")
+    write_pictures(tmp_path / "held-out", each=3)
+    with refuses("held-out", "call it test"):
+        load(f"folder:{tmp_path}")
+
+
+def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    (write_pictures(tmp_path) / "cat/lost.png").symlink_to(tmp_path / "nowhere.png")
+    with refuses("cat/lost.png", "a link to nothing"):
+        load(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(("0", "1", "3"), "folder 3 is class number 2"), (tuple(map(str, range(11))), "folder 10 is class number 2")],
+)
+def test_folders_called_by_numbers_that_are_not_their_places_are_told(
+    names: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path / "test", names, each=2)
+    with pytest.warns(UserWarning, match=said):
+        assert load(f"folder:{tmp_path}").classes == tuple(sorted(names))
+
+
 def test_pictures_that_do_not_fit_are_named(tmp_path: Path) -> None:
     write_pictures(tmp_path / "sizes")
     Image.new("RGB", (5, 6)).save(tmp_path / "sizes/dog/big.png")

@@ -534,6 +534,27 @@ def test_a_journal_that_cannot_be_taken_up_again_says_so(tmp_path: Path) -> None
         brittle.audit(lambda x: net(x), (x, net(x).argmax(1)), "L2:1", effort="smoke", journal=tmp_path)
 
 
+def audit_of(model: Callable[[torch.Tensor], object], **how: object) -> object:
+    return brittle.audit(model, (torch.rand(4, 1, 8, 8), [0, 1, 2, 0]), "L2:1", effort="smoke", **how)
+
+
+def test_attacks_may_be_named_and_examples_be_a_pair() -> None:
+    x, y = torch.rand(24, 1, 8, 8), torch.arange(24) % 3
+    report = brittle.audit(own_models.Net(), (x, y), "L2:1", effort="smoke", extra=["mm:targets=1,steps=2", "fgsm"])
+    assert report.record.asked.attacks == ["mm:steps=2,targets=1", "fgsm"]
+    pixels = (255 * x).round()
+    bytes_, floats = (
+        brittle.usefulness(own_models.Net(), pair, "L2:1") for pair in ((pixels.byte(), y), (pixels / 255, y))
+    )
+    assert bytes_ == floats
+
+
+def test_a_report_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(brittle.BrittleError, match="cannot be made a folder"):
+        audit_of(own_models.Net()).save(tmp_path / "file")
+
+
 def test_a_classifier_sees_what_its_model_was_trained_on() -> None:
     seen = []
     model = brittle.classifier(
@@ -554,6 +575,18 @@ def test_a_classifier_sees_what_its_model_was_trained_on() -> None:
         (lambda: brittle.classifier(abs, input_range=(1, 0)), "two numbers"),
         (lambda: brittle.classifier(abs, input_range=(0, float("inf"))), "two numbers"),
         (lambda: brittle.classifier(abs, layout="HWC"), "NCHW or NHWC"),
+        (lambda: brittle.classifier(abs, layout=3), "NCHW or NHWC"),
+        (lambda: brittle.classifier(abs, mean="imagenet", std="imagenet"), "means and deviations are numbers"),
+        (lambda: brittle.classifier(own_models.Net), "Net is a class"),
+        (lambda: brittle.pgd(own_models.Net, "L2:1"), "Net is a class"),
+        (lambda: brittle.usefulness(own_models.Net(), (torch.rand(30, 1, 8, 8), [0] * 30), "L2:1"), "8 bits"),
+        (lambda: brittle.disentangle(own_models.Net(), own_models.Net(), 3), "give (images, labels)"),
+        (lambda: audit_of(lambda x: torch.rand(len(x), 3).to_sparse()), "a sparse tensor"),
+        (lambda: audit_of(own_models.Net(), journal=__file__), "a journal is a folder"),
+        (lambda: audit_of(own_models.Net(), extra="nothing"), "nothing"),
+        (lambda: load_model("mine.py"), "mine:NAME"),
+        (lambda: load_model("./mine.py:Net"), "say mine:Net"),
+        (lambda: load_model("glob:Net"), "glob.py) has no 'Net'"),
         (lambda: load_model("own:x", inputs=Inputs(preprocess="0.5")), "the means and then"),
         (lambda: load_model("own:x", inputs=Inputs(input_range="a,b")), "numbers with commas"),
         (lambda: brittle.audit(abs, 3, "L2:1"), "give (images, labels)"),
@@ -620,15 +653,15 @@ def test_a_plan_of_an_audit_says_what_it_costs_and_runs_nothing(run: Run) -> Non
 def test_what_is_typed_goes_before_what_a_report_says(brought: Run) -> None:
     asked = ("--data", "npz:some.npz", "--effort", "smoke", "--threat", "L2:1", "--input-range", "0,255")
     assert brought("audit", "own:wants_bytes", *asked, "--out", "out")[0] == 0
-    assert brought("audit", "--again", "out")[0] == 0  # the range is taken from the report
+    assert brought("audit", "own:wants_bytes", "--again", "out")[0] == 0  # the range is taken from the report
     for typed in ("0,2", "0,1"):  # the second is the default
-        status, out, _ = brought("audit", "--again", "out", "--input-range", typed)
+        status, out, _ = brought("audit", "own:wants_bytes", "--again", "out", "--input-range", typed)
         assert (status, "the model is another" in out) == (1, True), out
     for words, said in (
-        (("audit", "--again", "out", "--size", "8"), "--size"),
-        (("audit", "--again", "out", "--plan"), "--again takes"),
-        (("audit", "--again", "out", "--effort", "standard"), "--again takes"),
-        (("audit", "--again", "out", "--seed", "0"), "--again takes"),
+        (("audit", "own:wants_bytes", "--again", "out", "--size", "8"), "--size"),
+        (("audit", "own:wants_bytes", "--again", "out", "--plan"), "--again takes"),
+        (("audit", "own:wants_bytes", "--again", "out", "--effort", "standard"), "--again takes"),
+        (("audit", "own:wants_bytes", "--again", "out", "--seed", "0"), "--again takes"),
         (("audit", "zoo:digits-linf", "--size", "8"), "--size"),
     ):
         status, _, err = brought(*words)

@@ -52,7 +52,14 @@ shapes = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 8, 
     helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 10])]
 nodes = [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("Gemm", ["flat", "w"], ["logits"], transB=1)]
 graph = helper.make_graph(nodes, "net", *shapes, [numpy_helper.from_array(weights, "w")])
-onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), "net.onnx")
+made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+onnx.save(made, "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+digest = load_model(SPEC).digest
+assert load_model(SPEC).digest == digest
+held = open("net.data", "rb").read()
+open("net.data", "wb").write(np.zeros_like(weights).tobytes())
+assert load_model(SPEC).digest != digest, "weights in another file are part of the model"
+open("net.data", "wb").write(held)
 x = torch.rand(4, 3, 8, 8, requires_grad=True)
 logits = answer_of(load_model(SPEC).model, x)
 w = torch.from_numpy(weights)

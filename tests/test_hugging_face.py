@@ -91,11 +91,26 @@ def test_a_saved_data_set_is_read_picture_by_picture(tmp_path: Path) -> None:
     assert load(f"hf:{tmp_path / 'odd'}@{SIDE}").test.x().shape == (6, 3, SIDE, SIDE)
 
 
+def test_labels_may_be_words(tmp_path: Path) -> None:
+    words = rows(4).remove_columns("label").add_column("label", ["dog", "cat", "owl", "cat"])
+    words.save_to_disk(tmp_path / "words")
+    data = load(f"hf:{tmp_path / 'words'}")
+    assert data.classes == ("cat", "dog", "owl")
+    assert data.test.labels[data.test.in_file].tolist() == [1, 0, 2, 0]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda path: None, "cannot be read as a data set of Hugging Face"),
-        (lambda path: datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(path), "has no pictures with labels"),
+        (
+            lambda path: datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(path),
+            "it needs a column of type datasets.Image and one called label",
+        ),
+        (
+            lambda path: rows(3).remove_columns("label").add_column("label", [0.5, 1.5, 2.5]).save_to_disk(path),
+            "column label holds 0.5, which is no class",
+        ),
         (lambda path: datasets.DatasetDict({"more": rows(3)}).save_to_disk(path), "neither a train nor a test part"),
     ],
 )

@@ -124,3 +124,57 @@ def test_answers_beside_the_images_count() -> None:
     assert torch.equal(guard(0.001)(x), guard(0.9)(x))
     assert behaviour_of(guard(0.001), x) == behaviour_of(guard(0.001), x)
     assert behaviour_of(guard(0.001), x) != behaviour_of(guard(0.9), x)
+
+
+LAZY = """
+import torch
+from torch import nn
+
+
+class Rounds(nn.Module):
+    def forward(self, x):
+        from rounding_told_apart import rounded
+
+        return torch.stack([rounded(x).flatten(1).sum(1), x.flatten(1).mean(1)], 1)
+"""
+
+
+@pytest.mark.parametrize("through", ["return (x * 4).round() / 4", "return x + ((x * 4).round() / 4 - x).detach()"])
+def test_gradients_count_where_answers_are_the_same(through: str) -> None:
+    """A step that gradients pass straight through answers as one that cuts them."""
+
+    def model(x: torch.Tensor) -> torch.Tensor:
+        held: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
+        exec(f"def step(x):\n    {through}", held)
+        return torch.stack([held["step"](x).flatten(1).sum(1), x.flatten(1).mean(1)], 1)
+
+    def other(x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([((x * 4).round() / 4).flatten(1).sum(1), x.flatten(1).mean(1)], 1)
+
+    x = torch.rand(6, 1, 3, 3)
+    assert torch.allclose(model(x), other(x))
+    assert (behaviour_of(model, x) == behaviour_of(other, x)) is ("detach" not in through)
+
+
+def test_a_hook_that_changes_gradients_alone_counts(digits_net: nn.Module) -> None:
+    x = torch.rand(4, 1, 8, 8)
+    before = behaviour_of(digits_net, x)
+    assert behaviour_of(digits_net, x) == before
+    with digits_net.register_full_backward_hook(lambda module, inner, outer: (inner[0] * 2,)):
+        assert behaviour_of(digits_net, x) != before
+    assert behaviour_of(digits_net, x) == before
+
+
+def test_code_that_is_imported_while_a_model_answers_counts(
+    guards: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lazy_told_apart.py").write_text(LAZY)
+    helper = tmp_path / "rounding_told_apart.py"
+    helper.write_text("def rounded(x):\n    return (x * 4).round() / 4\n")
+    net, x = import_module("lazy_told_apart").Rounds(), torch.rand(4, 1, 2, 2)
+    before = behaviour_of(net, x)
+    assert behaviour_of(net, x) == before
+    helper.write_text(helper.read_text() + "# another\n")
+    assert behaviour_of(net, x) != before
+    for name in ("lazy_told_apart", "rounding_told_apart"):
+        monkeypatch.delitem(import_module("sys").modules, name)

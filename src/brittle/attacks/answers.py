@@ -64,6 +64,14 @@ def _other_type(said: str, own: torch.dtype) -> str:
     return f"its weights are {weights}, the images {images}: call .float() on {'it' if images == 'float32' else 'them'}"
 
 
+def check_model(model: Any) -> None:
+    """Raise `BrittleError` unless it can be called on images."""
+    if isinstance(model, type):
+        raise BrittleError(f"{model.__name__} is a class; a model is made by calling it: {model.__name__}()")
+    if not callable(model):
+        raise BrittleError(f"a model is a function from images to logits; {type(model).__name__} cannot be called")
+
+
 def answer_of(model: Callable[[Tensor], Any], x: Images) -> Logits:
     """The logits [B, C] that a model answers to images [B, *S].
 
@@ -101,14 +109,18 @@ def logits_of(output: Any) -> Logits:
     logits = getattr(output, "logits", output)
     if isinstance(logits, Tensor) and logits.dim() == 2 and logits.shape[1] == 1:
         return torch.cat([torch.zeros_like(logits), logits], 1)
-    if not isinstance(logits, Tensor) or not logits.is_floating_point() or logits.dim() != 2 or logits.shape[1] < 2:
-        is_tensor = isinstance(logits, Tensor)
-        got = f"{logits.dtype} of shape {list(logits.shape)}" if is_tensor else type(logits).__name__
-        raise BrittleError(
-            "the model must answer logits [batch, classes] as floats, a dict with 'logits' or an object with .logits, "
-            f"not {got}; wrap it so that it does"
-        )
-    return logits
+    if not isinstance(logits, Tensor):
+        got = type(logits).__name__
+    elif logits.layout != torch.strided:
+        got = "a sparse tensor"
+    elif not logits.is_floating_point() or logits.dim() != 2 or logits.shape[1] < 2:
+        got = f"{logits.dtype} of shape {list(logits.shape)}"
+    else:
+        return logits
+    raise BrittleError(
+        "the model must answer logits [batch, classes] as floats, a dict with 'logits' or an object with .logits, "
+        f"not {got}; wrap it so that it does"
+    )
 
 
 def classes_of(model: Callable[[Tensor], Any], x: Images | ByteImages, batch: int = 500) -> Labels:

@@ -14,13 +14,17 @@ from .loop import AttackResult, select
 from .losses import Aim
 from .objectives import Done
 
-NONE, WHOLE = "at least one attack is needed", 10**9  # each part forms its own batches
+NONE, WHOLE = "give one attack or more, such as pgd(against(model), threat)", 10**9  # each part forms its own batches
+
+
+def _check(attacks: tuple[Attack, ...]) -> None:
+    if not attacks or not all(isinstance(one, Attack) for one in attacks):
+        raise BrittleError(NONE)
 
 
 def worst_of(*attacks: Attack) -> Attack:
     """Per example the worst that any of the attacks found: success before none, then the larger margin."""
-    if not attacks:
-        raise BrittleError(NONE)
+    _check(attacks)
 
     def search(x: Images, y: Aim, seed: int) -> AttackResult:
         found = (attack.seeded(attack.seed + seed).tried(x, y) for attack in attacks)
@@ -32,8 +36,7 @@ def worst_of(*attacks: Attack) -> Attack:
 def stages(*attacks: Attack, done: Done | None = None) -> Attack:
     """The attacks one after another, each only on the examples that withstood all before it, or, where `done` judges,
     on those that are not done; then as `worst_of`."""
-    if not attacks:
-        raise BrittleError(NONE)
+    _check(attacks)
 
     def search(x: Images, y: Aim, seed: int) -> AttackResult:
         first, *rest = (attack.seeded(attack.seed + seed) for attack in attacks)

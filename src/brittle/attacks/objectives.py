@@ -21,7 +21,7 @@ from brittle.ground import (
     functional_model,
 )
 
-from .answers import accepted, answer_of, check_classes, rejects
+from .answers import accepted, answer_of, check_classes, check_model, rejects
 from .losses import Aim, Loss, Targets, cross_entropy, margin, true_class
 
 
@@ -175,8 +175,7 @@ def toward(model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precis
 def _objective(model: Callable[[Tensor], Any], loss: Loss, targeted: bool, precision: str) -> ModelObjective:
     if precision not in ("float32", "fast"):
         raise BrittleError(f"precision is 'float32' or 'fast', not {precision!r}")
-    if not callable(model):
-        raise BrittleError(f"a model is a function from images to logits; {type(model).__name__} cannot be called")
+    check_model(model)
     return ModelObjective(model, loss, targeted, precision)
 
 

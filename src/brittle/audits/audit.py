@@ -102,7 +102,7 @@ def audit(
     budget: float | None = None,
     batch: int | None = None,
     journal: Journal | Path | str | None = None,
-    extra: Sequence[AttackSpec] = (),
+    extra: Sequence[AttackSpec | str] | AttackSpec | str = (),
     certify: bool = False,
     progress: bool = False,
 ) -> Report:
@@ -122,7 +122,7 @@ def audit(
             bounds.
         batch: examples whose activations are held at once; default 250, or as many as fit into the memory at hand.
         journal: a folder where finished pieces are kept, so that the same audit goes on after a kill.
-        extra: attacks beside those of the effort, such as `AttackSpec.of("mm", targets=9)`, run last.
+        extra: attacks beside those of the effort, run last, such as `"mm:targets=9"`; also as `AttackSpec`.
         certify: also prove robust what withstands, where the net is made of affine layers, ReLUs and max-pools.
         progress: show on stderr (or in a notebook) how far it is.
     Raises:
@@ -130,7 +130,9 @@ def audit(
     Cost: at `standard` some 200 to 400 gradients for each example and threat that withstand, 5 to 30 where it breaks.
     Random: a function of `seed` and the images.
     """
-    settings = AuditSettings(effort, seed, budget, batch, tuple(extra), certify)
+    named = [extra] if isinstance(extra, (str, AttackSpec)) else extra
+    specs = tuple(AttackSpec.parse(one) if isinstance(one, str) else one for one in named)
+    settings = AuditSettings(effort, seed, budget, batch, specs, certify)
     examples, within = streamed_examples_of(data), [threats] if isinstance(threats, (str, Threat)) else list(threats)
     if isinstance(journal, (str, Path)):
         journal = Journal(Path(journal), _identity(model, examples, within, settings))
@@ -158,6 +160,7 @@ def _identity(
         asked.certify,
     )  # budget and batch change no piece
     where, pixels = bit_key(x.device), x.pixels if isinstance(x, ByteImages) else x
+    behaviour = behaviour_of(model, x[:16])
     code = digest_of_code(model)
     if code != digest_of_code(model):
         warnings.warn(
@@ -165,7 +168,7 @@ def _identity(
             "that its journal is never taken up again; import it as a module from a file",
             stacklevel=3,
         )
-    parts = [code, behaviour_of(model, x[:16]), repr(decide), " ".join(map(str, threats)), where]
+    parts = [code, behaviour, repr(decide), " ".join(map(str, threats)), where]
     sha = hashlib.sha256(" ".join(parts).encode())
     for one in (pixels, y):
         sha.update(one.cpu().contiguous().numpy().data)

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from brittle.ground import plain_name, write_bytes
+from brittle.ground import BrittleError, plain_name, write_bytes
 
 Facts = TypeVar("Facts")
 
@@ -19,9 +19,13 @@ class Journal:
     Args:
         folder: where the files are kept.
         identity: what the work belongs to; pieces written for anything else are not read.
+    Raises:
+        BrittleError: a file stands there.
     """
 
     def __init__(self, folder: Path | None = None, identity: str = "") -> None:
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise BrittleError(f"a journal is a folder; {folder} is a file")
         self.folder, self.identity = folder, identity
 
     def read(self, key: str, kind: type[Facts]) -> tuple[dict[str, Tensor], Facts] | None:

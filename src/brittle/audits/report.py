@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from brittle.attacks import Threat
-from brittle.ground import ByteImages, Images, empty_or_mapped, write_bytes
+from brittle.ground import BrittleError, ByteImages, Images, empty_or_mapped, write_bytes
 from brittle.learning import save_tensors
 
 from .records import AuditRecord, DataRecord, ModelRecord, ProportionRecord, Verdict, encode_record
@@ -89,8 +89,11 @@ class Report:
         }
         for name in self.found:
             tensors[f"rows/{name}"], tensors[f"adversarial/{name}"] = self.adversarial(name)
-        save_tensors(folder / "audit.safetensors", tensors, {"format": record.format})
-        write_bytes(folder / "audit.json", encode_record(record))
+        try:
+            save_tensors(folder / "audit.safetensors", tensors, {"format": record.format})
+            write_bytes(folder / "audit.json", encode_record(record))
+        except (FileExistsError, NotADirectoryError, FileNotFoundError, PermissionError) as error:
+            raise BrittleError(f"{folder} cannot be made a folder with a report ({error.strerror})") from None
         return folder
 
     def _named(self, model: ModelRecord | None, data: DataRecord | None) -> AuditRecord:

@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 import time
+import warnings
 
 STOPPED = 130  # by Ctrl-C, as shells say it
 
@@ -21,6 +22,7 @@ def main() -> None:
 
 
 def _run(debug: bool, began: float) -> int:
+    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
     from typer.exceptions import Abort, Exit, TyperException
 
     from brittle.errors import BrittleError

@@ -1,5 +1,6 @@
 """An audit done anew from its report."""
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -26,6 +27,7 @@ def repeated(
     """
     from brittle.attacks import AttackSpec, parse_threat
     from brittle.audits import decode_record, differences
+    from brittle.learning import runs_code
     from brittle.studies import Audit
 
     from .terminal import as_json
@@ -41,6 +43,11 @@ def repeated(
     asked = then.asked
     if asked is None or not (where.model or then.model.source):
         raise BrittleError(f"{path} does not say how it was asked for, as reports do since 0.1.0")
+    if "model" not in typed and runs_code(then.model.source):
+        raise BrittleError(
+            f"{path} names {then.model.source}, whose code would be run; if you trust it, say so: "
+            f"brittle audit {shlex.join([then.model.source, '--again', str(report)])}"
+        )
     file, source = where.filled(
         typed,
         model=then.model.source,

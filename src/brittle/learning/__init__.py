@@ -21,6 +21,7 @@ from .data import (
     read_arrays,
     read_released,
     register_data,
+    split_of,
     statistics_of,
     streamed_examples_of,
     usual_threats,
@@ -28,7 +29,7 @@ from .data import (
     write_made,
     write_released,
 )
-from .doors import USUAL, Classifier, Inputs, Loaded, behaviour_of, classifier, digest_of_code, load_model
+from .doors import USUAL, Classifier, Inputs, Loaded, behaviour_of, classifier, digest_of_code, load_model, runs_code
 from .goals import (
     FORWARD_PASS,
     PARAMETER_GRADIENT,
@@ -135,8 +136,10 @@ __all__ = [
     "read_arrays",
     "read_released",
     "register_data",
+    "runs_code",
     "save_net",
     "save_tensors",
+    "split_of",
     "statistics_of",
     "streamed_examples_of",
     "train",

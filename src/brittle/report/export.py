@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from brittle.ground import BrittleError, write_out
+from brittle.learning import runs_code
 
 from .reading import Record, read_run
 
@@ -159,13 +161,18 @@ def _card(run: Path, threat: str | None) -> bytes:
         f"- Effort: {_effort(record)}, seed {made['seed']}, {made['date']}, {made['hardware']}",
         f"- Versions: {', '.join(f'{name} {version}' for name, version in made['versions'].items())}",
         f"- Command: `{made['command']}`",
-        f"- Again, image by image: `brittle audit --again {run}`",
+        f"- Again, image by image: `brittle audit {_named(model)}--again {run}`",
     ]
     doubts = [check for check in record["checks"] if check["level"] in ("bad", "warn", "note")]
     if doubts:
         lines += ["", "## What to know", ""]
         lines += [f"- {one['name']}{_where(one)}: {one['text']}. {one['hint'] or ''}".rstrip() for one in doubts]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _named(model: dict[str, Any]) -> str:
+    """The model where it is code, which is not run because a report names it."""
+    return f"{shlex.quote(model['source'])} " if runs_code(model["source"] or "") else ""
 
 
 def _where(check: dict[str, Any]) -> str:

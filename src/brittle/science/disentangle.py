@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from brittle.attacks import Threat, classes_of, require_threat
 from brittle.audits import Proportion, mean_interval
 from brittle.ground import BrittleError, Model, in_parts
-from brittle.learning import Split, accuracy, default_augment
+from brittle.learning import Split, accuracy, default_augment, split_of
 
 from .construction import CONSTRUCTIONS, EPS, Construction, Matched, Task
 
@@ -195,20 +195,21 @@ class MadeSet:
 def disentangle(
     robust: nn.Module,
     standard: nn.Module,
-    split: Split,
+    data: Any,
     *,
     constructions: Mapping[str, Construction] | None = None,
     threat: Threat | str = EPS,
     seed: int = 0,
 ) -> dict[str, MadeSet]:
-    """The sets D_R, D_NR, D_rand and D_det of `split`.
+    """The sets D_R, D_NR, D_rand and D_det of `data`.
 
     D_R matches representations of the robust model, D_NR those of the standard one; D_rand and D_det are attacks on the
     standard one.
 
     Args:
-        robust: a module that takes images in [0, 1], on the device of `split`.
+        robust: a module that takes images in [0, 1], on the device of `data`.
         standard: another, trained without attacks.
+        data: a `Split`, or what else `audit` takes, of 8 bits.
         constructions: by name; default: the paper's settings for CIFAR-10, of the four names.
         threat: in which the source models are tested first; what does not fit is in each record's `source`, and warned
             of.
@@ -219,7 +220,7 @@ def disentangle(
     Cost: 2,200 gradients of one example each, at the paper's settings. Random: a function of `seed`.
     Source: Ilyas et al. 2019, section 3, appendix C.4 and C.5.
     """
-    within = require_threat(threat)
+    within, split = require_threat(threat), split_of(data)
     wanted = constructions or {name: CONSTRUCTIONS[name] for name in ("D_R", "D_NR", "D_rand", "D_det")}
     sources = {name: robust if name == "D_R" else standard for name in wanted}
     return {

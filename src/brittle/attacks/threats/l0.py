@@ -1,6 +1,7 @@
 """L0: at most `count` pixels may change, each by as much as it likes."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ class L0:
     count: int
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.count, int | float) and not isinstance(self.count, bool)
+        whole = isinstance(self.count, Real) and not isinstance(self.count, bool)
         if not whole or not 0 <= self.count <= LARGEST or int(self.count) != self.count:
             raise BrittleError(f"L0 counts pixels: a whole number from 0 to {LARGEST:g}, not {self.count!r}")
         object.__setattr__(self, "count", int(self.count))

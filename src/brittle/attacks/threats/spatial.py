@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -50,7 +51,7 @@ class Spatial:
     pixels: float
 
     def __post_init__(self) -> None:
-        if not (0 <= self.degrees < math.inf and 0 <= self.pixels < math.inf):
+        if not all(isinstance(one, Real) and 0 <= one < math.inf for one in (self.degrees, self.pixels)):
             raise BrittleError(f"rotation and translation are at least 0, not {self.degrees!r} and {self.pixels!r}")
         many = (2 * int(self.degrees) + 1) * (2 * int(self.pixels) + 1) ** 2
         if many > MOST:

@@ -10,7 +10,7 @@ from .catalogue import (
     statistics_of,
     usual_threats,
 )
-from .examples import examples_of, streamed_examples_of
+from .examples import examples_of, split_of, streamed_examples_of
 from .fetch import DownloadProgress
 from .files import NOT_ORIGINAL
 from .folders import write_folder
@@ -42,6 +42,7 @@ __all__ = [
     "read_arrays",
     "read_released",
     "register_data",
+    "split_of",
     "statistics_of",
     "streamed_examples_of",
     "usual_threats",

@@ -52,6 +52,28 @@ def streamed_examples_of(data: Any) -> tuple[Tensor | ByteImages, Tensor]:
     return _floating(x), y
 
 
+def split_of(data: Any) -> Split:
+    """A part of a data set: itself, or made of whatever else `streamed_examples_of` takes, where its images are of 8
+    bits; classes are called by their numbers.
+
+    Raises:
+        BrittleError: anything else, or pixels between the 256 values of 8 bits.
+    """
+    if isinstance(data, Split):
+        return data
+    images, labels = streamed_examples_of(data)
+    pixels = images.pixels if isinstance(images, ByteImages) else (255 * images).round()
+    if isinstance(images, Tensor):
+        if (
+            images.min() < 0
+            or images.max() > 1
+            or not torch.allclose(pixels / 255, images.to(pixels), rtol=0, atol=1e-6)
+        ):
+            raise BrittleError("images are made of and kept in 8 bits: give uint8, or floats k / 255 for whole k")
+        pixels = pixels.to(torch.uint8)
+    return Split(pixels, labels, tuple(map(str, range(int(labels.max()) + 1))), "examples")
+
+
 def _each(items: Iterable[Any], called: str) -> Iterator[Any]:
     """The items; one that cannot be had is told by its number."""
     left, number = iter(items), 0

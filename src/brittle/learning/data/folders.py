@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import warnings
 from pathlib import Path
 
 import torch
@@ -13,7 +14,8 @@ from brittle.ground import BrittleError
 from .pictures import Pictures, sided
 from .splits import DataSet, Named, assemble, only_tested
 
-TRAIN, TEST = ("train",), ("test", "val", "valid", "validation")
+TRAIN = ("train", "training")
+TEST = ("test", "testing", "val", "valid", "validation", "dev", "eval")
 FILE, LABEL = ("file", "filename", "path", "image", "name"), ("label", "class", "target", "y")  # columns of a list
 MOST_CLASSES = 100_000  # a larger label is a mistake, not a class
 
@@ -23,12 +25,14 @@ Listed = list[tuple[Path, int]]
 def read_folder(name: str, path: Path) -> DataSet:
     """Pictures of PATH, or, brought to one size, of PATH@SIDE.
 
-    - PATH/train/CLASS/* and PATH/test/CLASS/* (or val); PATH/test alone can be tested on, not learned from;
+    - PATH/train/CLASS/* and PATH/test/CLASS/* (or val; small or capital letters); PATH/test alone can be tested on, not
+      learned from;
     - PATH/CLASS/*, with 20 % held out as the test part;
     - PATH.csv, which lists a file (from its own folder) and a label in each row, to be tested on: labels are numbers of
       classes, or names, whose sorted order counts.
 
-    Classes are the sorted folder names; pictures may lie in folders below. They are grey if all are grey, otherwise
+    Classes are the sorted folder names, as torchvision takes them: a warning tells where such a place is not the number
+    that a folder is called. Pictures may lie in folders below. They are grey if all are grey, otherwise
     RGB; transparency is dropped.
 
     Raises:
@@ -40,13 +44,29 @@ def read_folder(name: str, path: Path) -> DataSet:
         return only_tested(name, classes, _read(root.parent, listed, side))
     if not root.is_dir():
         raise BrittleError(f"{name}: there is no folder {root}; give the folder that holds one folder for each class")
-    train, test = (next((root / one for one in names if (root / one).is_dir()), None) for names in (TRAIN, TEST))
+    train, test = _parts(name, root)
     classes = _classes(train or test or root)
     found = {place: _list(place, classes) for place in (train, test, root if not (train or test) else None) if place}
     read = {place: _read(root, listed, side) for place, listed in found.items()}
     if train is None and test is not None:
         return only_tested(name, classes, read[test])
     return assemble(name, classes, read[train or root], read[test] if test else None, shuffle=True)
+
+
+def _parts(name: str, root: Path) -> tuple[Path | None, Path | None]:
+    """The folders to learn from and to test on, where there are such."""
+    inside = {one.name.lower(): one for one in _folders(root)}
+    train, test = (next((inside[one] for one in names if one in inside), None) for names in (TRAIN, TEST))
+    beside = sorted(one.name for one in inside.values() if one not in (train, test))
+    if train and not test and beside:
+        raise BrittleError(
+            f"{name}: is {beside[0]}, beside {train.name}, what to test on? Then call it test; else move it"
+        )
+    return train, test
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(one for one in root.iterdir() if one.is_dir() and not one.name.startswith("."))
 
 
 def _read(root: Path, listed: Listed, side: int | None) -> Named:
@@ -56,10 +76,17 @@ def _read(root: Path, listed: Listed, side: int | None) -> Named:
 
 
 def _classes(root: Path) -> tuple[str, ...]:
-    found = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
+    found = tuple(one.name for one in _folders(root))
     if len(found) < 2:
         count = f"only one class folder ({found[0]})" if found else "no class folders"
         raise BrittleError(f"{root}: {count} in it; make one folder of pictures for each of at least two classes")
+    other = next((one for k, one in enumerate(found) if one.isdecimal() and int(one) != k), None)
+    if other is not None and all(map(str.isdecimal, found)):
+        warnings.warn(
+            f"{root}: folder {other} is class number {found.index(other)}, its place among the sorted names; if the "
+            "model means the numbers, give a list of files and labels: folder:LIST.csv",
+            stacklevel=2,
+        )
     return found
 
 
@@ -72,6 +99,8 @@ def _list(root: Path, classes: tuple[str, ...]) -> Listed:
     pictures: Listed = []
     for label, name in enumerate(classes):
         inside = sorted((root / name).rglob("*")) if (root / name).is_dir() else []
+        if broken := next((p for p in inside if p.is_symlink() and not p.exists()), None):
+            raise BrittleError(f"{broken}: a link to nothing; fetch what it stands for, or remove it")
         files = [p for p in inside if p.is_file() and not any(q.startswith(".") for q in p.relative_to(root).parts)]
         if not files:
             raise BrittleError(f"{root / name}: no pictures in it; add some, or remove the class")

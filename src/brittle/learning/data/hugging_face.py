@@ -20,7 +20,8 @@ def read_hugging_face(name: str, path: Path) -> DataSet:
     """What `datasets.Dataset.save_to_disk` wrote into PATH, or else what its library knows by that name; PATH@SIDE
     resizes and cuts pictures as `folder:` does.
 
-    The column of pictures is the one of that type; labels stand in `label`. A set without a train part can be tested
+    The column of pictures is the one of that type; labels stand in `label`, and are numbers of classes, or names, whose
+    sorted order counts. A set without a train part can be tested
     on, not learned from.
 
     Raises:
@@ -31,23 +32,33 @@ def read_hugging_face(name: str, path: Path) -> DataSet:
     try:
         found: Any = datasets.load_from_disk(str(place)) if place.is_dir() else datasets.load_dataset(str(place))
     except Exception as error:
-        raise BrittleError(f"{name}: cannot be read as a data set of Hugging Face ({first_line(error)})") from None
+        raise BrittleError(
+            f"{name}: cannot be read as a data set of Hugging Face ({first_line(error)}); give a folder that "
+            "`save_to_disk` wrote"
+        ) from None
     parts = dict(found) if isinstance(found, dict) else {"test": found}
     test = next((parts[one] for one in TEST if one in parts), None)
     some = test if test is not None else next(iter(parts.values()))
     pictures = next((one for one, kind in some.features.items() if isinstance(kind, datasets.Image)), None)
     labels = next((one for one in LABELS if one in some.features), None)
     if pictures is None or labels is None:
-        raise BrittleError(f"{name}: has no pictures with labels, only {', '.join(some.features)}")
+        kinds = ", ".join(f"{one} ({type(kind).__name__})" for one, kind in some.features.items())
+        wanted = f"a column of type datasets.Image and one called {', '.join(LABELS[:-1])} or {LABELS[-1]}"
+        raise BrittleError(f"{name}: it needs {wanted}, and has {kinds}; use cast_column or rename_column")
+    words = sorted({one for rows in parts.values() for one in rows[labels] if isinstance(one, str)})
+    places = {word: place for place, word in enumerate(words)}
 
     def read(rows: Any) -> Named:
         shown = rows.select_columns([pictures]).cast_column(pictures, datasets.Image(decode=False))
-        return Pictures.of(Column(shown, pictures), side), torch.tensor(list(rows[labels]), dtype=torch.int64), ()
+        numbers = [places[one] if isinstance(one, str) else one for one in rows[labels]]
+        if strange := next((one for one in numbers if not isinstance(one, int)), None):
+            raise BrittleError(f"{name}: column {labels} holds {strange!r}, which is no class; give numbers or names")
+        return Pictures.of(Column(shown, pictures), side), torch.tensor(numbers, dtype=torch.int64), ()
 
     if test is None and "train" not in parts:
         raise BrittleError(f"{name}: has neither a train nor a test part, only {', '.join(parts)}")
     learned, tested = (None if rows is None else read(rows) for rows in (parts.get("train"), test))
-    known = getattr(some.features[labels], "names", None)
+    known = getattr(some.features[labels], "names", None) or words
     count = 1 + max(int(one[1].max()) for one in (learned, tested) if one)
     classes = tuple(known or map(str, range(count)))
     if learned is None:

@@ -1,7 +1,17 @@
 """MODEL, wherever it is: our checkpoints and nets, a user's code, programs, and the libraries that models come from."""
 
 from .inputs import USUAL, Classifier, Inputs, classifier
-from .loading import Loaded, load_model
+from .loading import Loaded, load_model, runs_code
 from .tell_apart import behaviour_of, digest_of_code
 
-__all__ = ["USUAL", "Classifier", "Inputs", "Loaded", "behaviour_of", "classifier", "digest_of_code", "load_model"]
+__all__ = [
+    "USUAL",
+    "Classifier",
+    "Inputs",
+    "Loaded",
+    "behaviour_of",
+    "classifier",
+    "digest_of_code",
+    "load_model",
+    "runs_code",
+]

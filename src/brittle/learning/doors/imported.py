@@ -21,6 +21,12 @@ def imported(spec: str) -> Callable[[Tensor], Any]:
         BrittleError: there is no such thing, or it fails.
     """
     module_name, _, attribute = spec.partition(":")
+    if module_name.endswith(".py") or "/" in module_name:
+        path = Path(module_name.removesuffix(".py"))
+        dotted = ".".join(part for part in path.parts if part not in (".", "/"))
+        raise BrittleError(
+            f"{spec}: a module is named as import names it; say {dotted}:{attribute} where it can be found"
+        )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -29,7 +35,8 @@ def imported(spec: str) -> Callable[[Tensor], Any]:
     except ModuleNotFoundError as error:
         raise BrittleError(f"{spec}: there is no module {error.name!r} here or installed") from None
     except AttributeError:
-        raise BrittleError(f"{spec}: module {module_name!r} has no {attribute!r}") from None
+        where = getattr(sys.modules.get(module_name), "__file__", None) or "built into Python"
+        raise BrittleError(f"{spec}: module {module_name!r} ({where}) has no {attribute!r}") from None
     except (Exception, SystemExit) as error:
         raise BrittleError(f"{spec}: importing it failed ({type(error).__name__}: {error})") from None
     if isinstance(model, type) or (callable(model) and not isinstance(model, nn.Module) and _takes_nothing(model)):

@@ -5,8 +5,10 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
+from brittle.attacks import check_model
 from brittle.ground import BrittleError
 
 from ..nets import Normalize
@@ -99,15 +101,16 @@ def classifier(
     Raises:
         BrittleError: no model, counts that differ, a standard deviation or a range of 0, an unknown layout.
     """
-    means, stds = ([float(one) for one in ([v] if isinstance(v, (int, float)) else v)] for v in (mean, std))
-    if not callable(model):
-        raise BrittleError(f"a model is a function from images to logits; {type(model).__name__} cannot be called")
+    try:
+        means, stds = (np.atleast_1d(np.asarray(v, dtype=float)).tolist() for v in (mean, std))
+    except (TypeError, ValueError):
+        raise BrittleError(f"means and deviations are numbers, not {mean!r} and {std!r}") from None
+    check_model(model)
     if len(means) != len(stds) or not all(map(isfinite, (*means, *stds))) or not all(one > 0 for one in stds):
         raise BrittleError(f"each channel needs a mean and a positive standard deviation, not {means} and {stds}")
     if len(input_range) != 2 or not all(map(isfinite, input_range)) or not input_range[0] < input_range[1]:
         raise BrittleError(f"the range of a model's images is two numbers, such as 0,255, not {tuple(input_range)}")
-    layout = layout.upper()
-    if layout not in LAYOUTS:
+    if str(layout).upper() not in LAYOUTS:
         raise BrittleError(f"the layout of a model's images is {' or '.join(LAYOUTS)}, not {layout!r}")
     low, length = float(input_range[0]), float(input_range[1] - input_range[0])
     plain = not means and (low, length) == (0, 1)
@@ -115,7 +118,7 @@ def classifier(
     scaled = [one / length for one in stds or [1.0]]
     several = len(shifted) > 1
     normalize = Normalize(shifted if several else shifted[0], scaled if several else scaled[0])
-    made = Classifier(model, nn.Identity() if plain else normalize, layout)
+    made = Classifier(model, nn.Identity() if plain else normalize, layout.upper())
     made.training = getattr(model, "training", False)  # the model's own mode is left as it is
     return made
 

@@ -19,16 +19,16 @@ from .hubs import HUBS, load_from_hub
 from .imported import check_values, imported
 from .inputs import Inputs
 from .programs import PROGRAMS, TRUSTED, load_program
-from .tell_apart import digest_of, digest_of_code, digest_of_file
+from .tell_apart import digest_of, digest_of_code, digest_of_program
 from .weights import classes_in, put_into
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A model ready to be attacked: what it is called, where it is from, a SHA-256 of that, the checkpoint's header,
-    whether it is imported code, which may depend on more than is known, whether the digest is that of all that is known
-    (else the model is never taken for the same again), where its weights are if they lie apart, and what was said of
-    its inputs (`Inputs.said`)."""
+    whether it is code or a program, which may depend on more than is known, whether the digest is that of all that is
+    known (else the model is never taken for the same again), where its weights are if they lie apart, and what was said
+    of its inputs (`Inputs.said`)."""
 
     model: Callable[[Tensor], Any]
     name: str
@@ -83,8 +83,11 @@ def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) 
         return _of_code(load_from_hub(spec, weights, plain, data.classes if data else ()), spec)
     if path.suffix == ".safetensors":
         return _checkpoint(path, spec)
+    if path.suffix == ".py":
+        raise BrittleError(f"{spec} is code: say which class or function of it is the model: {path.stem}:NAME")
     if is_file:
-        return Loaded(load_program(path, bare != spec), path.stem, spec, digest_of_file(path))
+        program = load_program(path, bare != spec)
+        return Loaded(program, path.stem, spec, digest_of_program(path, program), imported=True)
     if spec in NETS:
         net = _our_net(spec, weights, data)
         return Loaded(net, spec, spec, digest_of(net))
@@ -98,6 +101,13 @@ def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) 
         f"{spec!r} is no model: give FILE.safetensors, a TorchScript, ONNX or torch.export file, zoo:NAME, timm:NAME, "
         "torchvision:NAME, hf:DIR_OR_ID, robustbench:ID, or module:callable"
     )
+
+
+def runs_code(spec: str) -> bool:
+    """Whether loading what `spec` names would run code of whoever wrote it: `trusted:FILE`, or `module:callable`."""
+    path = Path(spec).expanduser()
+    known = spec.startswith(ZOO) or spec.partition(":")[0] in HUBS or path.suffix in PROGRAMS or path.is_file()
+    return spec.startswith(TRUSTED) or (":" in spec and not known)
 
 
 def _of_code(model: Callable[[Tensor], Any], spec: str) -> Loaded:

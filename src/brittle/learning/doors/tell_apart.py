@@ -17,22 +17,43 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import answer_of
-from brittle.ground import eval_mode, keys_of, seeded, uniform
+from brittle.ground import eval_mode, keys_of, seeded, uniform, value_and_grad
 
 BESIDE = 0.02, 0.3  # how wide the noise is on images beside the ones that a model is asked about
 INSIDE = {"training", *vars(nn.Module())}  # what every module of torch keeps for itself
 
 
 def behaviour_of(model: Callable[[Tensor], Any], x: Tensor) -> str:
-    """SHA-256 (hex) of what a model answers on some images and beside them, in eval mode, from one seed; one of its own
-    for a model that fails."""
+    """SHA-256 (hex) of what a model answers on some images and beside them, and of the gradients there, in eval mode,
+    from one seed, and then of all code that is imported by now; one of its own for a model that fails.
+
+    Off the CPU, where gradients may differ by rounding from run to run, only their size is looked at.
+    """
     beside = [x, *((x + size * (uniform(keys_of(x), x.shape[1:], seed=0) - 0.5)).clamp(0, 1) for size in BESIDE)]
+    probes = torch.cat(beside).to(x)
     try:
         with seeded(0, x.device), torch.no_grad(), eval_mode(model):
-            answers = answer_of(model, torch.cat(beside).to(x)).float().cpu().contiguous()
+            answers = answer_of(model, probes).float().cpu().contiguous()
     except Exception:  # whoever uses the model says what is wrong with it
         return uuid.uuid4().hex
-    return hashlib.sha256(answers.numpy().tobytes()).hexdigest()
+    return hashlib.sha256(answers.numpy().tobytes() + _gradient_of(model, probes) + sources().encode()).hexdigest()
+
+
+def _gradient_of(model: Callable[[Tensor], Any], x: Tensor) -> bytes:
+    """The gradient by the images of a weighted sum of the answers; nothing where there is none."""
+
+    def f(x: Tensor) -> tuple[Tensor, None]:
+        answers = answer_of(model, x).float()
+        return (answers * torch.arange(1, answers.shape[1] + 1, device=x.device).cos()).sum(1), None
+
+    try:
+        with seeded(0, x.device), eval_mode(model):
+            grad = value_and_grad(f, x)[1].float()
+    except Exception:  # none reaches the images, or the backward pass fails: the doctor says so
+        return b""
+    if grad.device.type == "cpu":
+        return _bytes_of(grad).tobytes()
+    return f"{float(grad.clamp(min=0).norm()):.2e} {float(grad.clamp(max=0).norm()):.2e}".encode()
 
 
 def digest_of_code(model: Callable[[Tensor], Any]) -> str:
@@ -43,7 +64,7 @@ def digest_of_code(model: Callable[[Tensor], Any]) -> str:
         return uuid.uuid4().hex
     seen: set[int] = set()
     read = [line for module in model.modules() for line in _reached(type(module), seen)]
-    return f"{_sources()}{digest_of(model)}{hashlib.sha256(repr(read).encode()).hexdigest()}"
+    return f"{sources()}{digest_of(model)}{hashlib.sha256(repr(read).encode()).hexdigest()}"
 
 
 def digest_of(net: nn.Module) -> str:
@@ -72,7 +93,15 @@ def digest_of_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _sources() -> str:
+def digest_of_program(path: Path, model: Callable[[Tensor], Any]) -> str:
+    """The same of a program and of the weights that it was loaded with, which ONNX may keep in other files."""
+    sha = hashlib.sha256(path.read_bytes())
+    for name, value in sorted(model.state_dict().items()) if isinstance(model, nn.Module) else ():
+        sha.update(f"{name} {_told(value)}".encode())
+    return sha.hexdigest()
+
+
+def sources() -> str:
     """SHA-256 (hex) of every file of code that is imported from outside the environment: that of the user."""
     named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = sorted({Path(file).resolve() for file in named if file and _is_own(file)})
