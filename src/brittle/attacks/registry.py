@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from brittle.ground import BrittleError, check_count, check_number, check_seed, plugins
 
+from .answers import check_model
 from .losses import loss_named
 from .objectives import SessionObjective, against
 from .threats import Threat, require_threat
@@ -193,6 +194,8 @@ def _is_model(objective: Any) -> bool:
     """Whether this is a model, which is shown images alone, and no objective of images and labels."""
     if isinstance(objective, SessionObjective):
         return False
+    if isinstance(objective, type):
+        check_model(objective)
     try:
         shown = inspect.signature(objective.forward if isinstance(objective, nn.Module) else objective)
     except (TypeError, ValueError):  # a program of TorchScript has no signature

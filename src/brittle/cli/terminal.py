@@ -129,7 +129,7 @@ def graph_table(graph: "GraphStatus") -> Table:
 
 def plan_told(title: str, cost: dict[str, Any]) -> str:
     """What a piece of work costs, in one line."""
-    line = f"{title}: about {cost['gradients']:,.0f} gradients, {cost['seconds']:,.0f} s here in full batches"
+    line = f"{title}: about {cost['gradients']:,.0f} gradients, {cost['seconds']:,.0f} s here"
     return line + ("; it is stored, and costs nothing" if cost["stored"] else "")
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def page(audits: Sequence[Audited], *, title: str | None = None) -> str:
     """
     if not audits:
         raise BrittleError("a report needs at least one audit")
+    audits = told_apart(audits)
     records = [audited.record for audited in audits]
     colours = figures.colours_of([threat["threat"] for record in records for threat in record["threats"]])
     models = [model(audited, f"m{i}", colours) for i, audited in enumerate(audits, 1)]
@@ -59,6 +61,18 @@ def page(audits: Sequence[Audited], *, title: str | None = None) -> str:
         compared=comparison(models, list(colours)) if len(models) > 1 else None,
         told=DOUBTS_TOLD,
     )
+
+
+def told_apart(audits: Sequence[Audited]) -> list[Audited]:
+    """The same audits; models of one name are called by the folders of their runs, or by their places, too."""
+    names = [audited.record["model"]["name"] for audited in audits]
+    found = []
+    for place, (audited, name) in enumerate(zip(audits, names, strict=True), 1):
+        called = [one.folder for one, other in zip(audits, names, strict=True) if other == name]
+        which = audited.folder if called.count(audited.folder) == 1 else str(place)
+        model = audited.record["model"] | ({"name": f"{name} ({which})"} if len(called) > 1 else {})
+        found.append(replace(audited, record=audited.record | {"model": model}))
+    return found
 
 
 def write_page(audits: Sequence[Audited], path: Path, *, title: str | None = None) -> Path:

@@ -28,11 +28,13 @@ class Audited:
         record: what `audit.json` says (`brittle.audits.AuditRecord`), as plain JSON.
         clean: the wall's clean images, uint8 [k, C, H, W]; k may be 0; other shapes are not shown.
         adversarial: the wall's adversarial images, float32 [k, C, H, W] in [0, 1], in the order of `record["wall"]`.
+        folder: what the run's folder is called.
     """
 
     record: Record
     clean: NDArray[Any]
     adversarial: NDArray[Any]
+    folder: str = ""
 
 
 def read_run(folder: Path) -> Audited:
@@ -55,7 +57,7 @@ def read_run(folder: Path) -> Audited:
             raise BrittleError(f"{path}: damaged: a curve's lists differ in length; {AGAIN}")
     tensors = folder / "audit.safetensors"
     if not tensors.exists():  # a record is small enough to be kept without its images
-        return Audited(record, np.empty(0), np.empty(0))
+        return Audited(record, np.empty(0), np.empty(0), folder.name)
     try:
         with safe_open(tensors, framework="numpy") as stored:
             clean, adversarial = (stored.get_tensor(key) for key in ("wall_clean", "wall_adversarial"))
@@ -66,4 +68,4 @@ def read_run(folder: Path) -> Audited:
             f"{tensors}: damaged, {clean.shape} clean and {adversarial.shape} adversarial images "
             f"for {len(record['wall'])} entries of the wall; {AGAIN}"
         )
-    return Audited(record, clean, adversarial)
+    return Audited(record, clean, adversarial, folder.name)

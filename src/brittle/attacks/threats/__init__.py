@@ -34,6 +34,8 @@ def parse_threat(text: str) -> Threat:
     if not colon or not name:
         written = f"a threat is written KIND:SIZE with one of {', '.join(known)}, such as Linf:8/255, not {text!r}"
         raise BrittleError("; ".join([written, *offered.broken.values()]))
+    if name in THREATS and ":" in size:
+        raise BrittleError(f"{text!r} is more than one threat: give each in a --threat of its own, in Python a list")
     try:
         threat = known[name](size)
         if not isinstance(threat, Threat):
