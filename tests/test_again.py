@@ -62,7 +62,7 @@ def test_another_model_or_other_data_are_named_first(report: Path, run: Run, tmp
     assert differences(record, record) == []
 
 
-@pytest.mark.parametrize("source", ["trusted:theirs.pt2", "theirs_again:Net"])
+@pytest.mark.parametrize("source", ["trusted:theirs.pt2", "theirs_again:Net", "theirs.pt", "theirs.onnx"])
 def test_code_that_a_report_names_is_not_run_unasked(source: str, report: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "theirs_again.py").write_text("from pathlib import Path\n\nPath('ran').touch()\n")
     path = report / "audit.json"

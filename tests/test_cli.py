@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -140,21 +139,6 @@ def test_help_does_not_import_torch() -> None:
     run = "sys.argv = ['brittle', '--help']; _run(False, 0); sys.exit('torch' in sys.modules)"
     code = f"import sys; from brittle.cli import _run; {run}"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
-
-
-def test_a_look_at_test_images_imports_no_scikit_learn(tmp_path: Path) -> None:
-    halves, x, y = tmp_path / "halves.npz", np.zeros((40, 1, 4, 4), np.uint8), np.arange(40) % 2
-    parts = {f"{what}_{part}": value for part in ("train", "test") for what, value in (("x", x), ("y", y))}
-    np.savez(halves, **parts)
-    code = f"""
-import sys
-from brittle.learning import load
-data = load("npz:{halves}")
-assert len(data.test) == 40
-assert "sklearn" not in sys.modules
-assert len(data.train) == 36
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_public_names_are_where_they_are_promised() -> None:

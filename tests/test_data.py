@@ -468,8 +468,21 @@ def test_what_could_be_the_test_part_is_not_left_out_silently(tmp_path: Path) ->
         load(f"folder:{tmp_path}")
 
 
+def test_classes_may_be_called_as_parts_are(tmp_path: Path) -> None:
+    assert load(f"folder:{write_pictures(tmp_path, ('Bus', 'Train', 'dev'))}").classes == ("Bus", "Train", "dev")
+
+
+def test_parts_that_differ_in_capitals_alone_are_told(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "test")
+    write_pictures(tmp_path / "Test")
+    with refuses("Test, test", "capitals"):
+        load(f"folder:{tmp_path}")
+
+
 def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
-    (write_pictures(tmp_path) / "cat/lost.png").symlink_to(tmp_path / "nowhere.png")
+    (write_pictures(tmp_path) / "cat/.#lock").symlink_to(tmp_path / "nobody")
+    load(f"folder:{tmp_path}")
+    (tmp_path / "cat/lost.png").symlink_to(tmp_path / "nowhere.png")
     with refuses("cat/lost.png", "a link to nothing"):
         load(f"folder:{tmp_path}")
 

@@ -583,7 +583,7 @@ def test_a_classifier_sees_what_its_model_was_trained_on() -> None:
         (lambda: audit_of(own_models.Net(), journal=__file__), "a journal is a folder"),
         (lambda: audit_of(own_models.Net(), extra="nothing"), "nothing"),
         (lambda: load_model("mine.py"), "mine:NAME"),
-        (lambda: load_model("./mine.py:Net"), "say mine:Net"),
+        (lambda: load_model("there/mine.py:Net"), "mine:Net, asked from there/"),
         (lambda: load_model("glob:Net"), "glob.py) has no 'Net'"),
         (lambda: load_model("own:x", inputs=Inputs(preprocess="0.5")), "the means and then"),
         (lambda: load_model("own:x", inputs=Inputs(input_range="a,b")), "numbers with commas"),

@@ -93,7 +93,8 @@ def test_a_saved_data_set_is_read_picture_by_picture(tmp_path: Path) -> None:
 
 def test_labels_may_be_words(tmp_path: Path) -> None:
     words = rows(4).remove_columns("label").add_column("label", ["dog", "cat", "owl", "cat"])
-    words.save_to_disk(tmp_path / "words")
+    unread = rows(2).remove_columns("label").add_column("label", ["?", "?"])
+    datasets.DatasetDict({"test": words, "more": unread}).save_to_disk(tmp_path / "words")
     data = load(f"hf:{tmp_path / 'words'}")
     assert data.classes == ("cat", "dog", "owl")
     assert data.test.labels[data.test.in_file].tolist() == [1, 0, 2, 0]
@@ -108,8 +109,18 @@ def test_labels_may_be_words(tmp_path: Path) -> None:
             "it needs a column of type datasets.Image and one called label",
         ),
         (
-            lambda path: rows(3).remove_columns("label").add_column("label", [0.5, 1.5, 2.5]).save_to_disk(path),
-            "column label holds 0.5, which is no class",
+            lambda path: rows(3).remove_columns("label").add_column("label", [0.0, 1.5, 2.5]).save_to_disk(path),
+            "column label holds 0.0, which is no class",
+        ),
+        (
+            lambda path: rows(3).remove_columns("label").add_column("label", [None, 1, 0]).save_to_disk(path),
+            "column label holds None, which is no class",
+        ),
+        (
+            lambda path: datasets.DatasetDict({"train": rows(9).remove_columns("label"), "test": rows(3)}).save_to_disk(
+                path
+            ),
+            "do not stand in both",
         ),
         (lambda path: datasets.DatasetDict({"more": rows(3)}).save_to_disk(path), "neither a train nor a test part"),
     ],

@@ -8,15 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from brittle.attacks import L2, AttackSpec, Linf
-from brittle.ground import BrittleError, World, device_count, pick_device
+from brittle.ground import BrittleError, World, counted_from, device_count, pick_device
 from brittle.learning import Adversarial, Atda, Goal, InnerAttack, Recipe, Trades, build_net, load_tensors, save_net
 from brittle.learning.sharing import own_mean, own_rows
 from brittle.science import Targeted
@@ -91,6 +92,12 @@ def test_attacks_sets_and_audits_shared_by_two_are_those_of_one(tmp_path: Path) 
         found.append([path.read_bytes() for path in tensors])
         found[-1].append(placeless(json.loads((three / "audit.json").read_text())))
     assert found[0] == found[1]
+    with counted_from(time.monotonic() - 1000):  # as the command that is run began long ago
+        cut = json.loads(
+            (folder_of(replace(audit, budget=500.0), Store(tmp_path / "late"), "2xcpu") / "audit.json").read_text()
+        )
+    assert len(cut["skipped"]) > 5
+    assert cut["union"]["correct"] == cut["clean"]["correct"]
 
 
 def test_each_of_a_batch_is_taken_once_and_the_mean_is_that_of_the_batch() -> None:

@@ -120,9 +120,10 @@ def test_a_comparison_says_when_the_models_saw_different_examples_or_threats(two
 
 def test_models_of_one_name_are_told_apart_by_their_folders(two: list[Audited]) -> None:
     record = two[0].record
-    named = [Audited(record, two[0].clean, two[0].adversarial, folder) for folder in ("before", "after", "after")]
+    folders = ("before", "after", "after", "")
+    named = [Audited(record, two[0].clean, two[0].adversarial, folder) for folder in folders]
     html = said(page([*named, two[1]]))
-    for name in ("robust net (before)", "robust net (2)", "robust net (3)"):
+    for name in ("robust net (before)", "robust net (2)", "robust net (3)", "robust net (4)"):
         assert name in html
     assert f"{two[1].record['model']['name']} (" not in html
 

@@ -156,6 +156,20 @@ def test_gradients_count_where_answers_are_the_same(through: str) -> None:
     assert (behaviour_of(model, x) == behaviour_of(other, x)) is ("detach" not in through)
 
 
+def test_a_backward_pass_that_fails_is_never_the_same_twice() -> None:
+    class Fails(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1).clone()
+
+        @staticmethod
+        def backward(ctx: object, grad: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("no")
+
+    x = torch.rand(4, 1, 2, 2)
+    assert behaviour_of(Fails.apply, x) != behaviour_of(Fails.apply, x)
+
+
 def test_a_hook_that_changes_gradients_alone_counts(digits_net: nn.Module) -> None:
     x = torch.rand(4, 1, 8, 8)
     before = behaviour_of(digits_net, x)

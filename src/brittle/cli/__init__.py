@@ -16,13 +16,14 @@ def main() -> None:
     debug = "--debug" in sys.argv
     began = time.monotonic()
     sys.argv = [word for word in sys.argv if word != "--debug"]
+    if not debug:
+        warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
     status = _run(debug, began)
     gc.freeze()  # else Python looks through all of torch once more before it ends: nearly a second
     sys.exit(status)
 
 
 def _run(debug: bool, began: float) -> int:
-    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
     from typer.exceptions import Abort, Exit, TyperException
 
     from brittle.errors import BrittleError

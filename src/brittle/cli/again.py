@@ -45,7 +45,7 @@ def repeated(
         raise BrittleError(f"{path} does not say how it was asked for, as reports do since 0.1.0")
     if "model" not in typed and runs_code(then.model.source):
         raise BrittleError(
-            f"{path} names {then.model.source}, whose code would be run; if you trust it, say so: "
+            f"{path} names {then.model.source}, a program of whoever wrote it; if you trust it, say so: "
             f"brittle audit {shlex.join([then.model.source, '--again', str(report)])}"
         )
     file, source = where.filled(

@@ -156,7 +156,8 @@ def audit(
         typed = typed_in(context)
         if typed & {"threat", "effort", "n", "budget", "extra", "plan", "certify", "bpda", "reject", "out", "seed"}:
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
-        repeated(again, given, typed, device, batch, json, on)
+        with counted_from(context.obj):
+            repeated(again, given, typed, device, batch, json, on)
         return
     file, source = given.subject()
     node = Audit(

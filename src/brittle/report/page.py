@@ -69,7 +69,7 @@ def told_apart(audits: Sequence[Audited]) -> list[Audited]:
     found = []
     for place, (audited, name) in enumerate(zip(audits, names, strict=True), 1):
         called = [one.folder for one, other in zip(audits, names, strict=True) if other == name]
-        which = audited.folder if called.count(audited.folder) == 1 else str(place)
+        which = audited.folder if audited.folder and called.count(audited.folder) == 1 else str(place)
         model = audited.record["model"] | ({"name": f"{name} ({which})"} if len(called) > 1 else {})
         found.append(replace(audited, record=audited.record | {"model": model}))
     return found

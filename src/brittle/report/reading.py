@@ -57,7 +57,7 @@ def read_run(folder: Path) -> Audited:
             raise BrittleError(f"{path}: damaged: a curve's lists differ in length; {AGAIN}")
     tensors = folder / "audit.safetensors"
     if not tensors.exists():  # a record is small enough to be kept without its images
-        return Audited(record, np.empty(0), np.empty(0), folder.name)
+        return Audited(record, np.empty(0), np.empty(0), folder.resolve().name)
     try:
         with safe_open(tensors, framework="numpy") as stored:
             clean, adversarial = (stored.get_tensor(key) for key in ("wall_clean", "wall_adversarial"))
@@ -68,4 +68,4 @@ def read_run(folder: Path) -> Audited:
             f"{tensors}: damaged, {clean.shape} clean and {adversarial.shape} adversarial images "
             f"for {len(record['wall'])} entries of the wall; {AGAIN}"
         )
-    return Audited(record, clean, adversarial, folder.name)
+    return Audited(record, clean, adversarial, folder.resolve().name)

@@ -195,21 +195,21 @@ class MadeSet:
 def disentangle(
     robust: nn.Module,
     standard: nn.Module,
-    data: Any,
+    split: Any,
     *,
     constructions: Mapping[str, Construction] | None = None,
     threat: Threat | str = EPS,
     seed: int = 0,
 ) -> dict[str, MadeSet]:
-    """The sets D_R, D_NR, D_rand and D_det of `data`.
+    """The sets D_R, D_NR, D_rand and D_det of `split`.
 
     D_R matches representations of the robust model, D_NR those of the standard one; D_rand and D_det are attacks on the
     standard one.
 
     Args:
-        robust: a module that takes images in [0, 1], on the device of `data`.
+        robust: a module that takes images in [0, 1], on the device of `split`.
         standard: another, trained without attacks.
-        data: a `Split`, or what else `audit` takes, of 8 bits.
+        split: a `Split`, or what else `audit` takes, of 8 bits.
         constructions: by name; default: the paper's settings for CIFAR-10, of the four names.
         threat: in which the source models are tested first; what does not fit is in each record's `source`, and warned
             of.
@@ -220,7 +220,7 @@ def disentangle(
     Cost: 2,200 gradients of one example each, at the paper's settings. Random: a function of `seed`.
     Source: Ilyas et al. 2019, section 3, appendix C.4 and C.5.
     """
-    within, split = require_threat(threat), split_of(data)
+    within, split = require_threat(threat), split_of(split)
     wanted = constructions or {name: CONSTRUCTIONS[name] for name in ("D_R", "D_NR", "D_rand", "D_det")}
     sources = {name: robust if name == "D_R" else standard for name in wanted}
     return {

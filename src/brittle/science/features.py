@@ -126,7 +126,7 @@ class Usefulness:
 
 def usefulness(
     features: Features | nn.Module,
-    data: Any,
+    split: Any,
     threat: Threat | str,
     *,
     attacked: int = 32,
@@ -136,13 +136,13 @@ def usefulness(
 ) -> list[Usefulness]:
     """rho and gamma of every feature, the most useful first.
 
-    Mean, variance, class and sign of each feature are taken from the first half of `data`, the figures from the
+    Mean, variance, class and sign of each feature are taken from the first half of `split`, the figures from the
     second, so that choosing the class that fits best does not flatter it. gamma is exact for linear features (over ball
     and box), else PGD's.
 
     Args:
         features: as `units`, `logits`, `linear`, ... give them; a model stands for the units before its last layer.
-        data: at least 20 images, on the model's device: a `Split`, or what else `audit` takes, of 8 bits.
+        split: at least 20 images, on the model's device: a `Split`, or what else `audit` takes, of 8 bits.
         threat: what may be added.
         attacked: of features that are not linear, at most how many useful ones are attacked, evenly from the most
             useful to the least; 0 for all. The others' gamma stays unknown, their verdict undecided.
@@ -155,7 +155,7 @@ def usefulness(
     Source: Ilyas et al. 2019, section 2, definitions 2.1 to 2.3. Differs: with more than two classes y is one against
     the rest, where rho is at most 2 sqrt(p (1 - p)) for a class of frequency p (0.6 for one in ten).
     """
-    threat, split = require_threat(threat), split_of(data)
+    threat, split = require_threat(threat), split_of(split)
     if isinstance(features, nn.Module):
         features = units(features, split.take(1).x())
     if len(split) < 20:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from brittle.ground import BrittleError, device_count, join_world
+from brittle.ground import BrittleError, budget_began, counted_from, device_count, join_world
 
 from .nodes import Computation, Node, NodeProgress
 from .spawning import GUARD, end_with_parent, sent
@@ -34,7 +34,7 @@ def compute(node: Node, folder: Path, results: Mapping[Node, Path], device: str)
     pipes, processes = [], []
     for rank in range(count):
         pipe, theirs = context.Pipe(duplex=False)
-        words = theirs, rank, port, threads, node, folder, dict(results), device
+        words = theirs, rank, port, threads, node, folder, dict(results), device, budget_began()
         process = context.Process(target=_serve, args=words, daemon=True)
         process.start()
         theirs.close()
@@ -78,8 +78,10 @@ def _serve(
     folder: Path,
     results: Mapping[Node, Path],
     device: str,
+    began: float | None,
 ) -> None:
-    """One of the processes: the first tells its progress; each, whether it is complete, or what went wrong."""
+    """One of the processes: the first tells its progress; each, whether it is complete, or what went wrong. A budget
+    counts from where it `began` (a clock that all processes of a machine share)."""
     end_with_parent()
     for module in ("distributed", "rank_zero"):  # not a line from each process
         logging.getLogger(f"lightning_fabric.utilities.{module}").setLevel("WARNING")
@@ -87,11 +89,12 @@ def _serve(
     join_world(rank, device_count(device), port)
     kind = device.partition("x")[2]
     try:
-        computation = node.compute(folder, results, f"cuda:{rank}" if kind == "cuda" else kind)
-        while True:
-            step = next(computation)
-            if rank == 0:
-                pipe.send(step)
+        with counted_from(began):
+            computation = node.compute(folder, results, f"cuda:{rank}" if kind == "cuda" else kind)
+            while True:
+                step = next(computation)
+                if rank == 0:
+                    pipe.send(step)
     except StopIteration as ended:
         pipe.send(bool(ended.value))
     except Exception as error:

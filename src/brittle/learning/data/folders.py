@@ -54,10 +54,15 @@ def read_folder(name: str, path: Path) -> DataSet:
 
 
 def _parts(name: str, root: Path) -> tuple[Path | None, Path | None]:
-    """The folders to learn from and to test on, where there are such."""
-    inside = {one.name.lower(): one for one in _folders(root)}
+    """The folders to learn from and to test on, where there are such: folders of folders."""
+    parts = [one for one in _folders(root) if _folders(one)]
+    inside = {one.name.lower(): one for one in parts}
+    if len(inside) < len(parts):
+        raise BrittleError(
+            f"{name}: two of {', '.join(one.name for one in parts)} differ in capitals alone; rename one"
+        )
     train, test = (next((inside[one] for one in names if one in inside), None) for names in (TRAIN, TEST))
-    beside = sorted(one.name for one in inside.values() if one not in (train, test))
+    beside = sorted(one.name for one in parts if one not in (train, test))
     if train and not test and beside:
         raise BrittleError(
             f"{name}: is {beside[0]}, beside {train.name}, what to test on? Then call it test; else move it"
@@ -99,9 +104,10 @@ def _list(root: Path, classes: tuple[str, ...]) -> Listed:
     pictures: Listed = []
     for label, name in enumerate(classes):
         inside = sorted((root / name).rglob("*")) if (root / name).is_dir() else []
-        if broken := next((p for p in inside if p.is_symlink() and not p.exists()), None):
+        shown = [p for p in inside if not any(q.startswith(".") for q in p.relative_to(root).parts)]
+        if broken := next((p for p in shown if p.is_symlink() and not p.exists()), None):
             raise BrittleError(f"{broken}: a link to nothing; fetch what it stands for, or remove it")
-        files = [p for p in inside if p.is_file() and not any(q.startswith(".") for q in p.relative_to(root).parts)]
+        files = [p for p in shown if p.is_file()]
         if not files:
             raise BrittleError(f"{root / name}: no pictures in it; add some, or remove the class")
         pictures += [(file, label) for file in files]

@@ -45,18 +45,23 @@ def read_hugging_face(name: str, path: Path) -> DataSet:
         kinds = ", ".join(f"{one} ({type(kind).__name__})" for one, kind in some.features.items())
         wanted = f"a column of type datasets.Image and one called {', '.join(LABELS[:-1])} or {LABELS[-1]}"
         raise BrittleError(f"{name}: it needs {wanted}, and has {kinds}; use cast_column or rename_column")
-    words = sorted({one for rows in parts.values() for one in rows[labels] if isinstance(one, str)})
+    if test is None and "train" not in parts:
+        raise BrittleError(f"{name}: has neither a train nor a test part, only {', '.join(parts)}")
+    asked = [rows for rows in (parts.get("train"), test) if rows is not None]
+    if any(one not in rows.column_names for rows in asked for one in (pictures, labels)):
+        raise BrittleError(f"{name}: columns {pictures} and {labels} do not stand in both its train and its test part")
+    words = sorted({one for rows in asked for one in rows[labels] if isinstance(one, str)})
     places = {word: place for place, word in enumerate(words)}
 
     def read(rows: Any) -> Named:
         shown = rows.select_columns([pictures]).cast_column(pictures, datasets.Image(decode=False))
         numbers = [places[one] if isinstance(one, str) else one for one in rows[labels]]
-        if strange := next((one for one in numbers if not isinstance(one, int)), None):
-            raise BrittleError(f"{name}: column {labels} holds {strange!r}, which is no class; give numbers or names")
+        if strange := [one for one in numbers if not isinstance(one, int)]:
+            raise BrittleError(
+                f"{name}: column {labels} holds {strange[0]!r}, which is no class; give numbers or names"
+            )
         return Pictures.of(Column(shown, pictures), side), torch.tensor(numbers, dtype=torch.int64), ()
 
-    if test is None and "train" not in parts:
-        raise BrittleError(f"{name}: has neither a train nor a test part, only {', '.join(parts)}")
     learned, tested = (None if rows is None else read(rows) for rows in (parts.get("train"), test))
     known = getattr(some.features[labels], "names", None) or words
     count = 1 + max(int(one[1].max()) for one in (learned, tested) if one)

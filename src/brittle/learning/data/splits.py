@@ -141,42 +141,19 @@ class DataSet:
     test: Split
 
     def __post_init__(self) -> None:
-        _alike(self.name, self.train, self.test)
-
-    @classmethod
-    def undivided(cls, name: str, known: Split, test: Split, shuffle: bool) -> DataSet:
-        """One whose `known` images are divided into `train` and `validation` when either is first asked for: that takes
-        a second, and an audit asks for neither."""
-        _alike(name, known, test)
-        data = object.__new__(cls)
-        vars(data).update(name=name, test=_shuffled(test) if shuffle else test, _known=(known, shuffle))
-        return data
-
-    def __getattr__(self, part: str) -> Split:
-        if part not in ("train", "validation") or "_known" not in vars(self):
-            raise AttributeError(part)
-        known, shuffle = vars(self)["_known"]
-        rest, held_out = _stratified(known, min(5000, len(known) // 10))
-        parts = (known.take(rest), replace(known.take(held_out), name=f"{self.name}/validation"))
-        train, validation = (_shuffled(one) for one in parts) if shuffle else parts
-        vars(self).update(train=train, validation=validation)
-        return train if part == "train" else validation
+        if self.test.pixels.shape[1:] != self.train.pixels.shape[1:]:
+            train, test = (" x ".join(map(str, part.pixels.shape[1:])) for part in (self.train, self.test))
+            raise BrittleError(f"{self.name}: train images are {train} but test images are {test}; make them one size")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of every image."""
-        return tuple(self.test.pixels.shape[1:])
+        return tuple(self.train.pixels.shape[1:])
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The name of every class."""
-        return self.test.classes
-
-
-def _alike(name: str, train: Split, test: Split) -> None:
-    if test.pixels.shape[1:] != train.pixels.shape[1:]:
-        sizes = (" x ".join(map(str, part.pixels.shape[1:])) for part in (train, test))
-        raise BrittleError("{}: train images are {} but test images are {}; make them one size".format(name, *sizes))
+        return self.train.classes
 
 
 def only_tested(name: str, classes: tuple[str, ...], test: Pair | Named) -> DataSet:
@@ -208,8 +185,7 @@ def assemble(
     unfair sample.
 
     Raises:
-        BrittleError: as for `Split`; no images; too few images of some class to hold out a test part, or, when images
-            to learn from are first asked for, a validation part.
+        BrittleError: as for `Split`; no images; too few images of some class to split.
     """
     known = Split(train[0], train[1], classes, f"{name}/train", *train[2:])
     if len(classes) < 2 or not len(known):
@@ -222,7 +198,10 @@ def assemble(
         tested = Split(test[0], test[1], classes, f"{name}/test", *test[2:])
     if not len(tested):
         raise BrittleError(f"{tested.name}: there are no images in it; add some, or give no test part")
-    return DataSet.undivided(name, known, tested, shuffle)
+    rest, held_out = _stratified(known, min(5000, len(known) // 10))
+    validation = replace(known.take(held_out), name=f"{name}/validation")
+    parts = (known.take(rest), validation, tested)
+    return DataSet(name, *(_shuffled(part) for part in parts)) if shuffle else DataSet(name, *parts)
 
 
 def _shuffled(part: Split) -> Split:

@@ -15,6 +15,7 @@ from .inputs import classifier
 from .weights import classes_in, put_into
 
 RANDOM = "random"  # in the place of a file of weights: an untrained net
+NO_CODE = {"trust_remote_code": False}  # else one is asked whether a model's own code may run
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,12 @@ def _hugging_face(name: str, spec: str) -> Known:
 
     def build(classes: int | None) -> nn.Module:
         more = {} if classes is None else {"num_labels": classes}
-        return found.from_config(transformers.AutoConfig.from_pretrained(name, **more))  # type: ignore[no-any-return]
+        return found.from_config(transformers.AutoConfig.from_pretrained(name, **NO_CODE, **more))  # type: ignore[no-any-return]
 
-    names = transformers.AutoConfig.from_pretrained(name).id2label
+    names = transformers.AutoConfig.from_pretrained(name, **NO_CODE).id2label
     return Known(
         build,
-        lambda: found.from_pretrained(name),
+        lambda: found.from_pretrained(name, **NO_CODE),
         [one / scale for one in mean],
         [one / scale for one in std],
         [names[number] for number in sorted(names)],

@@ -23,9 +23,8 @@ def imported(spec: str) -> Callable[[Tensor], Any]:
     module_name, _, attribute = spec.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
         path = Path(module_name.removesuffix(".py"))
-        dotted = ".".join(part for part in path.parts if part not in (".", "/"))
         raise BrittleError(
-            f"{spec}: a module is named as import names it; say {dotted}:{attribute} where it can be found"
+            f"{spec}: name the module as import does: {path.name}:{attribute}, asked from {path.parent}/"
         )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -1,6 +1,7 @@
 """MODEL on the command line."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,9 +27,9 @@ from .weights import classes_in, put_into
 @dataclass(frozen=True)
 class Loaded:
     """A model ready to be attacked: what it is called, where it is from, a SHA-256 of that, the checkpoint's header,
-    whether it is code or a program, which may depend on more than is known, whether the digest is that of all that is
-    known (else the model is never taken for the same again), where its weights are if they lie apart, and what was said
-    of its inputs (`Inputs.said`)."""
+    whether it is imported code, which may depend on more than is known, whether the digest is that of all that is known
+    (else the model is never taken for the same again), where its weights are if they lie apart, and what was said of
+    its inputs (`Inputs.said`)."""
 
     model: Callable[[Tensor], Any]
     name: str
@@ -72,7 +73,7 @@ def load_model(
 
 def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) -> Loaded:
     bare = spec.removeprefix(TRUSTED)
-    path = Path(bare).expanduser()
+    path = Path(os.path.expanduser(bare))  # which leaves a home that is unknown as it is
     hub = spec.partition(":")[0] in HUBS
     is_file = not hub and (path.suffix in (".safetensors", *PROGRAMS) or path.is_file())
     if weights and (spec.startswith(ZOO) or is_file):
@@ -87,7 +88,7 @@ def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) 
         raise BrittleError(f"{spec} is code: say which class or function of it is the model: {path.stem}:NAME")
     if is_file:
         program = load_program(path, bare != spec)
-        return Loaded(program, path.stem, spec, digest_of_program(path, program), imported=True)
+        return Loaded(program, path.stem, spec, digest_of_program(path, program))
     if spec in NETS:
         net = _our_net(spec, weights, data)
         return Loaded(net, spec, spec, digest_of(net))
@@ -104,10 +105,10 @@ def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) 
 
 
 def runs_code(spec: str) -> bool:
-    """Whether loading what `spec` names would run code of whoever wrote it: `trusted:FILE`, or `module:callable`."""
-    path = Path(spec).expanduser()
-    known = spec.startswith(ZOO) or spec.partition(":")[0] in HUBS or path.suffix in PROGRAMS or path.is_file()
-    return spec.startswith(TRUSTED) or (":" in spec and not known)
+    """Whether loading or asking what `spec` names may run what its author wrote: all but checkpoints and nets of ours
+    and the models of libraries."""
+    ours = spec.startswith(ZOO) or spec in NETS or spec.endswith(".safetensors")
+    return not ours and spec.partition(":")[0] not in HUBS
 
 
 def _of_code(model: Callable[[Tensor], Any], spec: str) -> Loaded:

@@ -146,8 +146,8 @@ class File:
         return cls(spec, loaded.digest, loaded.weights, inputs or Inputs(), content, data, loaded)
 
     def tried_on(self, data: DataSource) -> "File":
-        """The same model, known by its answers and gradients on some images too where it is code or a program, which
-        may depend on more than its sources and weights: what is read from elsewhere, or drawn. In doubt it is another
+        """The same model, known by its answers and gradients on some images too where it is imported code, which may
+        depend on more than its sources and weights: what is read from elsewhere, or drawn. In doubt it is another
         model."""
         loaded = self.load()
         if not loaded.imported:
@@ -175,7 +175,7 @@ class File:
 
 
 ModelRef = Node | File
-PROBES = 16  # images on which code is tried
+PROBES = 16  # images on which imported code is tried
 
 
 def nodes_of_model(model: ModelRef) -> tuple[Node, ...]:
