@@ -49,7 +49,7 @@ def test_the_smoke_scale_measures_every_figure(home: Home) -> None:
         low, high = figure["measured"]["interval"]
         assert 0 <= low <= figure["measured"]["accuracy"] <= high <= 1
         assert figure["verdict"] == "open"  # this scale carries no verdict
-    assert len(record["claims"]) == 11
+    assert len(record["claims"]) == 12
     assert all("cannot carry" in one["evidence"] for one in record["claims"])
     shown = {one["kind"]: one["data"] for one in record["exhibits"]}
     assert set(shown) == {"walks", "curves", "curvature", "turned", "audits"}

@@ -17,7 +17,7 @@ from .nodes import Audit, DataSource, File, Node, Train, on_device
 from .order import all_nodes
 from .store import Store
 
-FEW, MANY, STEPS = 20, 128, 3  # examples at once, and steps of the attack, when a model is timed
+FEW, MANY, STEPS = 20, 128, 2  # examples at once, and steps of the attack, when a model is timed
 
 
 @dataclass(frozen=True)
