@@ -141,6 +141,15 @@ def test_help_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+def test_an_attack_does_not_make_torch_import_sympy() -> None:
+    code = """
+import sys, torch, brittle
+brittle.pgd(torch.nn.Flatten(), "Linf:0.1")(torch.rand(4, 1, 3, 3), torch.arange(4))
+sys.exit("sympy" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_public_names_are_where_they_are_promised() -> None:
     import brittle
 

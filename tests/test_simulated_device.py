@@ -51,10 +51,10 @@ TINY = {"queries": 4, "draws": 1, "targets": 1, "iterations": 1, "population": 2
 WAITS = {"apgd_targeted": 8, "mm": 8, "fab_targeted": 10, "pma": 6, "square_apgd": 6, "grid": 6, "memetic": 8}
 FEW = 4  # looks of a plain attack: at its examples, at labels beside the model's classes, at NaN at the end
 KERNELS = {  # of a step, beyond those of the model, of the loss and of its gradient
-    ("pgd", Linf(0.1)): 18,
-    ("pgd", L2(0.5)): 83,
-    ("apgd", Linf(0.1)): 36,
-    ("apgd", L2(0.5)): 215,
+    ("pgd", Linf(0.1)): 17,
+    ("pgd", L2(0.5)): 82,
+    ("apgd", Linf(0.1)): 35,
+    ("apgd", L2(0.5)): 214,
 }
 
 

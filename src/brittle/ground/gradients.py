@@ -44,8 +44,10 @@ class NoGradient(BrittleError):
 
 def _gradient(loss: PerExample, x: Images, *, keep: bool = False) -> Images:
     grad = None
-    if loss.requires_grad:  # the sum, for with weights of our own torch would import sympy: most of a second, 40 MB
-        (grad,) = torch.autograd.grad(loss.sum(), x, create_graph=keep, allow_unused=True)
+    if loss.requires_grad:  # of the sum on a CPU, for with weights torch imports sympy first: most of a second, 40 MB
+        summed = loss.device.type == "cpu"  # elsewhere weights save a kernel a step
+        total, weights = (loss.sum(), None) if summed else (loss, torch.ones_like(loss))
+        (grad,) = torch.autograd.grad(total, x, weights, create_graph=keep, allow_unused=True)
     if grad is None:
         raise NoGradient(
             "no gradient reaches the image: the model cuts it off (no_grad, detach, numpy, argmax); use an attack that "
