@@ -120,6 +120,21 @@ def test_exported_images_are_judged_as_the_audit_judged_them(report: Path, run: 
             assert (arrays["labels"] == [record["examples"][row]["label"] for row in arrays["indices"]]).all()
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("", "brittle audit MODEL --again one"), ("theirs:Net", "brittle audit theirs:Net --again one")],
+)
+def test_a_card_names_the_model_where_it_must_be_typed(
+    source: str, said: str, report: Path, run: Run, tmp_path: Path
+) -> None:
+    path = report / "audit.json"
+    record = json.loads(path.read_text())
+    record["model"]["source"] = source
+    path.write_text(json.dumps(record))
+    assert run("export", "one", "card.md")[0] == 0
+    assert f"`{said}`" in (tmp_path / "card.md").read_text()
+
+
 def test_cards_and_model_information_say_the_records_figures(report: Path, run: Run, tmp_path: Path) -> None:
     record = json.loads((report / "audit.json").read_text())
     robust = record["threats"][0]["robust"]["accuracy"]

@@ -4,12 +4,14 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from brittle import cli
 from brittle.studies import Store
 from conftest import Run
 from odd_files import MODELS
@@ -139,6 +141,20 @@ def test_help_does_not_import_torch() -> None:
     run = "sys.argv = ['brittle', '--help']; _run(False, 0); sys.exit('torch' in sys.modules)"
     code = f"import sys; from brittle.cli import _run; {run}"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_a_budget_counts_from_the_start_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BRITTLE_STORE", str(tmp_path / "store"))
+    words = "audit zoo:digits-linf -n 5 --effort smoke --threat Linf:0.1 --budget 500s --device cpu --json"
+    left_out = []
+    for ago in (1000, 0):
+        monkeypatch.setattr(sys, "argv", ["brittle", *words.split(), "--out", f"ago-{ago}"])
+        assert cli._run(False, time.monotonic() - ago) == 0
+        left_out.append(len(json.loads(capsys.readouterr().out)["skipped"]))
+    assert left_out[0] > left_out[1] == 0
 
 
 def test_an_attack_does_not_make_torch_import_sympy() -> None:

@@ -171,8 +171,9 @@ def _card(run: Path, threat: str | None) -> bytes:
 
 
 def _named(model: dict[str, Any]) -> str:
-    """The model where it is code, which is not run because a report names it."""
-    return f"{shlex.quote(model['source'])} " if runs_code(model["source"] or "") else ""
+    """The model where it must be typed: it is a program, which is not run because a report names it, or has no name."""
+    source = model["source"]
+    return "" if source and not runs_code(source) else f"{shlex.quote(source) if source else 'MODEL'} "
 
 
 def _where(check: dict[str, Any]) -> str:
