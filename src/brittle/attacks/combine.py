@@ -14,12 +14,12 @@ from .loop import AttackResult, select
 from .losses import Aim
 from .objectives import Done
 
-NONE, WHOLE = "give one attack or more, such as pgd(against(model), threat)", 10**9  # each part forms its own batches
+WHOLE = 10**9  # each part forms its own batches
 
 
 def _check(attacks: tuple[Attack, ...]) -> None:
     if not attacks or not all(isinstance(one, Attack) for one in attacks):
-        raise BrittleError(NONE)
+        raise BrittleError("give one attack or more, such as pgd(against(model), threat)")
 
 
 def worst_of(*attacks: Attack) -> Attack:

@@ -11,14 +11,17 @@ from ..starts import Start
 from ..threats import Ball
 
 
+def _cost(steps: int, iterations: int, difference: float) -> Cost:
+    gradients = steps * (1 + (1 if difference else 2) * iterations)
+    return Cost(gradients + 1, gradients)
+
+
 @register(
     "hessian",
     what="PGD along grad L + H d, by exact products with the Hessian or by differences of gradients",
     source="ours, after Li et al. 2019, eq. 3, and Miyato et al. 2018",
     needs=Ball,
-    cost=lambda steps, iterations, difference: Cost(
-        steps * (1 + (2 - bool(difference)) * iterations) + 1, steps * (1 + (2 - bool(difference)) * iterations)
-    ),
+    cost=_cost,
     precision="float32",
 )
 def hessian(

@@ -36,7 +36,7 @@ def behaviour_of(model: Callable[[Tensor], Any], x: Tensor) -> str:
             answers = answer_of(model, probes).float().cpu().contiguous()
     except Exception:  # whoever uses the model says what is wrong with it
         return uuid.uuid4().hex
-    return hashlib.sha256(answers.numpy().tobytes() + _gradient_of(model, probes) + sources().encode()).hexdigest()
+    return hashlib.sha256(answers.numpy().tobytes() + _gradient_of(model, probes) + _sources().encode()).hexdigest()
 
 
 def _gradient_of(model: Callable[[Tensor], Any], x: Tensor) -> bytes:
@@ -66,7 +66,7 @@ def digest_of_code(model: Callable[[Tensor], Any]) -> str:
         return uuid.uuid4().hex
     seen: set[int] = set()
     read = [line for module in model.modules() for line in _reached(type(module), seen)]
-    return f"{sources()}{digest_of(model)}{hashlib.sha256(repr(read).encode()).hexdigest()}"
+    return f"{_sources()}{digest_of(model)}{hashlib.sha256(repr(read).encode()).hexdigest()}"
 
 
 def digest_of(net: nn.Module) -> str:
@@ -96,14 +96,14 @@ def digest_of_file(path: Path) -> str:
 
 
 def digest_of_program(path: Path, model: Callable[[Tensor], Any]) -> str:
-    """The same of a program and of the weights that it was loaded with, which ONNX may keep in other files."""
+    """SHA-256 (hex) of a program's file and of the weights that it was loaded with, which ONNX may keep in others."""
     sha = hashlib.sha256(path.read_bytes())
     for name, value in sorted(model.state_dict().items()) if isinstance(model, nn.Module) else ():
         sha.update(f"{name} {_told(value)}".encode())
     return sha.hexdigest()
 
 
-def sources() -> str:
+def _sources() -> str:
     """SHA-256 (hex) of every file of code that is imported from outside the environment: that of the user."""
     named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = sorted({Path(file).resolve() for file in named if file and _is_own(file)})
