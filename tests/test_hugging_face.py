@@ -60,6 +60,21 @@ def test_a_directory_answers_as_its_library_does(vit: Path) -> None:
     assert not torch.allclose(theirs(x).logits.detach(), expected, atol=1e-2)
 
 
+def test_code_of_a_models_own_is_neither_run_nor_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "cache"))
+    ran, code = (
+        tmp_path / "ran",
+        "from transformers import PretrainedConfig\n\nclass Odd(PretrainedConfig):\n    pass\n",
+    )
+    (tmp_path / "odd_code.py").write_text(f"from pathlib import Path\n\nPath({str(ran)!r}).touch()\n{code}")
+    (tmp_path / "config.json").write_text('{"model_type": "odd", "auto_map": {"AutoConfig": "odd_code.Odd"}}')
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5], "image_std": [0.5]}')
+    with pytest.raises(brittle.BrittleError, match="custom code"):
+        load_model(f"hf:{tmp_path}")
+    assert not ran.exists()
+
+
 def test_classes_go_by_their_names(vit: Path, tmp_path: Path) -> None:
     """A folder numbers its classes by the alphabet, a model as it was trained."""
 
