@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -80,17 +80,17 @@ class RunAttack:
     def results(self) -> tuple[str, ...]:
         return ("attack.json", "attack.safetensors")
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return (*nodes_of_model(self.model), *nodes_of_data(self.data))
 
-    @property
+    @cached_property
     def title(self) -> str:
         on = f" with {self.data.name}" if nodes_of_data(self.data) else ""
         times = f" x{self.restarts}" if self.restarts > 1 else ""
         return f"{self.attack.title}{times} {self.threat} on {self.model.title}{on}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         share = WORK_IF_EARLY if self.early else 1.0
         return share * example_count(self.data, self.n) * self.attack.cost.gradients * self.restarts
@@ -186,15 +186,15 @@ class Walk:
     def results(self) -> tuple[str, ...]:
         return ("walk.json",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return nodes_of_model(self.model)
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"gradient along {self.attack.name} {self.threat} on {self.model.title}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return float(self.n * (self.attack.cost.gradients + self.steps * (1 + self.draws)))
 

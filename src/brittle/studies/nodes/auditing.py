@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -56,15 +57,15 @@ class Audit:
     def results(self) -> tuple[str, ...]:
         return ("audit.json", "audit.safetensors")
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return nodes_of_model(self.model)
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"audit in {' '.join(map(str, self.threats))} of {self.model.title}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         n = self.n or len(self.data.load().test)
         more = sum(spec.cost.gradients for spec in self.extra)
@@ -101,15 +102,15 @@ class Curve:
     def results(self) -> tuple[str, ...]:
         return ("curvature.json",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return nodes_of_model(self.model)
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"curvature in {self.threat} of {self.model.title}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return self.n * 400
 

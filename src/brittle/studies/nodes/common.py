@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -155,7 +155,7 @@ class File:
         answers = behaviour_of(loaded.model, test_examples(data, PROBES).x())
         return replace(self, digest=hashlib.sha256(f"{self.digest} {answers}".encode()).hexdigest())
 
-    @property
+    @cached_property
     def title(self) -> str:
         return self.load().name
 

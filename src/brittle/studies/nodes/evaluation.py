@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,15 @@ class Answer:
     def results(self) -> tuple[str, ...]:
         return ("answers.json",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return (*nodes_of_model(self.model), *nodes_of_data(self.data))
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"answers of {self.model.title} on {self.data.name}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return 0.4 * example_count(self.data, self.n)
 
@@ -94,15 +95,15 @@ class Transfer:
     def results(self) -> tuple[str, ...]:
         return ("transfer.json",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return (self.attack, *nodes_of_model(self.model))
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"transfer to {self.model.title} from {self.attack.model.title}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return 0.8 * example_count(self.attack.data, self.attack.n)
 
@@ -133,16 +134,16 @@ class Leak:
     def results(self) -> tuple[str, ...]:
         return ("leak.json",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return (*nodes_of_model(self.model), self.data)
 
-    @property
+    @cached_property
     def title(self) -> str:
         through = " through its units" if self.units else ""
         return f"leakage of {self.data.name} into {self.model.title}{through}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return 0.4 * len(self.data.split())
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,11 +59,11 @@ class Make:
     def results(self) -> tuple[str, ...]:
         return ("set.safetensors", "set.json")
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return tuple(node for model in (self.model, *self.others) for node in nodes_of_model(model))
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"{self.name} by {self.model.title}"
 
@@ -82,7 +82,7 @@ class Make:
         """How many images can be learned from, about: a tenth is held out."""
         return round(0.9 * len(self.split()))
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return len(self.split()) * self.construction.cost * (1 + len(self.others))
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +81,15 @@ class Score:
     def results(self) -> tuple[str, ...]:
         return ("features.json",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return nodes_of_model(self.model)
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"{self.kind} of {self.model.title} in {self.threat}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return float((self.attacked or 512) * self.steps * min(500, (self.n or len(self.data.load().test)) // 2))
 
@@ -155,15 +156,15 @@ class Correlate:
     def results(self) -> tuple[str, ...]:
         return ("correlations.json",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return (*nodes_of_model(self.model), *self.sets)
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"correlations of {self.model.title} with {' '.join(made.label for made in self.sets)}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return 0.4 * self.n * (1 + len(self.sets))
 
@@ -200,15 +201,15 @@ class Directions:
     def results(self) -> tuple[str, ...]:
         return ("directions.json",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         return ()
 
-    @property
+    @cached_property
     def title(self) -> str:
         return f"singular directions of {self.data.name}, classes {self.first} and {self.second}"
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         return 0.0  # one singular value decomposition on the CPU
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -53,19 +54,19 @@ class Train:
     def results(self) -> tuple[str, ...]:
         return ("model.safetensors",)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[Node, ...]:
         data = (self.data,) if isinstance(self.data, Make) else ()
         return (*data, *(node for model in self.static for node in nodes_of_model(model)))
 
-    @property
+    @cached_property
     def title(self) -> str:
         threats = " ".join(str(threat) for threat in self.goal.threats)
         seed = f" seed {self.seed}" if self.seed else ""
         until = "" if self.recipe.until is None else f" until epoch {self.recipe.until:g}"
         return f"{self.data.name} {self.net} {goal_name(self.goal)} {threats}".strip() + until + seed
 
-    @property
+    @cached_property
     def gradients(self) -> float:
         epochs = self.recipe.epochs if self.recipe.until is None else self.recipe.until
         return epochs * self.data.count * self.goal.cost
