@@ -1,7 +1,12 @@
 """A model is the same only where nothing that it answers by has changed."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +16,7 @@ import torch
 from torch import nn
 
 from brittle.learning import behaviour_of, digest_of_code
+from brittle.learning.doors.contents import contents_of
 
 SOURCE = """
 import json
@@ -192,3 +198,154 @@ def test_code_that_is_imported_while_a_model_answers_counts(
     assert behaviour_of(net, x) != before
     for name in ("lazy_told_apart", "rounding_told_apart"):
         monkeypatch.delitem(import_module("sys").modules, name)
+
+
+DEFENCE = """
+import functools
+import importlib.util
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+class Setting:
+    def __init__(self, tolerance):
+        self.tolerance = tolerance
+
+    def __call__(self):
+        return self.tolerance
+
+    def told(self):
+        return self.tolerance
+
+
+def given(tolerance):
+    return tolerance
+
+
+def default(tolerance=TOLERANCE):
+    return tolerance
+
+
+CALLED, BOUND, PART = Setting(TOLERANCE), Setting(TOLERANCE).told, functools.partial(given, TOLERANCE)
+CACHED = functools.lru_cache(default)
+spec = importlib.util.spec_from_file_location("beside_told_apart", "beside_told_apart.py")
+beside = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(beside)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(4, 2)
+        torch.manual_seed(0)
+        nn.init.normal_(self.net.weight)
+        nn.init.zeros_(self.net.bias)
+        self.setup()
+
+    def setup(self):
+        pass
+
+
+class Called(Net):
+    def forward(self, x):
+        return self.net(x * CALLED())
+
+
+class Bound(Net):
+    def forward(self, x):
+        return self.net(x * BOUND())
+
+
+class Part(Net):
+    def forward(self, x):
+        return self.net(x * PART())
+
+
+class Default(Net):
+    def forward(self, x):
+        return self.net(x * default())
+
+
+class Cached(Net):
+    def forward(self, x):
+        return self.net(x * CACHED())
+
+
+class OwnDefault(Net):
+    def forward(self, x, tolerance=TOLERANCE):
+        return self.net(x * tolerance)
+
+
+class Beside(Net):
+    def forward(self, x):
+        return self.net(x * beside.tolerance())
+
+
+class Hooked(Net):
+    def setup(self):
+        tolerance = TOLERANCE
+        self.register_forward_pre_hook(lambda net, x: (x[0] * tolerance,))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class Environment(Net):
+    def forward(self, x):
+        return self.net(x * float(os.environ["TOLERANCE"]))
+
+
+class Reads(Net):
+    def forward(self, x):
+        return self.net(x * float(Path("tolerance.txt").read_text()))
+"""
+KNOWN = ("Called", "Bound", "Part", "Default", "Cached", "OwnDefault", "Beside", "Hooked")
+ASK = """
+import sys
+sys.path.insert(0, ".")
+import defence_told_apart
+from brittle.learning import digest_of_code
+print(*(digest_of_code(getattr(defence_told_apart, name)()) for name in sys.argv[1:]))
+"""
+
+
+def digests(folder: Path, tolerance: float, seed: int, *names: str) -> list[str]:
+    """Of nets of one file, in a process of its own; `tolerance` stands where neither that file nor probes show it."""
+    (folder / "defence_told_apart.py").write_text("from tolerance_told_apart import TOLERANCE\n" + DEFENCE)
+    (folder / "beside_told_apart.py").write_text(f"def tolerance():\n    return {tolerance}\n")
+    (folder / "tolerance_told_apart.py").write_text("import os\n\nTOLERANCE = float(os.environ['TOLERANCE'])\n")
+    environment = os.environ | {"TOLERANCE": str(tolerance), "PYTHONHASHSEED": str(seed)}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, *names], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_a_model_is_the_same_in_another_process_and_another_where_its_code_holds_another_value(tmp_path: Path) -> None:
+    first, again, other = (digests(tmp_path, *how, *KNOWN) for how in ((0.5, 0), (0.5, 1), (0.25, 0)))
+    assert first == again
+    assert len(set(first)) == len(KNOWN)
+    assert not [name for name, one, two in zip(KNOWN, first, other, strict=True) if one == two]
+
+
+@pytest.mark.parametrize("name", ["Environment", "Reads"])
+def test_code_that_reads_what_is_no_part_of_it_is_never_the_same(name: str, tmp_path: Path) -> None:
+    assert digests(tmp_path, 0.5, 0, name) != digests(tmp_path, 0.5, 0, name)
+
+
+def test_values_are_told_by_what_they_hold() -> None:
+    one, other = torch.zeros(2), torch.ones(2)
+    assert contents_of([one, other]) == contents_of([other - 1, one + 1])
+    assert contents_of([one, other, one]) != contents_of([one, other, other])
+    assert contents_of({"a", "b"}) == contents_of({"b", "a"}) != contents_of({"a"})
+    assert contents_of({"a": 1}) != contents_of({"a": True})
+    assert contents_of(partial(max, 1)) != contents_of(partial(max, 2))
+    assert contents_of([].append) == contents_of([].append) != contents_of([1].append)
+    loop: list[object] = []
+    loop.append(loop)
+    assert contents_of(loop) == contents_of(loop)
+    for unknown in (threading.Lock(), (n for n in range(2)), torch.zeros(2, device="meta")):
+        assert contents_of([unknown]) != contents_of([unknown])
