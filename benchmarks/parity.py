@@ -40,9 +40,9 @@ class Row(NamedTuple):
     their_size: float | None = None
 
 
-def compare(net: nn.Module, x: Tensor, y: Tensor, threat: Threat, name: str, *, steps: int = STEPS) -> Row:
-    """One attack of the registry beside its authors' code, on the images that the net gets right; what is random is run
-    with several seeds."""
+def compare(net: nn.Module, x: Tensor, y: Tensor, threat: Threat, name: str, *, steps: int) -> Row:
+    """One attack of the registry beside its authors' code, on the images that the net gets right, in so many steps (of
+    Square: queries); what is random is run with several seeds."""
     with torch.no_grad(), full_float32():
         right = net(x).argmax(1) == y
     x, y = x[right], y[right]
@@ -55,7 +55,7 @@ def _broken(
     net: nn.Module, x: Tensor, y: Tensor, threat: Threat, name: str, steps: int, seed: int
 ) -> tuple[float, ...]:
     """With one seed: the images that ours breaks, those that theirs breaks, and the median sizes of both."""
-    settings = {"queries": QUERIES} if name == "square" else {"steps": steps}
+    settings = {"queries": steps} if name == "square" else {"steps": steps}
     spec = AttackSpec.of(name, **settings)
     search = spec.search_on(replace(spec.objective(net), precision="float32"), threat, seed)  # as theirs
     with warnings.catch_warnings():
@@ -114,7 +114,7 @@ def _fab_targeted(net: nn.Module, x: Tensor, y: Tensor, threat: Any, steps: int,
 def _square(net: nn.Module, x: Tensor, y: Tensor, threat: Any, steps: int, seed: int) -> Tensor:
     from pyautoattack.square import SquareAttack
 
-    options = {"n_queries": QUERIES, "norm": threat.norm, "eps": threat.radius, "device": "cpu", "seed": seed}
+    options = {"n_queries": steps, "norm": threat.norm, "eps": threat.radius, "device": "cpu", "seed": seed}
     found: Tensor = SquareAttack(net, **options).perturb(x.clone(), y)
     return found
 
@@ -169,7 +169,8 @@ def main() -> None:
         for text in asked.threats:
             for name in asked.attacks:
                 if text.partition(":")[0] in THREATS[name]:
-                    row = compare(net, test.x(), test.labels, parse_threat(text), name)
+                    steps = QUERIES if name == "square" else STEPS
+                    row = compare(net, test.x(), test.labels, parse_threat(text), name, steps=steps)
                     rows.append({"net": Path(path).stem, **row._asdict()})
                     print(rows[-1], flush=True)
     if asked.out:

@@ -152,7 +152,8 @@ def candidates(threat: Threat) -> list[Stage]:
     """Every attack that may stand in the schedule of a norm; those of today's among them."""
     order = threat.order  # type: ignore[attr-defined]
     ours = [replace(one, share=1.0, gives_up=False) for one in _read(CANDIDATES, order)]
-    today = [replace(one, share=1.0, gives_up=False) for one in effort_named("standard").stages_of(threat)]
+    alone = {"share": 1.0, "gives_up": False, "noise": None, "pilot": False}
+    today = [replace(one, **alone) for one in effort_named("standard").stages_of(threat)]  # type: ignore[arg-type]
     return list({_name(one): one for one in [*ours, *today] if not one.curve}.values())
 
 
@@ -382,7 +383,14 @@ def main() -> None:
     for norm, order in ORDERS.items():
         here = [table for table in seen if table.threat.order == order]  # type: ignore[attr-defined]
         there = [table for table in unseen if table.threat.order == order]  # type: ignore[attr-defined]
-        first, today = greedy(here), effort_named("standard").stages_of(here[0].threat)
+        first, today = (
+            greedy(here),
+            [
+                one
+                for one in effort_named("standard").stages_of(here[0].threat)
+                if one.noise is not False and not one.pilot
+            ],
+        )
         ways = {
             "greedy": first,
             "improved": improved(here, first, TRIES),

@@ -14,6 +14,7 @@ from conftest import trained_net
 THEIR_WARNINGS = pytest.mark.filterwarnings("ignore")  # of their code
 SIZES = {"standard": {"Linf": "0.08", "L2": "0.4", "L1": "1.2", "L0": "2"}}
 SIZES["PGD-trained"] = {"Linf": "0.2", "L2": "0.9", "L1": "1.5", "L0": "2"}
+STEPS = {"square": 300, "apgd_targeted": 20, "fab_targeted": 20}
 CASES = [(net, name, kind) for net in SIZES for name, kinds in THREATS.items() for kind in kinds]
 
 
@@ -37,7 +38,7 @@ def digits(count: int = 300) -> tuple[Tensor, Tensor]:
 
 @cache
 def row(net: str, name: str, kind: str) -> Row:
-    return compare(net_of(net), *digits(), parse_threat(f"{kind}:{SIZES[net][kind]}"), name, steps=60)
+    return compare(net_of(net), *digits(), parse_threat(f"{kind}:{SIZES[net][kind]}"), name, steps=STEPS.get(name, 40))
 
 
 @THEIR_WARNINGS

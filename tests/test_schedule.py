@@ -12,8 +12,8 @@ from torch import Tensor
 
 from brittle.attacks import EXAMPLES, L1, L2, Linf, MinimumNorm, Threat, parse_threat
 from brittle.audits import EFFORTS, audit, effort_named
-from brittle.audits.jobs import jobs
-from brittle.audits.schedule import SCHEDULE, Effort
+from brittle.audits.jobs import Job, jobs
+from brittle.audits.schedule import PILOT_OF, SCHEDULE, Effort
 from brittle.audits.state import first_state
 from brittle.audits.subject import Subject
 from brittle.errors import BrittleError
@@ -61,7 +61,8 @@ def test_what_is_read_from_a_line_of_the_schedule() -> None:
     assert [one.order for one in outside] == [2.0]
     assert all(one.outside == 1 and one.share == 0.2 and one.gives_up for one in outside)
     assert all(one.gives_up == ("~" in line) and one.curve == ("curve" in line) for line, one in read)
-    assert all(one.blind == ("blind" in line) for line, one in read)
+    assert all(one.blind == ("blind" in line) and one.pilot == ("pilot" in line) for line, one in read)
+    assert all(one.noise is {"noise": True, "plain": False}.get(line.split()[-1]) for line, one in read)
     for threat in (Linf(0.1), L2(0.1), L1(0.1)):
         seen, blind = (EFFORTS["quick"].stages_of(threat, blind=flag) for flag in (False, True))
         assert [one for one in blind if not one.blind] == seen
@@ -70,6 +71,27 @@ def test_what_is_read_from_a_line_of_the_schedule() -> None:
     for stage in starts_outside:
         threat = {math.inf: Linf(1), 2.0: L2(1), 1.0: L1(1)}[stage.order or 0]
         assert isinstance(stage.attack.search(lambda x: x, threat), MinimumNorm)
+
+
+def test_pilots_decide_whether_gradients_are_taken_with_noise() -> None:
+    net, part = load_model("zoo:digits-standard").model, load("digits").test.take(60)
+    whole = first_state(Subject(net, part.x(), part.labels, 25), [L1(1.5)])
+    state, work = whole.threats[0], jobs(whole, EFFORTS["quick"], (), 0)
+    tried = {}
+    for job in work:
+        if job.pilot is not None:
+            pieces = [job.run(rows) for batches in job.parts() for rows in batches]
+            tried[job.pilot] = torch.cat([piece.rows for piece in pieces]).tolist()
+            for piece in pieces:
+                state.enter(job.name, piece, job.pilot)
+            assert state.pilots[job.pilot] == sum(int(piece.broken.sum()) for piece in pieces) > 0
+    assert tried[True] == tried[False], "the second tries what the first broke, too"
+    assert len(tried[True]) == PILOT_OF
+    assert state.right[tried[True]].all()
+    for broke, helps in (({False: 3, True: 4}, True), ({False: 4, True: 4}, False), ({}, True)):
+        state.pilots = broke
+        stages = [job.stage for job in work if isinstance(job, Job) and next(job.parts(), None)]
+        assert {stage.noise for stage in stages if not stage.pilot} == {None, helps}
 
 
 def stairs(x: Tensor) -> Tensor:

@@ -247,7 +247,7 @@ def _attack(state: AuditState, work: list[Work], journal: Journal, clock: _Clock
                     state.skipped.append(f"{job.name} in {job.state.threat} on {len(rows)} examples")
                     piece = job.judged.so_far(rows) if me.size == 1 else None
                 if piece is not None:
-                    job.state.enter(job.name, piece)
+                    job.state.enter(job.name, piece, job.pilot)
 
 
 def _said(job: Work, rows: Tensor) -> str:

@@ -27,7 +27,7 @@ from brittle.ground import BrittleError, Images, Labels, eval_mode, fast_dtype
 
 from .pieces import Judged
 from .replay import Replay
-from .schedule import CURVE_OF, Effort, Stage
+from .schedule import CURVE_OF, PILOT_OF, Effort, Stage
 from .state import AuditState, Piece, ThreatState
 from .verification import verify
 
@@ -53,7 +53,13 @@ class Job(NamedTuple):
         """As it stands in reports."""
         loss, outside = self.stage.attack.loss, self.stage.outside is not None
         where = " from outside" if outside else " for the curve" if self.stage.curve else ""
+        where = " as a pilot" if self.stage.pilot else where
         return self.search.name + (f" ({loss})" if loss else "") + where
+
+    @property
+    def pilot(self) -> bool | None:
+        """Whether it is the pilot with noise, or without; none: it is no pilot."""
+        return self.stage.noise if self.stage.pilot else None
 
     def parts(self) -> Iterator[tuple[Tensor, ...]]:
         """The rows that it tries, some batches at a time which do not depend on one another, nearest to breaking first;
@@ -61,6 +67,11 @@ class Job(NamedTuple):
         subject = self.judged.subject
         if self.stage.curve:
             yield torch.split(subject.drawn(CURVE_OF), subject.batch)
+            return
+        if self.stage.pilot:
+            yield torch.split(subject.drawn(PILOT_OF, self.state.right), subject.batch)
+            return
+        if self.stage.noise not in (None, self.state.noise_helps):
             return
         rows = self.state.nearest(self.stage.most(int(self.state.right.sum())))
         if len(rows) == 0:

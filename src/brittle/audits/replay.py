@@ -20,7 +20,7 @@ class Replay:
     whole: AuditState
     judged: Judged
     seen: set[tuple[str, int]] = field(default_factory=set)  # threats and rows that were looked at
-    name = REPLAY
+    name, pilot = REPLAY, None
 
     @property
     def state(self) -> ThreatState:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from brittle.attacks import AttackSpec, NormBall, Threat
 from brittle.ground import BrittleError
 
-LEAST, BEFORE_GIVING_UP, CURVE_OF = 10, 20, 50  # examples that any stage tries at least; those of the curve
+LEAST, BEFORE_GIVING_UP = 10, 20  # examples that any stage tries at least
+CURVE_OF, PILOT_OF = 50, 30  # examples of the curve, and those that decide whether noise helps
 AT_A_TIME = 0.2  # the share of a stage that tries until it gives up
 SURVIVE = 0.5  # the share of examples that each attack is assumed to leave, for plans
 
@@ -24,6 +25,9 @@ class Stage:
         outside: a minimum-norm attack starts at the image of the data that is called otherwise and is, after so many
             others, the nearest.
         blind: only where the model's gradients are known to be missing or wrong.
+        noise: only where gradients with noise, in the pilots of its threat, broke more than gradients without (`False`:
+            only where they did not).
+        pilot: one of these two: `PILOT_OF` examples that the model gets right, drawn at random, broken or not.
         curve: it looks for the smallest change, of `CURVE_OF` examples drawn at random, broken or not.
     """
 
@@ -34,6 +38,8 @@ class Stage:
     outside: int | None = None
     curve: bool = False
     blind: bool = False
+    noise: bool | None = None
+    pilot: bool = False
 
     def most(self, right: int) -> int:
         """How many examples it tries at most, of `right` that the model gets right."""
@@ -45,7 +51,11 @@ class Stage:
 
     def work(self, n: int) -> float:
         """About what it costs for `n` examples, in gradients."""
-        tried = min(n, CURVE_OF) if self.curve else n * SURVIVE * self.share * (AT_A_TIME if self.gives_up else 1)
+        tried = n * SURVIVE * self.share * (AT_A_TIME if self.gives_up else 1)
+        if self.curve or self.pilot:
+            tried = min(n, CURVE_OF if self.curve else PILOT_OF)
+        elif self.noise is not None:
+            tried /= 2  # as likely as not
         return tried * self.attack.cost.gradients
 
 
@@ -82,7 +92,7 @@ class Effort:
         return each
 
 
-# From which effort on; in which norms (-: what is no norm); whom (a share, the nearest; ~: gives up); the attack.
+# From which effort on; in which norms (-: what is no norm); whom (a share, the nearest; ~: gives up); the attack; when.
 # Put together from what a search on a zoo of ours proposed, tried on nets of others (benchmarks/schedule.py).
 SCHEDULE = """
 quick     inf ~1   apgd:steps=8
@@ -121,17 +131,25 @@ standard  2   ~0.1 apgd:steps=100,loss=dlr
 standard  2   ~0.2 second_order_apgd:steps=100,draws=1,loss=margin
 standard  2   ~0.2 fmn:steps=50 outside=1
 
-quick     1   1    second_order_mim:look=4,sigma=0.2
-quick     1   ~1   second_order_mim:look=4
-quick     1   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin
-quick     1   ~0.2 apgd:steps=40
+quick     1   1    apgd:steps=20 pilot plain
+quick     1   1    second_order_mim:look=4,sigma=0.2,steps=20 pilot noise
+quick     1   1    second_order_mim:look=4,sigma=0.2 noise
+quick     1   ~1   second_order_mim:look=4 noise
+quick     1   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin noise
+quick     1   ~0.2 apgd:steps=40 noise
+quick     1   ~1   apgd:steps=20 plain
+quick     1   ~0.4 apgd:steps=40,start=clean,loss=margin plain
+quick     1   ~0.4 mm:steps=20,targets=3 plain
 quick     1   1    fmn:steps=30 curve
 standard  1   ~1   apgd:steps=40,loss=dlr
-standard  1   ~0.2 mm:steps=20,targets=3
-standard  1   ~0.1 second_order_mim:look=4,steps=100,start=random,loss=margin
-standard  1   ~0.1 second_order_mim:look=4,loss=margin
-standard  1   ~0.1 apgd:steps=100
-standard  1   ~0.2 apgd:steps=100,loss=dlr
+standard  1   ~0.2 mm:steps=20,targets=3 noise
+standard  1   ~0.1 second_order_mim:look=4,steps=100,start=random,loss=margin noise
+standard  1   ~0.1 second_order_mim:look=4,loss=margin noise
+standard  1   ~0.1 apgd:steps=100 noise
+standard  1   ~0.4 apgd:steps=100,start=clean,loss=margin plain
+standard  1   ~0.1 second_order_mim:look=4 plain
+standard  1   1    mm:steps=30,targets=3 plain
+standard  1   ~0.2 square_apgd
 standard  1   ~1   fmn:steps=50 outside=0
 standard  1   ~0.1 second_order_apgd:steps=100,draws=1,loss=margin
 
@@ -181,6 +199,8 @@ def _stages(upto: str) -> Iterator[Stage]:
                 outside=outside[0] if outside else None,
                 curve="curve" in more,
                 blind="blind" in more,
+                noise="noise" in more if {"noise", "plain"} & set(more) else None,
+                pilot="pilot" in more,
             )
 
 

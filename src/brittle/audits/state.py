@@ -63,6 +63,7 @@ class ThreatState:
     found: dict[int, Tensor] = field(default_factory=dict)  # the adversarial image of each example that is broken
     pieces: list[str] = field(default_factory=list)  # the attack of each piece, in their order
     broke_in: dict[int, int] = field(default_factory=dict)  # in which piece each example broke
+    pilots: dict[bool, int] = field(default_factory=dict)  # what the pilots with noise and without broke
     exhausted: set[int] = field(default_factory=set)  # examples that withstand every image that is allowed
     nan: int = 0  # examples on which an attack met NaN
     proved: list[str | None] = field(default_factory=list)  # how each example was proved robust; empty: not asked
@@ -114,12 +115,19 @@ class ThreatState:
         return f"{right - left} of {right} are broken: no robustness is left that masked gradients could feign"
 
     @property
+    def noise_helps(self) -> bool:
+        """Whether gradients with noise broke more in the pilots than gradients without; without pilots: yes."""
+        return self.pilots.get(True, 0) > self.pilots.get(False, -1)
+
+    @property
     def proven(self) -> Proportion | None:
         """The share that is proved robust; none if no proof was asked for."""
         return Proportion(sum(proof is not None for proof in self.proved), len(self.alive)) if self.proved else None
 
-    def enter(self, name: str, piece: Piece) -> None:
-        """Take in what the attack `name` did."""
+    def enter(self, name: str, piece: Piece, pilot: bool | None = None) -> None:
+        """Take in what the attack `name` did; `pilot`: as the pilot with noise, or without."""
+        if pilot is not None:
+            self.pilots[pilot] = self.pilots.get(pilot, 0) + int(piece.broken.sum())
         rows, fresh = piece.rows, piece.broken & self.alive[piece.rows]
         broken = rows[fresh]
         self.alive[broken] = False

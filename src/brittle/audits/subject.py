@@ -29,7 +29,18 @@ from brittle.attacks import (
     rejects,
     session,
 )
-from brittle.ground import BrittleError, ByteImages, Images, Labels, NoGradient, eval_mode, fast_dtype, keys_of, uniform
+from brittle.ground import (
+    BrittleError,
+    ByteImages,
+    Flags,
+    Images,
+    Labels,
+    NoGradient,
+    eval_mode,
+    fast_dtype,
+    keys_of,
+    uniform,
+)
 
 from .doctor import checked, gradients_of
 from .records import Check
@@ -96,11 +107,11 @@ class Subject:
             torch.manual_seed(int.from_bytes(hashlib.sha256(f"{self.seed} {key}".encode()).digest()[:6], "big"))
             yield
 
-    def drawn(self, count: int) -> Tensor:
-        """The rows of some examples, which their own pixels draw."""
+    def drawn(self, count: int, of: Flags | None = None) -> Tensor:
+        """The rows of some examples, which their own pixels draw; of those of `of` alone, where it is given."""
         keys = torch.cat([keys_of(self.x[which]) for which in self.batches])
         order = uniform(keys, torch.Size([1]), seed=0)[:, 0].argsort(stable=True)
-        return order[:count].sort().values
+        return (order if of is None else order[of[order]])[:count].sort().values
 
     def clean(self) -> Evaluation:
         """What the model shows of the clean examples.
