@@ -17,13 +17,13 @@ from helper import clean
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.heat = float(os.environ["HEAT"])
+        self.heat, self.scale = float(os.environ["HEAT"]), float(pathlib.Path("scale.txt").read_text())
         self.layer = torch.nn.Linear(64, 10)
         torch.nn.init.ones_(self.layer.weight)
         torch.nn.init.zeros_(self.layer.bias)
 
     def forward(self, x):
-        return self.layer(clean(x).flatten(1)) * float(pathlib.Path("scale.txt").read_text())
+        return self.layer(clean(x).flatten(1)) * self.scale
 """
 SAME = "def clean(x):\n    return x\n"
 
