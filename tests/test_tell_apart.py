@@ -344,6 +344,8 @@ def test_values_are_told_by_what_they_hold() -> None:
     assert contents_of({"a": 1}) != contents_of({"a": True})
     assert contents_of(partial(max, 1)) != contents_of(partial(max, 2))
     assert contents_of([].append) == contents_of([].append) != contents_of([1].append)
+    pair = (1.5, frozenset("ab"))
+    assert contents_of([pair, pair]) == contents_of([pair, (1.5, frozenset("ba"))])
     loop: list[object] = []
     loop.append(loop)
     assert contents_of(loop) == contents_of(loop)

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented))
+SHARED = (tuple, frozenset)  # constants of code may be one object or several, as the interpreter likes
 BESIDE_CODE = {
     "__dict__",
     "__weakref__",
@@ -103,7 +104,8 @@ class _Walk:
         elif id(thing) in self.met:
             self.say("again", self.met[id(thing)][0])
         else:
-            self.met[id(thing)] = len(self.met), thing
+            if type(thing) not in SHARED:
+                self.met[id(thing)] = len(self.met), thing
             for part in (type(thing), *_parts(thing)):
                 self.tell(part)
             self.say("end")
