@@ -62,6 +62,16 @@ class Rgb(torch.nn.Module):
     def __init__(self):
         super().__init__(); self.c = torch.nn.Conv2d(3, 10, 8)
     def forward(self, x): return self.c(x).flatten(1)
+class OneWay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return x.clone()
+class Backfire(OneWay):
+    @staticmethod
+    def backward(ctx, grad): raise ValueError("no way back")
+class Backless(Net):
+    def forward(self, x): return super().forward(OneWay.apply(x))
+class Backfires(Net):
+    def forward(self, x): return super().forward(Backfire.apply(x))
 class Meta(Net):
     def __init__(self):
         super().__init__(); self.to("meta")

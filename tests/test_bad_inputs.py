@@ -31,6 +31,7 @@ SICK = {
     "Three": "has 3 classes",
     "Rgb": "fails on images",
 }
+BACKWARD = {"Backless": "You must implement either the backward", "Backfires": "backward pass fails: no way back"}
 MORE = {
     "Exits": "fails on images",
     "Nothing": "not NoneType",
@@ -53,6 +54,11 @@ MORE = {
     "picky": "fails on images",
 }
 BAD |= {f"{verb} of {kind}": (words.format(kind), said) for verb, words in VERBS.items() for kind, said in SICK.items()}
+BAD |= {
+    f"{verb} of {kind}": (VERBS[verb].format(kind), said)
+    for verb in ("attack", "curvature", "features", "disentangle")
+    for kind, said in BACKWARD.items()
+}
 BAD |= {f"audit of {kind}": (VERBS["audit"].format(kind), said) for kind, said in MORE.items()}
 for what, said in {"d-28": "fails on images", "d-rgb": "fails on images", "d-classes": "has 10 classes"}.items():
     on = f"{NET} --data tensors:{what}.safetensors --threat L2:1"

@@ -52,6 +52,8 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "logits of ten thousand": ("own:hot", ""),
     "random": ("own:Random", ""),
     "without a gradient": ("own:detached", ""),
+    "without a backward pass": ("own:backless", ""),
+    "a backward pass that fails": ("own:backfires", ""),
     "rounding, passed straight": ("own:Rounds --bpda step", ""),
     "rounding, of normalised images": ("own:Rounds --bpda step --preprocess 0.1,0.9", ""),
     "0 to 255": ("own:wants_bytes --input-range 0,255", ""),

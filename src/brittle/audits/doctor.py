@@ -8,7 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Evaluate, against, answer_of, evaluation_at, gradient_at, margin, session
-from brittle.ground import BrittleError, Images, Labels, NoGradient, PerExample, eval_mode, first_line, seeded, unit
+from brittle.ground import (
+    BackwardFails,
+    BrittleError,
+    Images,
+    Labels,
+    NoGradient,
+    PerExample,
+    eval_mode,
+    first_line,
+    seeded,
+    unit,
+)
 
 from .findings import Finding
 from .preparation import normalisation, range_of, relaid
@@ -177,8 +188,8 @@ def _gradient(model: Callable[[Tensor], Any], x: Images, y: Labels) -> Finding:
     try:
         with session(against(model)) as evaluate:
             _, grad = gradient_at(evaluate, x, y)
-    except (NoGradient, RuntimeError) as error:
-        why = "the model cuts it off" if isinstance(error, NoGradient) else first_line(error)
+    except (NoGradient, BackwardFails, RuntimeError) as error:
+        why = "the model cuts it off" if isinstance(error, NoGradient) else first_line(error.__cause__ or error)
         return Finding(
             "gradient",
             "bad",

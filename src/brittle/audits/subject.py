@@ -30,6 +30,7 @@ from brittle.attacks import (
     session,
 )
 from brittle.ground import (
+    BackwardFails,
     BrittleError,
     ByteImages,
     Flags,
@@ -219,7 +220,7 @@ def _differentiable(subject: Subject) -> bool:
     try:
         with session(against(subject.model)) as evaluate:
             gradient_at(evaluate, subject.x[:1], subject.y[:1])
-    except (NoGradient, RuntimeError):
+    except (NoGradient, BackwardFails, RuntimeError):
         return False
     return True
 

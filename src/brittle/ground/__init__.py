@@ -17,7 +17,7 @@ from .devices import (
 )
 from .files import cache_folder, write_by, write_bytes, write_out
 from .functional import Model, functional_model
-from .gradients import NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
+from .gradients import BackwardFails, NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
 from .images import ByteImages, as_floats, empty_or_mapped
 from .noise import Keys, keys_of, normal, uniform
 from .numbers import check_count, check_number, check_seed, check_share
@@ -28,6 +28,7 @@ from .types import Flags, Images, Labels, Logits, PerExample
 from .world import World, join_world, world
 
 __all__ = [
+    "BackwardFails",
     "BrittleError",
     "ByteImages",
     "Flags",

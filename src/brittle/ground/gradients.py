@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from brittle.errors import BrittleError
 
+from .deadline import OutOfTime
+from .text import first_line
 from .types import Images, PerExample
 
 Aux = TypeVar("Aux")
@@ -20,6 +22,7 @@ def value_and_grad(f: Callable[[Images], tuple[PerExample, Aux]], x: Images) -> 
     Cost: one forward and one backward pass. Parameters' `.grad` stays untouched.
     Raises:
         NoGradient: the loss is cut off from the input, so that there is none, not even 0.
+        BackwardFails: the model's backward pass does.
     """
     x = _leaf(x)
     with torch.enable_grad():
@@ -42,16 +45,37 @@ class NoGradient(BrittleError):
     """No gradient reaches the input."""
 
 
+class BackwardFails(BrittleError):
+    """The backward pass of a model raises an error, which is the cause of this one."""
+
+
+HINT = (
+    "use an attack that asks for none (square, hop_skip_jump), name the step that cuts it with --bpda, or audit the "
+    "model"
+)
+
+
+@contextmanager
+def _backwards() -> Iterator[None]:
+    """Within, what the backward pass of a model raises is `BackwardFails`, but for what ends the work."""
+    try:
+        yield
+    except (BrittleError, OutOfTime, torch.OutOfMemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise BackwardFails(f"the model's backward pass fails: {first_line(error)}; {HINT}") from error
+
+
 def _gradient(loss: PerExample, x: Images, *, keep: bool = False) -> Images:
     grad = None
     if loss.requires_grad:  # of the sum on a CPU, for with weights torch imports sympy first: most of a second, 40 MB
         summed = loss.device.type == "cpu"  # elsewhere weights save a kernel a step
         total, weights = (loss.sum(), None) if summed else (loss, torch.ones_like(loss))
-        (grad,) = torch.autograd.grad(total, x, weights, create_graph=keep, allow_unused=True)
+        with _backwards():
+            (grad,) = torch.autograd.grad(total, x, weights, create_graph=keep, allow_unused=True)
     if grad is None:
         raise NoGradient(
-            "no gradient reaches the image: the model cuts it off (no_grad, detach, numpy, argmax); use an attack that "
-            "asks for none (square, hop_skip_jump), name the step that cuts it with --bpda, or audit the model"
+            f"no gradient reaches the image: the model cuts it off (no_grad, detach, numpy, argmax); {HINT}"
         )
     return grad
 
@@ -71,7 +95,8 @@ def grad_and_hessian(
     def product(v: Images) -> Images:
         if not grad.requires_grad:  # the loss is linear in x
             return torch.zeros_like(x)
-        (answer,) = torch.autograd.grad(grad, x, v, retain_graph=True, allow_unused=True)
+        with _backwards():
+            (answer,) = torch.autograd.grad(grad, x, v, retain_graph=True, allow_unused=True)
         return torch.zeros_like(x) if answer is None else answer
 
     return aux, grad.detach(), product

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from brittle.attacks import AttackSpec, Linf, classes_of
-from brittle.ground import BrittleError, NoGradient, keep_freed_memory, pick_device
+from brittle.ground import BackwardFails, BrittleError, NoGradient, keep_freed_memory, pick_device
 from brittle.learning import build_net
 
 from .declare import hash_of
@@ -80,7 +80,7 @@ def _measured(model: Any, shape: tuple[int, ...], place: torch.device, batch: in
         try:
             float(attack.tried(x, y).margin.sum())  # a device is waited for
             times.append((time.perf_counter() - started) / STEPS)
-        except NoGradient:
+        except (NoGradient, BackwardFails):
             started = time.perf_counter()
             int(classes_of(model, x).sum())
             times.append(3 * (time.perf_counter() - started))
