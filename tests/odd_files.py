@@ -72,6 +72,14 @@ class Backless(Net):
     def forward(self, x): return super().forward(OneWay.apply(x))
 class Backfires(Net):
     def forward(self, x): return super().forward(Backfire.apply(x))
+class NoRepr(Net):
+    def __repr__(self): raise ValueError("no words")
+class NoState(Net):
+    def state_dict(self, *more, **named): raise ValueError("no words")
+class NoName(Net):
+    def __getattr__(self, name): return super().__getattr__(name) if name in ("l", "training") else 1 / 0
+class Surrogate(Net):
+    def answer(self, z, x): raise ValueError(chr(0xD800) + chr(27) + "[31m red")
 class Meta(Net):
     def __init__(self):
         super().__init__(); self.to("meta")
@@ -256,6 +264,7 @@ def arrays(folder: Path) -> None:
     }.items():
         np.savez(folder / f"v-{name}.npz", **held)
     (folder / "v-cut.npz").write_bytes((folder / "v-good.npz").read_bytes()[:200])
+    np.savez(folder / "u64.npz", x=(x * 255).astype(np.uint8), y=np.arange(5, dtype=np.uint64))
     np.save(folder / "v-scalar.npy", np.float32(3))
     (folder / "v-none.npy").write_bytes(b"")
 
@@ -265,6 +274,7 @@ def matrices(folder: Path) -> None:
         "text.json": "hello",
         "flat.json": "[1, 2]",
         "null.json": "null",
+        "huge.json": "[[1e308, 0], [0, 1e308]]",
         "nan.json": "[[NaN, 0], [0, 1]]",
         "negative.json": "[[-1, 0], [0, 1]]",
         "askew.json": "[[1, 2], [0, 1]]",

@@ -52,6 +52,10 @@ MORE = {
     "nan": "NaN",
     "three": "classes",
     "picky": "fails on images",
+    "NoRepr": "looking at it failed (ValueError: no words)",
+    "NoState": "looking at it failed (ValueError: no words)",
+    "NoName": "looking at it failed (ZeroDivisionError",
+    "Surrogate": r"\ud800\x1b[31m red",
 }
 BAD |= {f"{verb} of {kind}": (words.format(kind), said) for verb, words in VERBS.items() for kind, said in SICK.items()}
 BAD |= {
@@ -381,6 +385,7 @@ AUDITS = {
     "--budget ''": "90s",
     "--effort heroic": "no effort",
     "--batch 0": "batch",
+    "--batch 99999999999999999999": "batch",
     "--batch x": "batch",
     "--seed -1": "--seed",
     "--seed 99999999999999999999999": "--seed",
@@ -408,6 +413,8 @@ BAD |= {
     "unknown layer": (f"features {NET} -n 40 --layer nowhere", "no layer is called"),
     "layer of logits": (f"features {NET} --layer 1 --kind logits", "a layer is for units"),
     "few images for features": (f"features {NET} -n 19", "20 images at least"),
+    "features without end": (f"features {NET} --kind random --count 9999999999999", "not enough memory"),
+    "set of test images alone": ("disentangle odd:Net --data npz:u64.npz --threat L2:1", "holds no images"),
     "no features": (f"features {NET} --kind random --count 0", "--count"),
     "no layer to read": ("features odd:Rgb --data tensors:d-rgb.safetensors --threat L2:1", "name a layer"),
     "unknown set": (f"disentangle {NET} --make D_what", "no set is called"),
@@ -505,6 +512,9 @@ GAUSSIAN = {
     "--covariance c-text.json": "no matrix",
     "--covariance c-flat.json": "no matrix",
     "--covariance c-null.json": "no matrix",
+    "--covariance c-huge.json --mu 1,0": "beyond 1e+300",
+    "--eps 1e308": "at most 1e+299",
+    "--simulate -n 99999999999999": "not enough memory",
     "--covariance c-nan.json": "NaN",
     "--covariance c-negative.json": "positive definite",
     "--covariance c-askew.json": "symmetric",
@@ -621,7 +631,7 @@ def test_more_images_than_there_are_is_said(here: Run) -> None:
     assert "of 24 withstand" in out
 
 
-@pytest.mark.parametrize("kind", ["Raises", "Nan", "Half", "Three", "Rgb", "Text", "Bools", "InPlace"])
+@pytest.mark.parametrize("kind", ["Raises", "Nan", "Half", "Three", "Rgb", "Text", "Bools", "InPlace", "Surrogate"])
 def test_the_doctor_finds_a_sick_model_and_gives_status_1(kind: str, here: Run) -> None:
     status, out, err = here("doctor", f"odd:{kind}", "--data", "digits")
     assert (status, err) == (1, "")

@@ -52,6 +52,7 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "logits of ten thousand": ("own:hot", ""),
     "random": ("own:Random", ""),
     "without a gradient": ("own:detached", ""),
+    "more than tensors in its state": ("own:Beside", ""),
     "without a backward pass": ("own:backless", ""),
     "a backward pass that fails": ("own:backfires", ""),
     "rounding, passed straight": ("own:Rounds --bpda step", ""),
@@ -74,6 +75,7 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "weights beside a file of its own": ("scripted.pt --weights net.pt", "drop --weights"),
     "weights as safetensors": ("own:Net --weights state.safetensors", ""),
     "weights of another net": ("own:Convolutional --weights net.pt", "does not fit"),
+    "weights without names": ("own:Net --weights numbered.pt", "no state dict"),
     "weights that are not there": ("own:Net --weights none.pt", "there is no file"),
     "a pickled model": ("pickled.pt", "give its architecture with --weights"),
     "weights alone": ("net.pt", "give its architecture with --weights"),
@@ -104,6 +106,7 @@ def brought(run: Run, tmp_path: Path) -> Run:
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "parallel.pt")
     torch.save({f"_orig_mod.{name}": value for name, value in state.items()}, tmp_path / "compiled.pt")
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "checkpoint.pth")
+    torch.save(dict(enumerate(state.values())), tmp_path / "numbered.pt")
     torch.save(net.body, tmp_path / "pickled.pt")
     save_tensors(tmp_path / "state.safetensors", state, {})
     torch.save(brittle.build_net("mlp", (1, 8, 8), 10).state_dict(), tmp_path / "ours.pt")

@@ -51,13 +51,20 @@ def _run(debug: bool, began: float) -> int:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _said(
-                f"error: {error.strerror}; what is finished is kept: free some space, and the same command goes on", 2
-            )
-        return _said(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1)
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    """Say what nobody asked about: a machine that is too small, or a fault of ours."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _said(
+            f"error: {error.strerror}; what is finished is kept: free some space, and the same command goes on", 2
+        )
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "can't allocate" in str(error):
+        return _said("error: there is not enough memory for so much at once; ask for fewer images or numbers", 2)
+    return _said(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1)
 
 
 def _said(line: str, status: int) -> int:
-    print(" ".join(line.split()), file=sys.stderr)
+    print(" ".join(line.split()).encode(errors="backslashreplace").decode(), file=sys.stderr)
     return status

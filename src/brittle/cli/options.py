@@ -26,7 +26,8 @@ Reject = Annotated[
     int | None, typer.Option("--reject", help="number of the class by which the model rejects an image (a detector)")
 ]
 Batch = Annotated[
-    int | None, typer.Option("--batch", min=1, help="images held at once; default 250, or as many as memory holds")
+    int | None,
+    typer.Option("--batch", min=1, max=2**31 - 1, help="images held at once; default 250, or as many as memory holds"),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="the only source of randomness")]

@@ -5,11 +5,13 @@ from typing import Any
 
 from brittle.errors import BrittleError
 
+MANY = 2**31
+
 
 def check_count(what: str, count: Any) -> None:
-    """Raise `BrittleError` unless `count` is a whole number of at least 1."""
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise BrittleError(f"{what} must be at least 1, as a whole number, not {count!r}")
+    """Raise `BrittleError` unless `count` is a whole number of at least 1, and one that torch can hold."""
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < MANY:
+        raise BrittleError(f"{what} must be at least 1, as a whole number below 2^31, not {count!r}")
 
 
 def check_number(what: str, number: Any) -> None:

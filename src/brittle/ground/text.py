@@ -9,5 +9,7 @@ def plain_name(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, in its first line; its kind, where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """What an error of another library says, in its first line; its kind, where it says nothing. What cannot be printed
+    (half a surrogate, what colours a terminal) is spelt out."""
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in said)

@@ -173,7 +173,11 @@ def check_source(name: str, model: Model, split: Split, threat: Threat) -> dict[
     Args:
         name: of the set; D_R needs a robust model, D_NR, D_rand and D_det one that learned non-robust features too.
         split: on the model's device.
+    Raises:
+        BrittleError: no images.
     """
+    if not len(split):
+        raise BrittleError(f"{split.name} holds no images; there is nothing to make a set of")
     few = split.take(min(LOOKED_AT, len(split)))
     clean, robust = accuracy(model, few), accuracy(model, few, threat)
     warning, told = None, f"{robust:.0%} under PGD-10 in {threat}, {clean:.0%} clean"

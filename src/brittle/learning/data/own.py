@@ -157,6 +157,8 @@ def _channels_first(place: Path, name: str, images: Tensor) -> Tensor:
 
 def _numbers(place: Path, name: str, labels: Tensor) -> Tensor:
     """int64 [N]."""
+    if not labels.is_floating_point() and not labels.is_complex():
+        labels = labels.long()
     if (
         labels.dim() == 2
         and labels.shape[1] > 1

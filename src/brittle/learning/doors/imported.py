@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from brittle.ground import BrittleError
+from brittle.ground import BrittleError, first_line
 
 
 def imported(spec: str) -> Callable[[Tensor], Any]:
@@ -37,21 +37,28 @@ def imported(spec: str) -> Callable[[Tensor], Any]:
         where = getattr(sys.modules.get(module_name), "__file__", None) or "built into Python"
         raise BrittleError(f"{spec}: module {module_name!r} ({where}) has no {attribute!r}") from None
     except (Exception, SystemExit) as error:
-        raise BrittleError(f"{spec}: importing it failed ({type(error).__name__}: {error})") from None
+        raise BrittleError(f"{spec}: importing it failed ({type(error).__name__}: {first_line(error)})") from None
     if isinstance(model, type) or (callable(model) and not isinstance(model, nn.Module) and _takes_nothing(model)):
         try:
             model = model()
         except (Exception, SystemExit) as error:
-            raise BrittleError(f"{spec}: calling it failed ({type(error).__name__}: {error})") from None
+            raise BrittleError(f"{spec}: calling it failed ({type(error).__name__}: {first_line(error)})") from None
     if not callable(model):
         raise BrittleError(f"{spec} gives {type(model).__name__}, which is no model: it cannot be called on images")
     return model  # type: ignore[no-any-return]
 
 
 def check_values(model: Any, spec: str) -> None:
-    """Raise `BrittleError` if a module has parameters or buffers that are declared but hold no numbers."""
-    for name, value in model.state_dict().items() if isinstance(model, nn.Module) else ():
-        if is_lazy(value) or value.is_meta:
+    """Raise `BrittleError` if a module has parameters or buffers that are declared but hold no numbers, or fails when
+    it is looked at."""
+    if not isinstance(model, nn.Module):
+        return
+    try:
+        held, _, _ = model.state_dict(), repr(model), getattr(model, "absent", None)
+    except Exception as error:
+        raise BrittleError(f"{spec}: looking at it failed ({type(error).__name__}: {first_line(error)})") from None
+    for name, value in held.items():
+        if is_lazy(value) or (isinstance(value, Tensor) and value.is_meta):
             raise BrittleError(f"{spec}: its {name} holds no numbers yet; load weights before it is handed over")
 
 

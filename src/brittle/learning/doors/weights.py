@@ -34,7 +34,7 @@ def read_state(path: Path) -> State:
         ) from None
     held = (state[key] for key in HOLDERS if isinstance(state, dict) and isinstance(state.get(key), dict))
     state = next(held, state)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise BrittleError(f"{path} holds no state dict (names to tensors)")
     return state
 
