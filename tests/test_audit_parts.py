@@ -281,14 +281,22 @@ def test_a_curve_is_the_share_whose_smallest_change_is_larger_than_eps() -> None
     curve = threat.curve
     assert curve is not None
     assert (curve.attack, curve.n, curve.radius) == ("FMN", 4, 1.0)
-    assert curve.eps == pytest.approx([0.05 * step for step in range(41)])
-    for step, correct in {0: 4, 9: 4, 10: 3, 19: 3, 20: 2, 30: 1, 40: 1}.items():
+    assert curve.eps == pytest.approx([0.05 * step for step in range(21)])
+    for step, correct in {0: 4, 9: 4, 10: 3, 19: 3, 20: 2}.items():
         drawn = curve.accuracy[step], curve.low[step], curve.high[step]
         assert drawn == pytest.approx((correct / 4, *Proportion(correct, 4).interval))
     state.threats[0].enter("S-O", piece([3], [3]))  # of size 0.03, where FMN found none
     again = record_of(state, PROVENANCE).threats[0].curve
     assert again is not None
-    assert [round(4 * again.accuracy[step]) for step in (0, 1, 9, 40)] == [4, 3, 3, 0]
+    assert [round(4 * again.accuracy[step]) for step in (0, 1, 9, 20)] == [4, 3, 3, 1]
+    several = first(list(range(6)), L2(1), L2(2), Linf(0.5))
+    for one, found in zip(several.threats, ([0.5, torch.inf], [1.5, 1.9], [0.1, 0.1]), strict=True):
+        one.enter("FMN", piece([0, 1], [], minimum=torch.tensor(found, dtype=torch.float64)))
+    small, large, _ = (one.curve for one in record_of(several, PROVENANCE).threats)
+    assert small is not None
+    assert large is not None
+    assert [round(2 * small.accuracy[step]) for step in (9, 10, 20)] == [2, 1, 1]
+    assert [round(2 * large.accuracy[step]) for step in (4, 5, 18, 19, 20)] == [2, 1, 1, 0, 0]  # as the smaller found
     at_eps = first([0, 1], L2(1))
     at_eps.threats[0].enter("FMN", piece([0, 1], [1], minimum=torch.full((2,), 2.0, dtype=torch.float64)))
     at_eps.threats[0].sizes[1] = 1 + 1e-8  # allowed: the threat tolerates rounding

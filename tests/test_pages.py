@@ -135,7 +135,7 @@ def test_curves_are_read_off_by_pointing(tmp_path: Path, browser: webdriver.Chro
     drawn = browser.find_element(By.CSS_SELECTOR, "svg:has(#m1-curves-figure_1)")
     places = drawn.find_elements(By.CSS_SELECTOR, ".readings rect")
     curve = whole.record["threats"][0]["curve"]
-    assert len(places) == len(curve["eps"])
+    assert len(places) == sum(eps <= curve["radius"] for eps in curve["eps"]) < len(curve["eps"]), "an older record"
     ActionChains(browser).scroll_to_element(drawn).move_to_element(places[3]).perform()
     read = drawn.find_element(By.XPATH, "following-sibling::output").text
     assert read.startswith("eps × ")

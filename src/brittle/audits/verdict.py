@@ -1,8 +1,11 @@
 """From what an audit found to words and to its record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
+
+from brittle.attacks import Threat
 
 from .masking import COMPARISONS, UNBOUNDED
 from .records import (
@@ -27,7 +30,7 @@ COMPARED = {one.name for one in COMPARISONS} | {UNBOUNDED}
 WALL = 12  # triples shown per threat
 PREPARED = ("normalisation", "accuracy")  # checks whose hint is to be followed before anything is audited again
 MOST = "--effort thorough -n all"  # an audit that leaves nothing out
-CURVE = 40  # points of an accuracy-versus-eps curve, from 0 to twice the threat's eps
+CURVE = 20  # steps of an accuracy-versus-eps curve, from 0 to the threat's eps
 
 
 def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
@@ -86,7 +89,7 @@ def record_of(state: AuditState, run: Provenance, asked: Asked | None = None) ->
         union=ProportionRecord.of(state.union),
         union_8bit=ProportionRecord.of(state.union_8bit),
         union_proved=ProportionRecord.of(state.union_proven) if state.union_proven else None,
-        threats=[_threat(one) for one in state.threats],
+        threats=[_threat(one, state.threats) for one in state.threats],
         checks=state.checks,
         gradients=state.gradients,
         skipped=state.skipped,
@@ -107,29 +110,31 @@ def _fate(state: AuditState, index: int) -> tuple[dict[str, str | None], dict[st
     return broken_by, {threat: proof for threat, proof in proofs.items() if proof}
 
 
-def _threat(state: ThreatState) -> ThreatRecord:
+def _threat(state: ThreatState, threats: Sequence[ThreatState]) -> ThreatRecord:
     robust_8bit = Proportion(int(state.alive_8bit.sum()), len(state.alive))
     return ThreatRecord(
         str(state.threat),
         ProportionRecord.of(state.robust),
         ProportionRecord.of(robust_8bit),
         list(state.tally.values()),
-        _curve(state),
+        _curve(state, [one for one in threats if _kind(one.threat) == _kind(state.threat)]),
         ProportionRecord.of(state.proven) if state.proven else None,
     )
 
 
-def _curve(state: ThreatState) -> AccuracyCurve | None:
-    """Accuracy at each eps: the share of examples whose smallest perturbation found, by whatever attack, is larger (an
-    upper bound)."""
+def _kind(threat: Threat) -> str:
+    """A threat without its size."""
+    return str(threat).partition(":")[0]
+
+
+def _curve(state: ThreatState, alike: Sequence[ThreatState]) -> AccuracyCurve | None:
+    """Accuracy at each eps up to the threat's own: the share of examples whose smallest perturbation found, by whatever
+    attack of this threat or of `alike`, those of the same norm, is larger (an upper bound). Further out nothing was
+    attacked but by the search for the smallest change."""
     if state.minimum_by is None or state.threat.radius == 0:
         return None
-    broken = torch.tensor([name is not None for name in state.breaker])
-    smallest = torch.where(
-        broken, torch.minimum(state.minimum, state.sizes).clamp(max=state.threat.radius), state.minimum
-    )
-    sizes = smallest[~state.minimum.isnan()]
-    eps = torch.linspace(0, 2 * state.threat.radius, CURVE + 1, dtype=torch.float64)
+    sizes = torch.stack([_smallest(one) for one in alike]).amin(0)[~state.minimum.isnan()]
+    eps = torch.linspace(0, state.threat.radius, CURVE + 1, dtype=torch.float64)
     points = [Proportion(int((sizes > one).sum()), len(sizes)) for one in eps]
     return AccuracyCurve(
         attack=state.minimum_by,
@@ -140,6 +145,12 @@ def _curve(state: ThreatState) -> AccuracyCurve | None:
         low=[point.interval[0] for point in points],
         high=[point.interval[1] for point in points],
     )
+
+
+def _smallest(state: ThreatState) -> Tensor:
+    """The size of the smallest perturbation found of each example; infinite where none was."""
+    broken, minimum = torch.tensor([name is not None for name in state.breaker]), state.minimum.nan_to_num(torch.inf)
+    return torch.where(broken, torch.minimum(minimum, state.sizes).clamp(max=state.threat.radius), minimum)
 
 
 def _wall(state: ThreatState, subject: Subject) -> Iterator[WallEntry]:

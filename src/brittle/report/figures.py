@@ -44,16 +44,18 @@ def colours_of(threats: Sequence[str]) -> dict[str, str]:
 
 
 def curves(threats: Sequence[Record], colours: Mapping[str, str], name: str) -> str:
-    """Accuracy against eps, one line per threat with its 95 % band; '' if no threat has a curve.
+    """Accuracy against eps up to the largest audited eps of each norm, a line for each with its 95 % band; '' if no
+    threat has a curve.
 
-    Where the norms differ, eps is measured in units of each threat's own eps, so that 1 is the threat itself.
+    Where the norms differ, eps is measured in units of the largest audited one, so that 1 is the threat itself.
     """
     drawable = (threat for threat in threats if threat["curve"] and threat["curve"]["radius"])
-    shown = [threat for threat in drawable if np.isfinite(numbers(threat["curve"]["accuracy"])).any()]
+    found = [threat for threat in drawable if np.isfinite(numbers(threat["curve"]["accuracy"])).any()]
+    largest = {norm_of(threat): threat for threat in sorted(found, key=lambda one: float(one["curve"]["radius"]))}
+    shown = [threat for threat in found if largest[norm_of(threat)] is threat]
     if not shown:
         return ""
-    norm, *others = map(norm_of, shown)
-    relative = any(other != norm for other in others)
+    norm, relative = norm_of(shown[0]), len(shown) > 1
     with drawing(name, height=320) as figure:
         axes = panel(figure, 46, 52, WIDTH - room_for(threat["threat"] for threat in shown), 320 - 34)
         accuracy_axis(axes)
@@ -61,12 +63,19 @@ def curves(threats: Sequence[Record], colours: Mapping[str, str], name: str) -> 
         for i, threat in enumerate(shown):
             curve, colour = threat["curve"], colours[threat["threat"]]
             unit = float(curve["radius"])
-            eps, accuracy, low, high = (numbers(curve[key]) for key in ("eps", "accuracy", "low", "high"))
+            attacked = numbers(curve["eps"]) <= unit * (1 + 1e-9)  # older records go further
+            lines = (numbers(curve[key])[attacked] for key in ("eps", "accuracy", "low", "high"))
+            eps, accuracy, low, high = lines
             x = eps / unit if relative else eps
             axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
             axes.plot(x, accuracy, color=colour, linestyle=dash(i))
-            if not relative:
-                mark(axes, unit, readable(f"eps {threat['threat'].partition(':')[2]}"), 6 + 14 * (i % 2))
+            for k, own in enumerate(found if not relative else ()):
+                mark(
+                    axes,
+                    float(own["curve"]["radius"]),
+                    readable(f"eps {own['threat'].partition(':')[2]}"),
+                    6 + 14 * (k % 2),
+                )
             ends.append(End(accuracy, threat["threat"], colour))
             start, stop = (f"{accuracy[k]:.1%} at eps {eps[k]:.3g}" for k in (0, -1))
             told.append(f"{threat['threat']} from {start} to {stop}")
