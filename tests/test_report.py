@@ -114,8 +114,12 @@ def test_a_comparison_says_when_the_models_saw_different_examples_or_threats(two
     text = said(page([two[0], other]))
     assert "different examples" in text
     assert "on purpose: images of cifar10/test, mnist/test." in text
-    assert "different threats" in text
+    assert "different threats, so that their unions cannot be compared" in text
+    assert "choose among these" in said(page(two))
+    assert "If an attacker may choose among these" not in text
     assert "not measured" in text
+    assert "Which of 2 models is more robust?" in text
+    assert "2 audits of robust net" in said(page([two[0], two[0]]))
 
 
 def test_models_of_one_name_are_told_apart_by_their_folders(two: list[Audited]) -> None:

@@ -38,6 +38,22 @@ def test_audits_are_compared_by_data_set_the_most_robust_first(tmp_path: Path) -
     assert path.read_text("utf-8").count("<svg") == 1  # clean against union, where there are two to compare
 
 
+def test_unions_of_unlike_threats_are_not_put_in_order(tmp_path: Path) -> None:
+    put(tmp_path / "all", audited("a net", 0.1))
+    part = audited("a net", 0.9)
+    part.record["threats"].pop()
+    put(tmp_path / "part", part)
+    html = write_index(tmp_path)[0].read_text("utf-8")
+    assert "unions of unlike threats cannot be compared" in said(html)
+    assert said(html).index("all") < said(html).index("part")
+    assert "aria-sort" not in html.partition("<tbody>")[0].partition("<thead>")[2]
+    assert "<svg" not in html
+    put(tmp_path / "part", audited("a net", 0.9))
+    html = write_index(tmp_path)[0].read_text("utf-8")
+    assert "cannot be compared" not in said(html)
+    assert "a net (part)" in html
+
+
 def test_a_point_of_the_figure_is_read_off_where_it_is_drawn() -> None:
     root = ElementTree.fromstring(against([audited(f"net {k}", k / 4, seed=k).record for k in range(4)], "figure"))
     drawn = [[float(use.get(axis, "")) for axis in "xy"] for use in root.iter("use")]

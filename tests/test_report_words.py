@@ -48,7 +48,7 @@ def test_the_headline_counts_what_attacks_turned(made: dict[str, Any], sentence:
 
 
 def test_a_threat_is_called_more_harmful_only_where_intervals_are_apart() -> None:
-    assert differences(record(Linf=80, L2=10)) == "L2:1 does more harm than Linf:1."
+    assert differences(record(Linf=80, L2=10)) == "Of these threats, L2:1 does the most harm and Linf:1 the least."
     assert differences(record(Linf=60, L2=55)).startswith("No threat does clearly more harm")
     assert differences(record(Linf=60)) == ""
 
@@ -112,7 +112,9 @@ def test_what_a_threat_allows_is_said_where_it_is_known() -> None:
     assert allowed("Linf:8/255") == "change each pixel by up to 8/255"
     assert allowed("L2:0.5") == "change pixels by up to 0.5 in all, as a straight distance"
     assert allowed("L1:12") == "change pixels by up to 12 in all, added up"
-    for other in ("Spatial:30,3", "nothing:1", "clean", "Linf:x", ""):
+    assert allowed("L0:10") == "change up to 10 pixels at will"
+    assert allowed("Spatial:30,1") == "turn the image by up to 30° and move it by up to 1 pixel"
+    for other in ("nothing:1", "clean", "Linf:x", ""):
         assert allowed(other) == ""
 
 

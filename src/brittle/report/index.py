@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from brittle.ground import BrittleError, write_out
 
 from .drawing import MARKS, WIDTH, End, clip, drawing, name_ends, panel, percent, room_for
-from .page import template
+from .page import one_question, template, told_apart
 from .reading import Audited, Record, read_run
 from .svg import GREY, PALETTE, inline, spots
 
@@ -64,15 +65,23 @@ def gather(folder: Path) -> tuple[list[tuple[Path, Audited]], list[str]]:
 
 
 def _group(name: str, ident: str, runs: Sequence[tuple[Path, Audited]], page: Path) -> dict[str, Any]:
-    runs = sorted(runs, key=lambda one: -(one[1].record["union"]["accuracy"] or 0))  # the most robust first
+    alike = one_question([audited.record for _, audited in runs])
+    if alike:  # the most robust first
+        runs = sorted(runs, key=lambda one: -(one[1].record["union"]["accuracy"] or 0))
     records = [audited.record for _, audited in runs]
     return {
         "name": name,
         "threats": list(dict.fromkeys(threat["threat"] for record in records for threat in record["threats"])),
         "rows": [_row(run, record, page) for (run, _), record in zip(runs, records, strict=True)],
         "same": len({record["data"]["digest"] for record in records}) == 1,
-        "figure": Markup(against(records, ident)) if len(records) > 1 else "",
+        "alike": alike,
+        "figure": Markup(against(_named(runs), ident)) if alike and len(records) > 1 else "",
     }
+
+
+def _named(runs: Sequence[tuple[Path, Audited]]) -> list[Record]:
+    """The records, each with a name of its own."""
+    return [one.record for one in told_apart([replace(audited, folder=run.name) for run, audited in runs])]
 
 
 def _row(run: Path, record: Record, page: Path) -> dict[str, Any]:

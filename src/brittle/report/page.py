@@ -45,22 +45,24 @@ def page(audits: Sequence[Audited], *, title: str | None = None) -> str:
     """
     if not audits:
         raise BrittleError("a report needs at least one audit")
+    kinds = {(one.record["model"]["name"], one.record["model"]["digest"]) for one in audits}
     audits = told_apart(audits)
     records = [audited.record for audited in audits]
     colours = figures.colours_of([threat["threat"] for record in records for threat in record["threats"]])
     models = [model(audited, f"m{i}", colours) for i, audited in enumerate(audits, 1)]
     return template("page.html.j2").render(
-        title=title
-        or (
-            f"Audit of {records[0]['model']['name']}"
-            if len(models) == 1
-            else f"Which of {len(models)} models is more robust?"
-        ),
+        title=title or _title([name for name, _ in kinds], len(models)),
         models=models,
         colours=colours,
         compared=comparison(models, list(colours)) if len(models) > 1 else None,
         told=DOUBTS_TOLD,
     )
+
+
+def _title(names: Sequence[str], audits: int) -> str:
+    if len(names) == 1:
+        return f"{'Audit' if audits == 1 else f'{audits} audits'} of {names[0]}"
+    return f"Which of {len(names)} models is more robust?"
 
 
 def told_apart(audits: Sequence[Audited]) -> list[Audited]:
@@ -161,7 +163,8 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
     ]
     signs: list[dict[str, str]] = [{} for _ in models]
     said = []
-    for column in columns:
+    unlike = not one_question(models)
+    for column in columns[:-1] if unlike else columns:
         measured = sorted(
             (i for i, row in enumerate(rows) if column in row and row[column]["accuracy"] is not None),
             key=lambda i: -rows[i][column]["accuracy"],
@@ -179,9 +182,14 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
     notes = []
     if len({(each["data"]["digest"], each["data"]["n"]) for each in models}) > 1:
         notes.append("The models were audited on different examples, so small differences mean little.")
-    if len({tuple(sorted(t["threat"] for t in each["threats"])) for each in models}) > 1:
-        notes.append("The models were audited under different threats, so their unions are not the same question.")
+    if unlike:
+        notes.append("They were audited under different threats, so that their unions cannot be compared.")
     return {"columns": columns, "rows": rows, "signs": signs, "said": said, "notes": notes}
+
+
+def one_question(records: Sequence[Record]) -> bool:
+    """Whether all were audited in the same threats, so that one union may stand beside another."""
+    return len({tuple(sorted(threat["threat"] for threat in each["threats"])) for each in records}) == 1
 
 
 @cache

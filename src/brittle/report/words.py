@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from functools import cache
 
-from brittle.attacks import NormBall, parse_threat
+from brittle.attacks import L0, NormBall, Spatial, parse_threat
 from brittle.ground import BrittleError
 
 from .reading import Record
@@ -29,6 +29,13 @@ def allowed(threat: str) -> str:
     except BrittleError:
         return ""
     eps = threat.partition(":")[2]
+    if isinstance(kind, L0):
+        return f"change up to {eps} {'pixel' if eps == '1' else 'pixels'} at will"
+    if isinstance(kind, Spatial):
+        degrees, pixels = eps.split(",")
+        return (
+            f"turn the image by up to {degrees}° and move it by up to {pixels} {'pixel' if pixels == '1' else 'pixels'}"
+        )
     return CHANGES[kind.order].format(eps=eps) if isinstance(kind, NormBall) and kind.order in CHANGES else ""
 
 
@@ -66,7 +73,7 @@ def differences(record: Record) -> str:
     worst, *_, best = sorted(threats, key=lambda one: float(one["robust"]["accuracy"]))
     if worst["robust"]["interval"][1] >= best["robust"]["interval"][0]:
         return "No threat does clearly more harm than another: their intervals overlap."
-    return f"{worst['threat']} does more harm than {best['threat']}."
+    return f"Of these threats, {worst['threat']} does the most harm and {best['threat']} the least."
 
 
 def certainty(record: Record) -> list[str]:
