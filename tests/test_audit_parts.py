@@ -496,10 +496,10 @@ def test_a_journal_spares_all_work_even_when_the_budget_is_spent(digits_net: nn.
     pieces = {path.name for path in tmp_path.iterdir()}
     assert {"L2-0.5-probes.safetensors", "Linf-8-255-probes.safetensors"} <= pieces
     assert sum(name.startswith("Linf-8-255-APGD-5-0-") for name in pieces) == 2  # two batches
-    again = audit(digits_net, some(), threats, effort="smoke", batch=25, budget=0.0, journal=Journal(tmp_path, "this"))
+    again = audit(digits_net, some(), threats, effort="smoke", batch=25, budget=1e-9, journal=Journal(tmp_path, "this"))
     assert not again.record.skipped
     assert msgspec.structs.replace(again.record, run=whole.run, asked=whole.asked) == whole
-    other = audit(digits_net, some(), threats, effort="smoke", batch=25, budget=0.0, journal=Journal(tmp_path, "that"))
+    other = audit(digits_net, some(), threats, effort="smoke", batch=25, budget=1e-9, journal=Journal(tmp_path, "that"))
     assert len(other.record.skipped) > 2 * 2 * 6
 
 

@@ -217,6 +217,7 @@ THREATS = {
     "L2:8/0": "eps",
     "L2:1/2/3": "eps",
     "L2:1e300": "eps",
+    "L2:1e-400": "rounds to 0",
     "'Linf:eval(1)'": "eps",
     "Linf:8": "write Linf:8/255",
     "Linf:1.5": "whole range",
@@ -705,18 +706,39 @@ PYTHON = {
     "Recipe(epochs=nan)": "epochs > 0",
     "Trades((Linf(0.1),), beta=-1)": "weight of TRADES",
     "InnerAttack(steps='x')": "at least 1",
+    "audit(net, (x, y), None)": "not NoneType",
+    "audit(net, (x, y), 0.3)": "threats takes one or a list",
+    "audit(net, (x, y), L2(1), extra=pgd(net, L2(1)))": "extra takes one or a list",
+    "audit(net, (x, y), L2(1), extra=[3])": "an extra attack is a text",
+    "audit(net, (x, y), L2(1), journal=3)": "a journal is a path or a text",
+    "audit(net, (x, y), L2(1), budget=0)": "longer than 0 seconds",
+    "audit('zoo:mnist-linf', (x, y), L2(1))": "load_model('zoo:mnist-linf')",
+    "pgd('zoo:mnist-linf', 'Linf:0.1')": "load_model('zoo:mnist-linf')",
+    "pgd(3, 'Linf:0.1')": "cannot be called",
+    "doctor(x, y, net)": "Tensor cannot be called",
+    "against(net, 'rage')": "no loss is called",
+    "against(net, 3)": "a loss is a name or a function",
+    "restarts(net, 3)": "give one attack or more",
+    "classifier(net, input_range=5)": "two numbers, such as 0,255, not 5",
+    "classifier(net, input_range=None)": "two numbers, such as 0,255, not None",
+    "load(None)": "named by a text",
+    "build_net('mlp', (28, 28), 10)": "(channels, height, width)",
+    "report.adversarial('L2:1')": "the threats are Linf:0.1",
+    "report.save(3)": "a path or a text",
+    "verify(net, x, x, y, 'Linf:0.1')": "not Tensor",
 }
 SCRIPT = """
 import json, sys, torch
 from brittle.errors import BrittleError
 from brittle.attacks import *
-from brittle.audits import audit, judge
-from brittle.learning import Adversarial, InnerAttack, Recipe, Trades, build_net
+from brittle.audits import audit, doctor, judge, verify
+from brittle.learning import Adversarial, InnerAttack, Recipe, Trades, build_net, classifier, load
 from brittle.science import curvature
 nan = float("nan")
 net, x, y = build_net("mlp", (1, 8, 8), 10).eval(), torch.rand(20, 1, 8, 8), torch.arange(20) % 10
 wide = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).double()
 deep = torch.nn.Sequential(torch.nn.Conv2d(1, 10, 8), torch.nn.Flatten())
+report = audit(net, (x, y), Linf(0.1), effort="smoke")
 said = {}
 for line in json.load(sys.stdin):
     try:

@@ -4,7 +4,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from brittle.attacks import L1, L2, Attack, AttackResult, AttackSpec, Linf, against, apgd, margin, stages, worst_of
+from brittle.attacks import (
+    L1,
+    L2,
+    Attack,
+    AttackResult,
+    AttackSpec,
+    Linf,
+    against,
+    apgd,
+    margin,
+    stages,
+    toward,
+    worst_of,
+)
 from brittle.ground import BrittleError, keys_of, normal
 from reference import Curved, examples, trace
 
@@ -46,6 +59,11 @@ def test_a_built_attack_has_the_settings_the_loss_and_the_seed() -> None:
     for built in (spec.build(model, Linf(0.1), 5), spec.search(model, Linf(0.1), 5)):
         assert isinstance(built, Attack)
         assert (trace(built, x, y) == trace(by_hand, x, y)).all()
+
+
+def test_a_loss_may_be_given_by_its_name() -> None:
+    assert against(torch.relu, "margin") == against(torch.relu, margin)
+    assert toward(torch.relu, "margin") == toward(torch.relu, margin)
 
 
 def counting(name: str, breaks: list[int], asked: list[list[float]]) -> Attack:

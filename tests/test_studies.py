@@ -90,7 +90,7 @@ def test_what_a_node_needs_is_computed_once(tmp_path: Path) -> None:
 
 def test_a_budget_cuts_short_and_more_time_goes_on(tmp_path: Path) -> None:
     store, source = Store(tmp_path), DataSource.of("digits")
-    short = last(Audit(small(), source, (Linf(0.1),), "smoke", n=40, budget=0.0), store)
+    short = last(Audit(small(), source, (Linf(0.1),), "smoke", n=40, budget=1e-9), store)
     assert json.loads((short.folder / "audit.json").read_text())["skipped"]
     whole = last(Audit(small(), source, (Linf(0.1),), "smoke", n=40), store)
     assert not whole.stored

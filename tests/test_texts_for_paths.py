@@ -23,7 +23,7 @@ def test_where_a_path_is_taken_a_text_is() -> None:
 
 
 def test_files_are_written_and_read_by_texts(tmp_path: Path) -> None:
-    data, net = load("digits"), brittle.build_net("mlp", (1, 8, 8), 10)
+    data, net = load(Path("digits")), brittle.build_net("mlp", (1, 8, 8), 10)
     state, file, plain = (str(tmp_path / name) for name in ("state.safetensors", "net.safetensors", "plain.pt"))
     assert list(brittle.train(net, data, brittle.Standard(), brittle.Recipe(epochs=1), state_file=state))
     assert len(history_of(state)) == 1

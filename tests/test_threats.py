@@ -19,6 +19,7 @@ def images(count: int = 6, channels: int = 1, dtype: torch.dtype = torch.float32
 def test_threats_are_written_and_read() -> None:
     assert parse_threat("linf:8/255") == Linf("8/255") == LpBall("inf", "8/255")
     assert parse_threat("2:0.5") == L2(0.5)
+    assert len({Linf("3/10"), Linf(0.3), Linf("0.30"), L2(0.3), Linf(0.31)}) == 3
     assert parse_threat("L0:10") == L0(10)
     assert parse_threat("spatial:30,3") == Spatial(30, 3)
     assert [str(parse_threat(text)) for text in (*EXAMPLES, "Linf:8/255")] == [*EXAMPLES, "Linf:8/255"]

@@ -68,6 +68,8 @@ def check_model(model: Any) -> None:
     """Raise `BrittleError` unless it can be called on images."""
     if isinstance(model, type):
         raise BrittleError(f"{model.__name__} is a class; a model is made by calling it: {model.__name__}()")
+    if isinstance(model, str):
+        raise BrittleError(f"{model!r} is a text; load the model first: brittle.learning.load_model({model!r}).model")
     if not callable(model):
         raise BrittleError(f"a model is a function from images to logits; {type(model).__name__} cannot be called")
 

@@ -48,6 +48,7 @@ def stages(*attacks: Attack, done: Done | None = None) -> Attack:
 
 def restarts(attack: Attack, count: int) -> Attack:
     """`count` runs with the seeds seed, seed + 1, ..., each on the survivors of those before: the worst per example."""
+    _check((attack,))
     check_count("restarts", count)
     return replace(stages(*(attack.seeded(attack.seed + k) for k in range(count))), name=f"{attack.name} x{count}")
 

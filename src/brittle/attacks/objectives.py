@@ -22,7 +22,7 @@ from brittle.ground import (
 )
 
 from .answers import accepted, answer_of, check_classes, check_model, rejects
-from .losses import Aim, Loss, Targets, cross_entropy, margin, true_class
+from .losses import Aim, Loss, Targets, cross_entropy, loss_named, margin, true_class
 
 
 class Evaluation(NamedTuple):
@@ -155,27 +155,32 @@ class ModelObjective:
 
 
 def against(
-    model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precision: str = "float32"
+    model: Callable[[Tensor], Any], loss: Loss | str = cross_entropy, *, precision: str = "float32"
 ) -> ModelObjective:
     """Untargeted: make `loss` at the true class large; success is another class's answer.
 
     Args:
         model: `[B, *S]` in [0, 1] to logits `[B, C]`, a dict with "logits", or an object with `.logits`.
-        loss: `(logits, y) -> [B]`.
+        loss: `(logits, y) -> [B]`, or the name of one: `margin`, `dlr`, ...
         precision: `float32`, or `fast`: bfloat16 on devices that multiply it natively. Verify successes in float32.
     """
     return _objective(model, loss, False, precision)
 
 
-def toward(model: Callable[[Tensor], Any], loss: Loss = cross_entropy, *, precision: str = "float32") -> ModelObjective:
+def toward(
+    model: Callable[[Tensor], Any], loss: Loss | str = cross_entropy, *, precision: str = "float32"
+) -> ModelObjective:
     """Targeted: `y` is the class to reach; `loss` at it is made small, and success is the answer `y`."""
     return _objective(model, loss, True, precision)
 
 
-def _objective(model: Callable[[Tensor], Any], loss: Loss, targeted: bool, precision: str) -> ModelObjective:
+def _objective(model: Callable[[Tensor], Any], loss: Loss | str, targeted: bool, precision: str) -> ModelObjective:
     if precision not in ("float32", "fast"):
         raise BrittleError(f"precision is 'float32' or 'fast', not {precision!r}")
     check_model(model)
+    loss = loss_named(loss) if isinstance(loss, str) else loss
+    if not callable(loss):
+        raise BrittleError(f"a loss is a name or a function of logits and labels, not {type(loss).__name__}")
     return ModelObjective(model, loss, targeted, precision)
 
 

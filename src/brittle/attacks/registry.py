@@ -194,8 +194,7 @@ def _is_model(objective: Any) -> bool:
     """Whether this is a model, which is shown images alone, and no objective of images and labels."""
     if isinstance(objective, SessionObjective):
         return False
-    if isinstance(objective, type):
-        check_model(objective)
+    check_model(objective)
     try:
         shown = inspect.signature(objective.forward if isinstance(objective, nn.Module) else objective)
     except (TypeError, ValueError):  # a program of TorchScript has no signature

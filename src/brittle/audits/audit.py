@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from brittle.attacks import AttackSpec, Finite, Threat, fitting_batch
+from brittle.attacks import AttackSpec, Finite, Threat, check_model, fitting_batch
 from brittle.ground import (
+    BrittleError,
     ByteImages,
     Images,
     Labels,
@@ -25,6 +26,7 @@ from brittle.ground import (
     check_count,
     check_number,
     check_seed,
+    path_of,
     until,
     world,
 )
@@ -74,6 +76,10 @@ class AuditSettings:
             check_count("a batch", self.batch)
         check_seed(self.seed)
         check_number("a budget", self.budget)
+        if self.budget == 0:
+            raise BrittleError("a budget must be longer than 0 seconds; None sets none")
+        if strange := [one for one in self.extra if not isinstance(one, AttackSpec)]:
+            raise BrittleError(f'an extra attack is a text such as "mm:targets=9", not {type(strange[0]).__name__}')
 
     @property
     def asked(self) -> Asked:
@@ -130,12 +136,13 @@ def audit(
     Cost: at `standard` some 200 to 400 gradients for each example and threat that withstand, 5 to 30 where it breaks.
     Random: a function of `seed` and the images.
     """
-    named = [extra] if isinstance(extra, (str, AttackSpec)) else extra
+    check_model(model)
+    named = _listed("extra", extra, (str, AttackSpec), '"mm:targets=9"')
     specs = tuple(AttackSpec.parse(one) if isinstance(one, str) else one for one in named)
     settings = AuditSettings(effort, seed, budget, batch, specs, certify)
-    examples, within = streamed_examples_of(data), [threats] if isinstance(threats, (str, Threat)) else list(threats)
-    if isinstance(journal, (str, Path)):
-        journal = Journal(Path(journal), _identity(model, examples, within, settings))
+    examples, within = streamed_examples_of(data), _listed("threats", threats, (str, Threat), '"Linf:8/255"')
+    if journal is not None and not isinstance(journal, Journal):
+        journal = Journal(path_of("a journal", journal), _identity(model, examples, within, settings))
     with Progress(disable=not progress, console=Console(stderr=True)) as bar:
         task = bar.add_task("audit", total=None)
         for event in audit_events(model, examples, within, settings, journal):
@@ -143,6 +150,19 @@ def audit(
             report = event.report
     assert report is not None, "the last event carries the report"
     return report
+
+
+def _listed(what: str, given: Any, kinds: tuple[type, ...], such: str) -> list[Any]:
+    """What was given alone or several at a time, as a list.
+
+    Raises:
+        BrittleError: it is neither.
+    """
+    if isinstance(given, kinds):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise BrittleError(f"{what} takes one or a list, such as {such}, not {type(given).__name__}")
+    return list(given)
 
 
 def _identity(

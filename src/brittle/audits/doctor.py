@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import Evaluate, against, answer_of, evaluation_at, gradient_at, margin, session
+from brittle.attacks import Evaluate, against, answer_of, check_model, evaluation_at, gradient_at, margin, session
 from brittle.ground import (
     BackwardFails,
     BrittleError,
@@ -37,6 +37,7 @@ def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding
     Cost: about ten forward passes, a few more where accuracy is below 90 %, of classes alone about twenty-five, and two
     gradients. The model is afterwards as it was before.
     """
+    check_model(model)
     low, high = float(x.min()), float(x.max())
     findings = [range_of(low, high)]
     try:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from brittle.attacks import Threat
-from brittle.ground import BrittleError, ByteImages, Images, empty_or_mapped, write_bytes
+from brittle.ground import BrittleError, ByteImages, Images, empty_or_mapped, path_of, write_bytes
 from brittle.learning import save_tensors
 
 from .records import AuditRecord, DataRecord, ModelRecord, ProportionRecord, Verdict, encode_record
@@ -60,8 +60,14 @@ class Report:
         return self.record.verdict
 
     def adversarial(self, threat: Threat | str) -> tuple[Tensor, Tensor]:
-        """The examples that a threat breaks, by their places int64 [b], and their adversarial images [b, *S]."""
-        found = self.found[str(threat)]
+        """The examples that a threat breaks, by their places int64 [b], and their adversarial images [b, *S].
+
+        Raises:
+            BrittleError: a threat that was not audited.
+        """
+        found = self.found.get(str(threat))
+        if found is None:
+            raise BrittleError(f"{threat} was not audited; the threats are {', '.join(self.found)}")
         rows = sorted(found)
         return torch.tensor(rows, dtype=torch.int64), self._stacked([found[row] for row in rows])
 
@@ -79,7 +85,7 @@ class Report:
             model: what the record says of it, where it is known.
             data: the same of the images.
         """
-        folder, record = Path(folder), self._named(model, data)
+        folder, record = path_of("the folder of a report", folder), self._named(model, data)
         rows = torch.tensor([entry.index for entry in record.wall], dtype=torch.int64)
         clean = self.images[rows].cpu()
         tensors = {

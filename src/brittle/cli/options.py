@@ -51,7 +51,7 @@ def threats_of(texts: list[str] | None, data: str) -> tuple["Threat", ...]:
     asked = texts or usual_threats(data)
     if not asked:
         raise BrittleError(f"say what to withstand on {data}: --threat Linf:8/255 --threat L2:0.5")
-    return tuple(parse_threat(text) for text in asked)
+    return tuple(dict.fromkeys(parse_threat(text) for text in asked))
 
 
 def one_of(texts: list[str] | None) -> str | None:

@@ -15,7 +15,7 @@ from .devices import (
     keep_freed_memory,
     pick_device,
 )
-from .files import cache_folder, write_by, write_bytes, write_out
+from .files import cache_folder, path_of, write_by, write_bytes, write_out
 from .functional import Model, functional_model
 from .gradients import BackwardFails, NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
 from .images import ByteImages, as_floats, empty_or_mapped
@@ -70,6 +70,7 @@ __all__ = [
     "keys_of",
     "normal",
     "package",
+    "path_of",
     "pick_device",
     "plain_name",
     "plugins",

@@ -22,6 +22,17 @@ def cache_folder() -> Path:
         ) from None
 
 
+def path_of(what: str, path: Path | str) -> Path:
+    """The path, given as such or as a text.
+
+    Raises:
+        BrittleError: it is something else.
+    """
+    if not isinstance(path, Path | str):
+        raise BrittleError(f"{what} is a path or a text, not {type(path).__name__}")
+    return Path(path)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """`write_by` of what is in memory."""
     write_by(path, lambda place: Path(place).write_bytes(content))

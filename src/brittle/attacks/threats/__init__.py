@@ -56,7 +56,8 @@ def require_threat(threat: Any) -> Threat:
     if isinstance(threat, str):
         return parse_threat(threat)
     if not isinstance(threat, Threat):
-        raise BrittleError(f'a threat is "Linf:8/255" or an object such as Linf("8/255"), not {threat!r}')
+        got = repr(threat) if isinstance(threat, int | float) else type(threat).__name__
+        raise BrittleError(f'a threat is "Linf:8/255" or an object such as Linf("8/255"), not {got}')
     return threat
 
 

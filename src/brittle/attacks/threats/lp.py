@@ -18,9 +18,9 @@ LARGEST = 1e9  # no two images are as far apart
 L1_SHARE = 0.01  # of the pixels moved in one L1 step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LpBall:
-    """All images within `eps` of x in one norm, with pixels in [0, 1].
+    """All images within `eps` of x in one norm, with pixels in [0, 1]; the same ball, however `eps` is written.
 
     Attributes:
         norm: `Linf`, `L2` or `L1`.
@@ -35,6 +35,12 @@ class LpBall:
         object.__setattr__(self, "eps", str(self.eps).strip())
         if not 0 <= self.radius <= LARGEST:
             raise BrittleError(f"eps must be a number from 0 to {LARGEST:g}, not {self.eps!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LpBall) and (self.norm, self.radius) == (other.norm, other.radius)
+
+    def __hash__(self) -> int:
+        return hash((self.norm, self.radius))
 
     def __str__(self) -> str:
         return f"{self.norm}:{self.eps}"
@@ -162,9 +168,12 @@ def number_of(text: str) -> float:
     try:
         above, *below = map(Fraction, text.split("/", 2))
         (divisor,) = below or (1,)
-        return float(above / divisor)
+        number = float(above / divisor)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise BrittleError(f"eps must be a number or a fraction such as 8/255, not {text!r}") from None
+    if above and not number:
+        raise BrittleError(f"eps must be larger than {text!r}, which a computer rounds to 0")
+    return number
 
 
 def in_box(x: Images) -> Flags:

@@ -15,7 +15,11 @@ from .splits import DataSet
 
 
 def load(
-    name: str, data_dir: Path | str | None = None, *, download: bool = True, progress: DownloadProgress | None = None
+    name: str | Path,
+    data_dir: Path | str | None = None,
+    *,
+    download: bool = True,
+    progress: DownloadProgress | None = None,
 ) -> DataSet:
     """The data set of this name, in host memory.
 
@@ -28,6 +32,9 @@ def load(
     Raises:
         BrittleError: an unknown name; data not found; damaged or unfit data.
     """
+    if not isinstance(name, str | Path):
+        raise BrittleError(f"a data set is named by a text, such as 'digits' or 'npz:PATH', not {type(name).__name__}")
+    name = str(name)
     kind, _, path = name.partition(":")
     spec = find_spec(kind)
     if spec is None or isinstance(spec.source, Files) == bool(path):

@@ -106,13 +106,17 @@ def classifier(
     except (TypeError, ValueError):
         raise BrittleError(f"means and deviations are numbers, not {mean!r} and {std!r}") from None
     check_model(model)
+    try:
+        span = tuple(map(float, input_range))
+    except (TypeError, ValueError):
+        span = ()
     if len(means) != len(stds) or not all(map(isfinite, (*means, *stds))) or not all(one > 0 for one in stds):
         raise BrittleError(f"each channel needs a mean and a positive standard deviation, not {means} and {stds}")
-    if len(input_range) != 2 or not all(map(isfinite, input_range)) or not input_range[0] < input_range[1]:
-        raise BrittleError(f"the range of a model's images is two numbers, such as 0,255, not {tuple(input_range)}")
+    if len(span) != 2 or not all(map(isfinite, span)) or not span[0] < span[1]:
+        raise BrittleError(f"the range of a model's images is two numbers, such as 0,255, not {input_range!r}")
     if str(layout).upper() not in LAYOUTS:
         raise BrittleError(f"the layout of a model's images is {' or '.join(LAYOUTS)}, not {layout!r}")
-    low, length = float(input_range[0]), float(input_range[1] - input_range[0])
+    low, length = span[0], span[1] - span[0]
     plain = not means and (low, length) == (0, 1)
     shifted = [(one - low) / length for one in means or [0.0]]
     scaled = [one / length for one in stds or [1.0]]

@@ -51,10 +51,12 @@ def build_net(
     """`Normalize` followed by the net called `name`, with freshly drawn parameters (from torch's global generator).
 
     Raises:
-        BrittleError: unknown name, or images too small for the net.
+        BrittleError: unknown name, no shape of an image, or images too small for the net.
     """
     if name not in NETS:
         raise BrittleError(f"no net is called {name!r}; known: {', '.join(NETS)}")
+    if not isinstance(shape, Sequence) or len(shape) != 3:
+        raise BrittleError(f"the shape of an image is (channels, height, width), such as (1, 28, 28), not {shape!r}")
     kind = NETS[name]
     if min(shape[1:]) < kind.smallest:
         raise too_small(shape)
