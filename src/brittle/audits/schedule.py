@@ -124,7 +124,7 @@ quick     2   ~0.2 second_order_apgd:steps=100,draws=1
 quick     2   ~1   fmn:steps=50 outside=0
 quick     2   ~0.4 second_order_mim:look=4,loss=margin
 quick     2   1    fmn:steps=30 curve
-standard  2   ~0.1 apgd:steps=30,loss=dlr
+standard  2   ~0.2 mm:steps=20,targets=3
 standard  2   ~0.1 second_order_mim:look=4,steps=100,start=random,loss=margin
 standard  2   ~0.2 square_apgd
 standard  2   ~0.1 apgd:steps=100,loss=dlr
