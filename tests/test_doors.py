@@ -226,7 +226,7 @@ DATA: dict[
     "transparent": (lambda p: in_classes(p / "pics/test", mode="RGBA"), "folder:pics", (12, 3, 8, 8)),
     "mixed sizes": (mixed_sizes, "folder:pics@16", (13, 3, 16, 16)),
     "mixed sizes, no size": (mixed_sizes, "folder:pics", "--size 224"),
-    "a size of 0": (mixed_sizes, "folder:pics@0", "cannot be"),
+    "a size of 0": (mixed_sizes, "folder:pics@0", "at least 1, not 0"),
     "one class": (lambda p: in_classes(p / "pics/test", ("ant",)), "folder:pics", "at least two classes"),
     "a list of numbers": (listed("3 0 3"), "folder:pics/labels.csv", (3, 1, 8, 8)),
     "a list of names": (listed("bee ant bee", "path,class"), "folder:pics/labels.csv", (3, 1, 8, 8)),
@@ -649,6 +649,9 @@ def test_a_plan_of_an_audit_says_what_it_costs_and_runs_nothing(run: Run) -> Non
     few, many = json.loads(out), json.loads(run("audit", "zoo:digits-linf", "-n", "100", "--plan", "--json")[1])
     assert (status, Path("runs").exists()) == (0, False), err
     assert 0 < few["gradients"] < many["gradients"]
+    all_of_them = json.loads(run("audit", "zoo:digits-linf", "-n", "359", "--plan", "--json")[1])
+    more = json.loads(run("audit", "zoo:digits-linf", "-n", "99999999999999999999", "--plan", "--json")[1])
+    assert more["gradients"] == all_of_them["gradients"]
     assert few["seconds"] > 0
     assert "about" in run("audit", "zoo:digits-linf", "--plan")[1]
 

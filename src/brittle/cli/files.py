@@ -1,6 +1,7 @@
 """Names and files of results."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ def computed(node: "Node", out: Path | None, device: str, fresh: bool = False, o
 
     from .terminal import follow
 
+    if out is not None:
+        check_place(out)
     if on is None:
         pick_device(device)  # a result that is stored needs none, and yet it is asked for
         folder = follow(run_node(node, Store(), device=device, fresh=fresh))
@@ -59,6 +62,14 @@ def planned(node: "Node", device: str) -> dict[str, Any]:
 
     *_, row = plan([node], Store(), device)
     return {"gradients": row.gradients, "seconds": row.seconds, "stored": row.stored}
+
+
+def check_place(folder: Path) -> None:
+    """Raise `BrittleError`, before anything is computed for it, if no files can be made in a folder."""
+    there = next((one for one in (folder, *folder.parents) if os.path.exists(one)), Path())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        why = "it may not be written to" if there.is_dir() else "it is no folder"
+        raise BrittleError(f"{folder} cannot be written ({there}: {why}); choose another place")
 
 
 def copied(source: Path, target: Path) -> None:

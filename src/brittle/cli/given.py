@@ -11,7 +11,7 @@ import typer
 
 from brittle.errors import BrittleError
 
-from .options import count_of
+from .options import DataDir, Size, count_of
 
 if TYPE_CHECKING:
     from brittle.learning import Split
@@ -40,10 +40,7 @@ class Given:
             "npz:PATH, hf:PATH (see: brittle data)",
         ),
     ] = None
-    size: Annotated[
-        int | None,
-        typer.Option("--size", min=1, help="of a folder of pictures: resize and crop all to this many pixels"),
-    ] = None
+    size: Size = None
     weights: Annotated[
         Path | None,
         typer.Option("--weights", help="state dict for an architecture (plain tensors only); random: untrained"),
@@ -58,7 +55,7 @@ class Given:
         str, typer.Option("--input-range", help="what black and white are to the model, such as 0,255")
     ] = "0,1"
     layout: Annotated[str, typer.Option("--layout", help="of the model's images: NCHW or NHWC")] = "NCHW"
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")] = None
+    data_dir: DataDir = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.data is None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .app import app
-from .given import Given, about_a_model
-from .options import DataDir, Device, Json, OneThreat, Out, Seed, threat_of
+from .given import Given, about_a_model, sized
+from .options import DataDir, Device, Json, OneThreat, Out, Seed, Size, threat_of
 
 if TYPE_CHECKING:
     from brittle.learning import DataSpec
@@ -124,6 +124,7 @@ def report(
 @app.command()
 def data(
     name: Annotated[str | None, typer.Argument(help="a data set to look up (and to download if it is missing)")] = None,
+    size: Size = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -138,7 +139,7 @@ def data(
         for line in broken_packages():
             console.print(line, markup=False, soft_wrap=True)
     else:
-        found = load(name, data_dir)
+        found = load(sized(name, size), data_dir)
         parts = (found.train, found.validation, found.test)
         rows = [
             {"name": part.name, "what": f"{len(part)} images {list(found.shape)}, sha256 {part.digest[:12]}"}

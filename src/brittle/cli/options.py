@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from brittle.attacks import Threat
 
 Data = Annotated[str, typer.Option("--data", help="data set (see: brittle data)")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where data files are looked for first")]
+Size = Annotated[
+    int | None, typer.Option("--size", min=1, help="of a folder of pictures: resize and crop all to this many pixels")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", exists=True, file_okay=False, help="where data files are looked for first"),
+]
 Threats = Annotated[
     list[str] | None,
     typer.Option("--threat", help="KIND:SIZE, such as Linf:8/255, L0:10, Spatial:30,3; may be repeated"),
@@ -23,13 +29,22 @@ Bpda = Annotated[
     typer.Option("--bpda", help="pass gradients straight through this module of the model; may be repeated"),
 ]
 Reject = Annotated[
-    int | None, typer.Option("--reject", help="number of the class by which the model rejects an image (a detector)")
+    int | None,
+    typer.Option("--reject", min=0, help="number of the class by which the model rejects an image (a detector)"),
 ]
 Batch = Annotated[
     int | None,
     typer.Option("--batch", min=1, max=2**31 - 1, help="images held at once; default 250, or as many as memory holds"),
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="where the result is written")]
+
+
+def _place(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("it names no place")
+    return Path(text)
+
+
+Out = Annotated[Path | None, typer.Option("--out", parser=_place, metavar="PATH", help="where the result is written")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="the only source of randomness")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps; 8xcuda: eight, which share the work")]
 On = Annotated[
@@ -107,7 +122,7 @@ def count_of(text: str, there: int) -> int:
         from .terminal import console
 
         console.print(f"note: {there:,} images are there, and all are taken", markup=False)
-    return int(text)
+    return min(int(text), there)
 
 
 def typed_in(context: typer.Context) -> frozenset[str]:

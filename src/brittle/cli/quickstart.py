@@ -5,7 +5,7 @@ from typing import Any
 
 from brittle.errors import BrittleError
 
-from .files import computed, copied
+from .files import check_place, computed, copied
 from .options import threats_of
 
 SCALES = {"digits": ("mlp", 20.0, 40.0, 7, 300), "mnist": ("madry", 1.0, 2.0, 5, 500)}
@@ -23,6 +23,7 @@ def quick(data: str, data_dir: Path | None, out: Path, seed: int, device: str) -
         raise BrittleError(
             f"the quickstart knows {' and '.join(SCALES)}, not {data!r}; use brittle train and brittle audit"
         )
+    check_place(out)
     if data == "digits":
         torch.set_num_threads(1)  # more are no faster for so small a net, and far slower where others compute too
     net, epochs, robust_epochs, steps, n = SCALES[data]

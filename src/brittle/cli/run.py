@@ -9,7 +9,7 @@ from brittle.errors import BrittleError
 
 from .again import repeated
 from .app import app
-from .files import computed, copied, json_of, planned, run_folder
+from .files import check_place, computed, copied, json_of, planned, run_folder
 from .given import Given, about_a_model, count_asked
 from .options import (
     Batch,
@@ -93,6 +93,7 @@ def train(
     if target.name in ("", ".."):
         raise BrittleError(f"--out {target} is a folder; give the name of a file, such as {target / 'net.safetensors'}")
     target = target.with_name(target.name.removesuffix(".safetensors") + ".safetensors")
+    check_place(target.parent)
     if log is not None and not fresh and planned(node, device)["stored"]:
         console.print("note: it is trained already, so that nothing is logged; --fresh trains it again")
     copied(computed(node, None, device, fresh, on) / "model.safetensors", target)

@@ -93,7 +93,7 @@ def representation_of(model: Any, x: Images, layer: str | None = None) -> Repres
         for handle in handles:
             handle.remove()
     if layer is not None:
-        if not called:
+        if not called or not layer:
             near = ", ".join(name for name in names.values() if name)
             raise BrittleError(f"no layer is called {layer!r}, or it is never used; the model has {near[:300]}")
         if not isinstance(called[-1][2], Tensor) or called[-1][2].dim() < 2 or len(called[-1][2]) != 1:

@@ -39,9 +39,7 @@ def sided(path: Path) -> tuple[Path, int | None]:
     if not before or not side.isdecimal():
         return path, None
     if int(side) < 1:
-        raise BrittleError(
-            f"{path}: pictures of {side} pixels cannot be; give a side such as {path.with_name(before)}@64"
-        )
+        raise BrittleError(f"{path}: what follows the @, a side in pixels or a severity, is at least 1, not {side}")
     return path.with_name(before), int(side)
 
 
