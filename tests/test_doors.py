@@ -6,8 +6,10 @@ import shlex
 import shutil
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,6 +85,7 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "traced": ("traced.ts", ""),
     "torch.export": ("exported.pt2", "write trusted:exported.pt2"),
     "torch.export, trusted": ("trusted:exported.pt2", ""),
+    "torch.export, damaged": ("trusted:damaged.pt2", "cannot be loaded as a program"),
     "our net with weights": ("mlp --weights ours.pt", ""),
     "our net, of fewer classes": ("mlp --weights ours.pt --data npz:two.npz", ""),
     "our net without": ("mlp", "give --weights FILE"),
@@ -114,6 +117,8 @@ def brought(run: Run, tmp_path: Path) -> Run:
     torch.jit.trace(net, part.x()).save(tmp_path / "traced.ts")
     batch = torch.export.Dim("batch", min=1)
     torch.export.save(torch.export.export(net, (part.x(),), dynamic_shapes=({0: batch},)), tmp_path / "exported.pt2")
+    with zipfile.ZipFile(tmp_path / "damaged.pt2", "w") as archive:
+        archive.writestr("archive_format", "pt2")
     return run
 
 
@@ -642,6 +647,16 @@ def test_what_a_library_says_of_its_model_is_put_before_it(monkeypatch: pytest.M
     assert load_model("timm:a", tmp_path / "three.pt").model(grey).shape == (1, 3)
     with pytest.raises(brittle.BrittleError, match="knows no model 'b'"):
         load_model("timm:b")
+
+
+def test_a_model_of_torchvision_that_is_no_classifier_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ObjectDetection:
+        """Brings pictures into tensors, and no more."""
+
+    weights = SimpleNamespace(DEFAULT=SimpleNamespace(transforms=ObjectDetection))
+    monkeypatch.setitem(sys.modules, "torchvision.models", SimpleNamespace(get_model_weights=lambda name: weights))
+    with pytest.raises(brittle.BrittleError, match="is no classifier of images"):
+        load_model("torchvision:ssd300")
 
 
 def test_a_plan_of_an_audit_says_what_it_costs_and_runs_nothing(run: Run) -> None:

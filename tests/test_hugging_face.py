@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import datasets
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 import brittle
 from brittle.attacks import answer_of
-from brittle.learning import load, load_model
+from brittle.learning import Inputs, load, load_model
 
 Run = Callable[..., tuple[int, str, str]]
 SIDE, CLASSES = 24, 3
@@ -73,6 +74,38 @@ def test_code_of_a_models_own_is_neither_run_nor_asked_about(tmp_path: Path, mon
     with pytest.raises(brittle.BrittleError, match="custom code"):
         load_model(f"hf:{tmp_path}")
     assert not ran.exists()
+
+
+def test_a_directory_that_does_not_say_how_images_are_prepared_is_told_it(vit: Path) -> None:
+    x = shown(pictures(5))
+    expected = answer_of(load_model(f"hf:{vit}").model, x)
+    for file in vit.glob("*processor_config.json"):
+        file.unlink()
+    with pytest.raises(brittle.BrittleError, match="give --preprocess"):
+        load_model(f"hf:{vit}")
+    said = Inputs(preprocess=",".join(map(str, (*MEAN, *STD))))
+    assert torch.allclose(answer_of(load_model(f"hf:{vit}", inputs=said).model, x), expected, atol=1e-5)
+
+
+def test_loading_is_silent(vit: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load_model(f"hf:{vit}")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("look", [load, load_model])
+def test_without_a_network_nothing_is_waited_for(
+    look: Callable[[str], object], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def no_address(*_: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", no_address)
+    monkeypatch.setattr("time.sleep", no_address)
+    monkeypatch.setattr("brittle.learning.reach.getproxies", dict)
+    with pytest.raises(brittle.BrittleError, match="nowhere/nothing"):
+        look("hf:nowhere/nothing")
+    assert capfd.readouterr() == ("", "")
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE
 
 
 def test_classes_go_by_their_names(vit: Path, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_mistakes_in_an_imagenet_folder_are_told(tmp_path: Path) -> None:
     with refuses("there is no folder", "train/ and val/"):
         load(f"restricted:{tmp_path}")
     write_imagenet(tmp_path)
-    with refuses("0 pixels"):
+    with refuses("at least 1, not 0"):
         load(f"restricted:{tmp_path}@0")
     (tmp_path / "train/dogs").mkdir()
     with refuses("'dogs'", "classes.txt", "WordNet"):

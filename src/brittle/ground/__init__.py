@@ -21,7 +21,7 @@ from .gradients import BackwardFails, NoGradient, eval_mode, grad_and_hessian, s
 from .images import ByteImages, as_floats, empty_or_mapped
 from .noise import Keys, keys_of, normal, uniform
 from .numbers import check_count, check_number, check_seed, check_share
-from .packages import package
+from .packages import package, quiet
 from .plugins import Plugins, broken_line, foreign_code, plugins
 from .text import first_line, plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
@@ -74,6 +74,7 @@ __all__ = [
     "pick_device",
     "plain_name",
     "plugins",
+    "quiet",
     "seeded",
     "uniform",
     "unit",

@@ -1,7 +1,10 @@
 """Libraries that are wanted only where they are asked for."""
 
 import importlib
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from brittle.errors import BrittleError
@@ -23,3 +26,14 @@ def package(name: str, asked: str, extra: str) -> Any:
         raise BrittleError(f"{asked} needs {error.name}; pip install 'brittle[{extra}]'") from None
     except Exception as error:
         raise BrittleError(f"{asked}: {name.partition('.')[0]} cannot be imported ({first_line(error)})") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, nothing is logged but errors: what a library says on its way to one is no news."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

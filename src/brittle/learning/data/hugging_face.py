@@ -10,6 +10,7 @@ import torch
 
 from brittle.ground import BrittleError, first_line, package
 
+from ..reach import reached
 from .pictures import Pictures, Stored, sided
 from .splits import DataSet, Named, assemble, only_tested
 
@@ -30,7 +31,8 @@ def read_hugging_face(name: str, path: Path) -> DataSet:
     datasets = package("datasets", name, "hub")
     place, side = sided(path)
     try:
-        found: Any = datasets.load_from_disk(str(place)) if place.is_dir() else datasets.load_dataset(str(place))
+        with reached(str(place), name):
+            found: Any = datasets.load_from_disk(str(place)) if place.is_dir() else datasets.load_dataset(str(place))
     except Exception as error:
         raise BrittleError(
             f"{name}: cannot be read as a data set of Hugging Face ({first_line(error)}); give a folder that "

@@ -1,6 +1,7 @@
 """Models of libraries by their names there: timm, torchvision, Hugging Face's transformers, RobustBench."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 from brittle.attacks import logits_of
 from brittle.ground import BrittleError, first_line, package, seeded
 
+from ..reach import reached
 from .inputs import classifier
 from .weights import classes_in, put_into
 
+HUGGING_FACE = "hf"
 RANDOM = "random"  # in the place of a file of weights: an untrained net
 NO_CODE = {"trust_remote_code": False}  # else one is asked whether a model's own code may run
 
@@ -27,6 +30,7 @@ class Known:
         trained: the same with the weights that the library has for it; none: it has none.
         mean, std: in units of [0, 1], of the preparation that those were trained with; (): it is inside.
         classes: its classes by name, in the order of its logits; (): not known.
+        told: the preparation is known.
     """
 
     build: Callable[[int | None], nn.Module]
@@ -34,6 +38,7 @@ class Known:
     mean: Sequence[float] = ()
     std: Sequence[float] = ()
     classes: Sequence[str] = ()
+    told: bool = True
 
 
 class Reordered(nn.Module):
@@ -62,8 +67,13 @@ def load_from_hub(spec: str, weights: Path | None, plain: bool, classes: Sequenc
     """
     hub, _, name = spec.partition(":")
     try:
-        known = HUBS[hub](name, spec)
-        model = _filled(known, spec, weights)
+        with reached(name, spec) if hub == HUGGING_FACE else nullcontext():
+            known = HUBS[hub](name, spec)
+            if not known.told and not plain:
+                raise BrittleError(
+                    f"{spec} does not say how its images are prepared: give --preprocess MEANS,DEVIATIONS"
+                )
+            model = _filled(known, spec, weights)
     except BrittleError:
         raise
     except Exception as error:  # whatever the library raises on a name that it does not know, or without a network
@@ -116,6 +126,8 @@ def _timm(name: str, spec: str) -> Known:
 def _torchvision(name: str, spec: str) -> Known:
     models = package("torchvision.models", spec, "hub")
     prepared = models.get_model_weights(name).DEFAULT.transforms()
+    if not hasattr(prepared, "mean"):
+        raise BrittleError(f"{spec} is no classifier of images: what it is shown is for {type(prepared).__name__}")
 
     def build(classes: int | None) -> nn.Module:
         return models.get_model(name, **({} if classes is None else {"num_classes": classes}))  # type: ignore[no-any-return]
@@ -126,9 +138,12 @@ def _torchvision(name: str, spec: str) -> Known:
 def _hugging_face(name: str, spec: str) -> Known:
     transformers = package("transformers", spec, "hub")
     found = transformers.AutoModelForImageClassification
-    said, _ = package("transformers.image_processing_base", spec, "hub").ImageProcessingMixin.get_image_processor_dict(
-        name
-    )
+    logs = package("transformers.utils.logging", spec, "hub")
+    reader = package("transformers.image_processing_base", spec, "hub").ImageProcessingMixin
+    try:
+        (said, _), told = reader.get_image_processor_dict(name), True
+    except OSError:
+        said, told = {"do_normalize": False}, False
     scale = 255 * said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 255
     mean, std = (said["image_mean"], said["image_std"]) if said.get("do_normalize", True) else ([0.0], [1.0])
 
@@ -136,13 +151,23 @@ def _hugging_face(name: str, spec: str) -> Known:
         more = {} if classes is None else {"num_labels": classes}
         return found.from_config(transformers.AutoConfig.from_pretrained(name, **NO_CODE, **more))  # type: ignore[no-any-return]
 
+    def trained() -> nn.Module:
+        shown = logs.is_progress_bar_enabled()
+        logs.disable_progress_bar()
+        try:
+            return found.from_pretrained(name, **NO_CODE)  # type: ignore[no-any-return]
+        finally:
+            if shown:
+                logs.enable_progress_bar()
+
     names = transformers.AutoConfig.from_pretrained(name, **NO_CODE).id2label
     return Known(
         build,
-        lambda: found.from_pretrained(name, **NO_CODE),
+        trained,
         [one / scale for one in mean],
         [one / scale for one in std],
         [names[number] for number in sorted(names)],
+        told,
     )
 
 
@@ -168,6 +193,6 @@ def _robustbench(name: str, spec: str) -> Known:
 HUBS: dict[str, Callable[[str, str], Known]] = {
     "timm": _timm,
     "torchvision": _torchvision,
-    "hf": _hugging_face,
+    HUGGING_FACE: _hugging_face,
     "robustbench": _robustbench,
 }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError, first_line, package
+from brittle.ground import BrittleError, first_line, package, quiet
 
 PROGRAMS = (".pt", ".ts", ".pth", ".pt2", ".torchscript", ".onnx")
 TRUSTED = "trusted:"  # before a file whose loader may run code
@@ -48,13 +48,15 @@ def load_program(path: Path, trusted: bool) -> Callable[[Tensor], Any]:
         )
     try:
         if exported:
-            return torch.export.load(path).module()
+            with quiet():
+                return torch.export.load(path).module()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             module: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
         return module.eval()
     except Exception as error:
-        raise BrittleError(f"{path} cannot be loaded as a program ({first_line(error)})") from None
+        why = first_line(error).partition(" Please check the warnings")[0]
+        raise BrittleError(f"{path} cannot be loaded as a program ({why})") from None
 
 
 def _load_onnx(path: Path) -> nn.Module:
