@@ -26,7 +26,7 @@ Matrix = Float64[Numbers, "d d"]
 Points = Float64[Numbers, "n d"]
 PerPoint = Float64[Numbers, "n"]
 EXACT = 4 * float(np.finfo(np.float64).eps)
-LARGEST = 1e300  # of an entry, and of ten times eps: so that no sum overflows
+LARGEST = 1e300  # of eps, and of a tenth of an entry: so that no sum overflows
 WIDER = 1e-6  # in log lam, so that no rounding puts the root outside its bracket
 
 
@@ -56,8 +56,8 @@ class Gaussians:
             )
         if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
             raise BrittleError("mu or sigma has an entry that is NaN or infinite; give finite numbers")
-        if max(np.abs(mu).max(), np.abs(sigma).max()) > LARGEST:
-            raise BrittleError(f"mu or sigma has an entry beyond {LARGEST:g}; give both in larger units")
+        if max(np.abs(mu).max(), np.abs(sigma).max()) > 10 * LARGEST:
+            raise BrittleError(f"mu or sigma has an entry beyond {10 * LARGEST:g}; give both in larger units")
         if not mu.any():
             raise BrittleError("mu is 0, so the classes are the same; give a mean with an entry other than 0")
         if np.abs(sigma - sigma.T).max() > 1e-9 * np.abs(sigma).max():
@@ -276,5 +276,5 @@ def _unit(w: Vector) -> Vector:
 
 def checked_budget(eps: float) -> None:
     """Refuse what is no budget."""
-    if not 0 <= eps <= LARGEST / 10:
-        raise BrittleError(f"eps is E||delta||^2, a number of at least 0 (and at most {LARGEST / 10:g}), not {eps}")
+    if not 0 <= eps <= LARGEST:
+        raise BrittleError(f"eps is E||delta||^2, a number of at least 0 (and at most {LARGEST:g}), not {eps}")
