@@ -21,6 +21,7 @@ def test_mnist_that_cannot_be_had_says_where_it_was_looked_for(run: Run, monkeyp
     monkeypatch.setattr(
         "urllib.request.OpenerDirector.open", lambda *_, **__: (_ for _ in ()).throw(OSError("no network"))
     )
+    Path("here").mkdir()
     status, _, err = run("data", "mnist", "--data-dir", "here")
     assert status == 2
     assert "train-images-idx3-ubyte" in err
