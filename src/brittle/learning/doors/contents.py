@@ -58,7 +58,7 @@ def contents_of(thing: Any) -> str:
     """SHA-256 (hex) of what an object holds and of the user's code that it reaches; one of its own where a part cannot
     be told: a lock, an open file, code that reads files or the environment later than as it begins."""
     try:
-        return _Walk().digest(thing)
+        return _Telling().digest(thing)
     except (_Unknown, RecursionError):
         return uuid.uuid4().hex
 
@@ -86,8 +86,8 @@ def _is_own_module(name: str) -> bool:
     return is_own(str(file))
 
 
-class _Walk:
-    """One walk over an object: what was met is told once, and then by its number."""
+class _Telling:
+    """An object as it is told: what was met is told once, and then by its number."""
 
     def __init__(self) -> None:
         self.sha = hashlib.sha256()
@@ -145,7 +145,7 @@ def _(thing: Any) -> Iterable[Any]:
 @_parts.register(set)
 @_parts.register(frozenset)
 def _(thing: Any) -> Iterable[Any]:
-    return sorted(_Walk().digest(one) for one in thing)
+    return sorted(_Telling().digest(one) for one in thing)
 
 
 @_parts.register
