@@ -390,7 +390,7 @@ def test_the_scale_of_logits_hides_nothing_and_is_said(digits_net: nn.Module) ->
     assert "temperature" not in {check.name for check in plain.record.checks}
     tried = [sum(row.tried for one in report.record.threats for row in one.attacks) for report in (plain, hot)]
     assert tried[1] < 1.5 * tried[0]
-    ran = [[row.name for one in report.record.threats for row in one.attacks] for report in (plain, hot)]
+    ran = [{row.name for one in report.record.threats for row in one.attacks} for report in (plain, hot)]
     assert ran[0] == ran[1]  # none of those that are for nets without gradients
     turned = audit(Hot(Turned(digits_net)), data, [Linf(0.1)], effort="quick")
     assert "Square-500" in [row.name for row in turned.record.threats[0].attacks]
