@@ -166,6 +166,16 @@ def test_once_the_budget_is_spent_the_model_is_asked_no_more(
     assert bool((whole.withstands <= report.withstands).all())
 
 
+def test_a_threat_is_found_by_any_of_its_names(digits_net: nn.Module) -> None:
+    report = audit(digits_net, some(20), ["Linf:0.1", "L2:0.5"], effort="smoke")
+    for same in ("Linf:1/10", "inf:0.1", Linf("1/10")):
+        assert report.robust[same] == report.robust["Linf:0.1"]
+        assert all(map(torch.equal, report.adversarial(same), report.adversarial("Linf:0.1")))
+    for other in ("Linf:0.2", "L1:0.1"):
+        with pytest.raises(BrittleError, match=r"was not audited; the threats are Linf:0\.1, L2:0\.5"):
+            report.robust[other]
+
+
 def test_a_spent_budget_is_said_and_gives_an_upper_bound(digits_net: nn.Module) -> None:
     x, y = some(30)
     report = audit(digits_net, (x, y), THREATS, effort="quick", budget=1e-9)

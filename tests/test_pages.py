@@ -43,14 +43,18 @@ return bad;
 """
 
 
-def full(name: str = "a net") -> Audited:
-    """An audit as large as a thorough one: ten attacks and twelve images shown in each of three threats."""
-    whole = audited(name, 0.6, wall=36, size=28, channels=1)
+def full(name: str = "a net", *more: str) -> Audited:
+    """An audit as large as a thorough one: ten attacks and twelve images shown in each of three threats and `more`."""
+    names = [*THREATS, *more]
+    whole = audited(name, 0.6, wall=12 * len(names), size=28, channels=1)
     record = whole.record
+    record["threats"] += [record["threats"][0] | {"threat": threat} for threat in more]
+    for example in record["examples"]:
+        example["broken_by"] |= dict.fromkeys(more)
     for threat in record["threats"]:
         threat["attacks"] = (threat["attacks"] * 10)[:10]
     for k, shown in enumerate(record["wall"]):
-        shown |= {"threat": [*THREATS][k // 12], "label": k % 10, "answer": (k + 1) % 10}
+        shown |= {"threat": names[k // 12], "label": k % 10, "answer": (k + 1) % 10}
     record["checks"] = (record["checks"] * 15)[:29]
     for check in record["checks"][1:]:
         check["level"] = "fine"
@@ -124,7 +128,8 @@ def test_the_summary_fits_on_three_screens_of_a_phone(tmp_path: Path, browser: w
 
 
 def test_an_audit_takes_at_most_four_sheets_of_paper(tmp_path: Path, browser: webdriver.Chrome) -> None:
-    for audits in ([full()], [full("standard"), full("robust")]):
+    seven = full("a net", "Linf:0.1", "L2:2", "L0:3", "Spatial:10,1")
+    for audits in ([full()], [full("standard"), full("robust")], [seven]):
         see(browser, write_page(audits, tmp_path / "it.html"), DESK, prefers_color_scheme="dark")
         assert 1 < sheets(browser) <= 4
 

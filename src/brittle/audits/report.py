@@ -4,18 +4,36 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from brittle.attacks import Threat
+from brittle.attacks import Threat, require_threat
 from brittle.ground import BrittleError, ByteImages, Images, empty_or_mapped, path_of, write_bytes
 from brittle.learning import save_tensors
 
 from .records import AuditRecord, DataRecord, ModelRecord, ProportionRecord, Verdict, encode_record
 from .statistics import Proportion
 from .verdict import MOST
+
+V = TypeVar("V")
+
+
+class ByThreat(dict[str, V]):
+    """What belongs to each threat, by the name it was audited by ("Linf:8/255"), by any name of the same threat
+    ("inf:8/255", "Linf:16/510"), and by the threat itself.
+
+    Raises:
+        BrittleError: a threat that was not audited.
+    """
+
+    def __missing__(self, threat: Threat | str) -> V:
+        same = (name for name in self if require_threat(name) == require_threat(threat))
+        if (name := next(same, None)) is None:
+            raise BrittleError(f"{threat} was not audited; the threats are {', '.join(self)}")
+        return self[name]
 
 
 @dataclass(frozen=True)
@@ -50,9 +68,9 @@ class Report:
         return _proportion(self.record.union_8bit)
 
     @property
-    def robust(self) -> dict[str, Proportion]:
-        """Examples on which it is right under every attack of one threat, by the threat's name ("Linf:0.3")."""
-        return {one.threat: _proportion(one.robust) for one in self.record.threats}
+    def robust(self) -> ByThreat[Proportion]:
+        """Examples on which it is right under every attack of one threat, by the threat ("Linf:0.3")."""
+        return ByThreat({one.threat: _proportion(one.robust) for one in self.record.threats})
 
     @property
     def verdict(self) -> Verdict:
@@ -65,9 +83,7 @@ class Report:
         Raises:
             BrittleError: a threat that was not audited.
         """
-        found = self.found.get(str(threat))
-        if found is None:
-            raise BrittleError(f"{threat} was not audited; the threats are {', '.join(self.found)}")
+        found = ByThreat(self.found)[str(threat)]
         rows = sorted(found)
         return torch.tensor(rows, dtype=torch.int64), self._stacked([found[row] for row in rows])
 

@@ -182,17 +182,20 @@ def _printed(figure: dict[str, Any]) -> str:
 
 
 def audit_table(records: list[dict[str, Any]]) -> Table:
-    """Models in rows; clean accuracy, robust accuracy per threat, and their union in columns."""
+    """Clean accuracy, robust accuracy per threat, and their union in rows; models in columns, what is proved behind
+    each."""
     table = Table(title="accuracy with 95 % interval", title_justify="left")
-    table.add_column("model")
-    for name in ("clean", *(threat["threat"] for threat in records[0]["threats"]), "union"):
-        table.add_column(name, justify="right")
+    columns: dict[str, list[str]] = {"": ["clean", *(threat["threat"] for threat in records[0]["threats"]), "union"]}
     for record in records:
-        cells = [record["clean"], *(threat["robust"] for threat in record["threats"]), record["union"]]
-        table.add_row(record["model"]["name"], *(_cell(cell) for cell in cells))
-        proved = [*(threat.get("proved") for threat in record["threats"]), record.get("union_proved")]
+        found = [record["clean"], *(threat["robust"] for threat in record["threats"]), record["union"]]
+        proved = [None, *(threat.get("proved") for threat in record["threats"]), record.get("union_proved")]
+        columns[record["model"]["name"]] = [_cell(cell) for cell in found]
         if any(proved):
-            table.add_row("  proved robust", "", *(_cell(cell) if cell else "" for cell in proved))
+            columns[f"{record['model']['name']}, proved"] = [_cell(cell) if cell else "" for cell in proved]
+    for name in columns:
+        table.add_column(escape(name), justify="right" if name else "left")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     return table
 
 

@@ -20,6 +20,7 @@ from .reading import CHECKS, Audited, Record
 from .svg import themed
 
 DOUBTS_TOLD = 5  # findings told before the fold
+BRIEF = 4  # threats, of one audit alone, whose attacks fit on paper
 MATRIX_ROWS = 200  # examples listed on the page; audit.json has them all
 LEVELS = {  # of verdicts and of checks: colour, sign, word
     "trust": ("good", "✓", "trust"),
@@ -56,6 +57,7 @@ def page(audits: Sequence[Audited], *, title: str | None = None) -> str:
         colours=colours,
         compared=comparison(models, list(colours)) if len(models) > 1 else None,
         told=DOUBTS_TOLD,
+        brief=len(models) == 1 and len(records[0]["threats"]) <= BRIEF,
     )
 
 
