@@ -109,17 +109,50 @@ def test_overlapping_intervals_have_no_winner(two: list[Audited]) -> None:
 
 def test_a_comparison_says_when_the_models_saw_different_examples_or_threats(two: list[Audited]) -> None:
     other = copy.deepcopy(two[1])
-    other.record["data"] |= {"digest": "ef" * 32, "name": "mnist/test", "n": 7}
+    other.record["data"] |= {"digest": "ef" * 32, "n": 7}
     other.record["threats"].pop()
     text = said(page([two[0], other]))
     assert "different examples" in text
-    assert "on purpose: images of cifar10/test, mnist/test." in text
+    assert "robust net is more robust" in text
     assert "different threats, so that their unions cannot be compared" in text
     assert "choose among these" in said(page(two))
     assert "If an attacker may choose among these" not in text
     assert "not measured" in text
     assert "Which of 2 models is more robust?" in text
     assert "2 audits of robust net" in said(page([two[0], two[0]]))
+
+
+def test_no_model_is_more_robust_than_one_that_saw_other_data(two: list[Audited]) -> None:
+    other = copy.deepcopy(two[1])
+    other.record["data"] |= {"digest": "ef" * 32, "name": "mnist/test"}
+    html = page([two[0], other])
+    assert "on purpose: 240 images of cifar10/test, mnist/test." in said(html)
+    assert "audited on different data, so that none can be called more robust" in said(html)
+    assert "robust net is more robust" not in said(html)
+    assert "★</span>" not in html
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"skipped": ["APGD-8 in L2:0.5 on 20 examples"]}, "its budget was spent before everything was tried"),
+        ({"verdict": {"level": "broken", "sentence": "", "next": ""}}, "its figures are broken"),
+        ({"verdict": {"level": "suspicious", "sentence": "", "next": ""}}, "its figures are suspicious"),
+        ({"asked": {"effort": "quick"}}, "it was attacked with less effort (quick)"),
+    ],
+)
+def test_a_figure_that_may_be_too_high_wins_nothing_and_may_lose(
+    two: list[Audited], change: dict[str, Any], reason: str
+) -> None:
+    best, worse = copy.deepcopy(two)
+    for audit in (best, worse):
+        audit.record["verdict"]["level"], audit.record["asked"] = "trust", {"effort": "standard"}
+    doubtful = [Audited(audit.record | change, audit.clean, audit.adversarial) for audit in (best, worse)]
+    html = page([doubtful[0], worse])
+    assert re.search(f"no winner is named: robust net shows the most, [0-9.]+ %, but {re.escape(reason)}", said(html))
+    assert "net is more robust" not in said(html)
+    assert "★</span>" not in html
+    assert "robust net is more robust" in said(page([best, doubtful[1]]))
 
 
 def test_models_of_one_name_are_told_apart_by_their_folders(two: list[Audited]) -> None:

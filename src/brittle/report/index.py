@@ -15,8 +15,9 @@ from matplotlib.ticker import MaxNLocator
 
 from brittle.ground import BrittleError, write_out
 
+from .comparison import one_question
 from .drawing import MARKS, WIDTH, End, clip, drawing, name_ends, panel, percent, room_for
-from .page import one_question, template, told_apart
+from .page import template, told_apart
 from .reading import Audited, Record, read_run
 from .svg import GREY, PALETTE, inline, spots
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from brittle.ground import BrittleError, write_out
 
 from . import figures, pictures, words
+from .comparison import comparison
 from .reading import CHECKS, Audited, Record
 from .svg import themed
 
@@ -154,44 +155,6 @@ def triple(audited: Audited, i: int, named: Callable[[int], str]) -> Record:
         "shape": Markup('width="%d" height="%d"') % (clean.shape[-1], clean.shape[-2]),
         "large": max(clean.shape[-2:]) > 96,
     }
-
-
-def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
-    """Models as rows; clean, each threat and union as columns; each column's best, as far as the intervals allow."""
-    columns = ["clean", *threats, "union"]
-    rows = [
-        {"clean": each["clean"], "union": each["union"], **{t["threat"]: t["robust"] for t in each["threats"]}}
-        for each in models
-    ]
-    signs: list[dict[str, str]] = [{} for _ in models]
-    said = []
-    unlike = not one_question(models)
-    for column in columns[:-1] if unlike else columns:
-        measured = sorted(
-            (i for i, row in enumerate(rows) if column in row and row[column]["accuracy"] is not None),
-            key=lambda i: -rows[i][column]["accuracy"],
-        )
-        if len(measured) < 2:
-            continue
-        best, second = measured[:2]
-        level = [i for i in measured if rows[i][column]["interval"][1] >= rows[best][column]["interval"][0]]
-        for i in level:
-            signs[i][column] = "best" if len(level) == 1 else "level"
-        if column != "clean":
-            winner = {"best": best, "second": second, "alone": len(level) == 1, "level": level}
-            may = "choose among these" if column == "union" else words.allowed(column)
-            said.append({"column": column, "allowed": may, **winner})
-    notes = []
-    if len({(each["data"]["digest"], each["data"]["n"]) for each in models}) > 1:
-        notes.append("The models were audited on different examples, so small differences mean little.")
-    if unlike:
-        notes.append("They were audited under different threats, so that their unions cannot be compared.")
-    return {"columns": columns, "rows": rows, "signs": signs, "said": said, "notes": notes}
-
-
-def one_question(records: Sequence[Record]) -> bool:
-    """Whether all were audited in the same threats, so that one union may stand beside another."""
-    return len({tuple(sorted(threat["threat"] for threat in each["threats"])) for each in records}) == 1
 
 
 @cache
