@@ -109,6 +109,21 @@ def test_an_unseen_model_on_an_unseen_data_set(run: Run, tmp_path: Path) -> None
     assert json.loads(out)["data"]["n"] == 12
 
 
+def test_names_are_shown_as_they_are_typed_whatever_a_terminal_makes_of_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "forms.py").write_text(MODELS + "\nclass One(Net): pass\n")
+    asked = ("forms:One", "--data", "digits", "--threat", "Linf:0.1", "--device", "cpu")
+    for place in ("a[/b]", "ünï/[bold]x[/bold]"):
+        status, out, err = run("audit", *asked, "-n", "20", "--effort", "smoke", "--out", place)
+        assert status == 0, err
+        assert f"The page: {place}/report.html" in out
+        assert "forms:One" in err
+        status, out, err = run("export", place, f"{place}.csv")
+        assert (status, out) == (0, f"Written: {place}.csv\n"), err
+
+
 def test_lists(run: Run) -> None:
     assert "madry" in run("nets")[1]
     assert "cifar10" in run("data")[1]

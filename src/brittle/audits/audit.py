@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn
 from torch import Tensor
 
 from brittle.attacks import AttackSpec, Finite, Threat, check_model, fitting_batch
@@ -143,7 +143,8 @@ def audit(
     examples, within = streamed_examples_of(data), _listed("threats", threats, (str, Threat), '"Linf:8/255"')
     if journal is not None and not isinstance(journal, Journal):
         journal = Journal(path_of("a journal", journal), _identity(model, examples, within, settings))
-    with Progress(disable=not progress, console=Console(stderr=True)) as bar:
+    told = TextColumn("{task.description}", markup=False), *Progress.get_default_columns()[1:]
+    with Progress(*told, disable=not progress, console=Console(stderr=True)) as bar:
         task = bar.add_task("audit", total=None)
         for event in audit_events(model, examples, within, settings, journal):
             bar.update(task, completed=event.done, total=event.total, description=event.text)

@@ -78,6 +78,6 @@ def repeated(
     else:
         same = f"computed anew: all {len(now.examples)} images as reported, in {len(threats)} threats"
         for line in found or [same]:
-            terminal.print(line, markup=False)
+            terminal.print(line)
     if found:
         raise typer.Exit(1)

@@ -14,6 +14,8 @@ from .given import Given, about_a_model, count_asked
 from .options import Device, Fresh, Json, On, OneThreat, Out, Seed, count_of, l2_or
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from brittle.attacks import Threat
     from brittle.science import Construction
     from brittle.studies import Make
@@ -126,10 +128,12 @@ def disentangle(
     tell(record, list(_told(make, record, target)), json)
 
 
-def _told(make: str, record: dict[str, Any], target: Path) -> Iterator[str]:
+def _told(make: str, record: dict[str, Any], target: Path) -> Iterator["RenderableType"]:
     """What is said of a made set on the terminal."""
+    from .terminal import noted
+
     if record["source"]["warning"]:
-        yield f"[yellow]warning:[/] {record['source']['warning']}"
+        yield noted(record["source"]["warning"], "warning")
     shares = [f"{record[key]['accuracy']:.1%}" for key in ("reached", "reached_8bit")]
     yield f"{make}: {record['n']:,} images; the model answers the new label on {shares[0]} (in 8 bits {shares[1]})"
     if record["distance"]:
@@ -137,9 +141,10 @@ def _told(make: str, record: dict[str, Any], target: Path) -> Iterator[str]:
         yield f"Representations were {before:.3g} apart (relative), and are {after:.3g}"
     yield f"What to expect: {target / 'sheet.png'}"
     if record["reached_8bit"]["accuracy"] < REACHED:
-        yield (
-            "[yellow]warning:[/] on most images the model does not answer the label, so that there is little in this "
-            "set to learn it from; try a larger --threat or more --steps"
+        yield noted(
+            "on most images the model does not answer the label, so that there is little in this set to learn it from; "
+            "try a larger --threat or more --steps",
+            "warning",
         )
     else:
         yield f"Next: brittle train --data made:{target}"

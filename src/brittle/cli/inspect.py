@@ -25,6 +25,8 @@ def quickstart(
     json: Json = False,
 ) -> None:
     """Train two nets, audit both in three norms, write a page."""
+    from rich.text import Text
+
     from .quickstart import quick
     from .terminal import as_json, audit_table
     from .terminal import out as terminal
@@ -35,8 +37,9 @@ def quickstart(
         return
     terminal.print(audit_table(records))
     for record in records:
+        verdict = record["verdict"]
         terminal.print(
-            f"{record['model']['name']}: [bold]{record['verdict']['level']}[/]. {record['verdict']['sentence']}"
+            Text.assemble(f"{record['model']['name']}: ", (verdict["level"], "bold"), f". {verdict['sentence']}")
         )
     terminal.print(f"The page: {page}")
 
@@ -64,7 +67,7 @@ def doctor(
         terminal.print(findings_table(findings))
         for option in filter(None, (finding["option"] for finding in findings)):
             then = shlex.join(["brittle", *sys.argv[1:], *option.split()])
-            terminal.print(f"Next: {then}", markup=False)
+            terminal.print(f"Next: {then}")
     if any(finding["level"] == "bad" for finding in findings):
         raise typer.Exit(1)
 
@@ -115,10 +118,10 @@ def report(
     elif alone and first.is_dir() and not (first / "audit.json").exists():
         page, left_out = write_index(first, out)
         for line in left_out:
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     else:
         page = write_page([read_run(run) for run in runs], out or Path("report.html"), title=title)
-    terminal.print(f"The page: {page}", markup=False, soft_wrap=True)
+    terminal.print(f"The page: {page}")
 
 
 @app.command()
@@ -137,7 +140,7 @@ def data(
     if name is None:
         rows = [_data_row(spec) for spec in available()]
         for line in broken_packages():
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     else:
         found = load(sized(name, size), data_dir)
         parts = (found.train, found.validation, found.test)
@@ -149,7 +152,7 @@ def data(
         as_json(rows)
         return
     for row in rows:
-        terminal.print(f"{row['name']:<24} {row['what']}", markup=False)
+        terminal.print(f"{row['name']:<24} {row['what']}")
 
 
 def _data_row(spec: "DataSpec") -> dict[str, Any]:
@@ -211,7 +214,7 @@ def attacks(
     from .terminal import out as terminal
 
     for line in broken_attacks().values():
-        console.print(f"note: {line}", markup=False, soft_wrap=True)
+        console.print(f"note: {line}", soft_wrap=True)
 
     kinds = {text.partition(":")[0]: parse_threat(text) for text in EXAMPLES}
     rows = {
@@ -228,7 +231,7 @@ def attacks(
     if json:
         as_json(rows)
     elif markdown:
-        terminal.print(attacks_markdown(rows), markup=False, end="")
+        terminal.print(attacks_markdown(rows), end="")
     else:
         terminal.print(attacks_table(rows))
 
@@ -242,7 +245,7 @@ def goals(json: Json = False) -> None:
     from .terminal import out as terminal
 
     for line in broken_goals().values():
-        console.print(f"note: {line}", markup=False, soft_wrap=True)
+        console.print(f"note: {line}", soft_wrap=True)
     entries = goal_entries()
     if json:
         as_json(
@@ -260,7 +263,7 @@ def goals(json: Json = False) -> None:
         return
     for name, entry in entries.items():
         source = f" ({entry.source})" if entry.source else ""
-        terminal.print(f"{name:<12} {entry.what}{source}; {entry.usual.cost:.3g} gradients per example", markup=False)
+        terminal.print(f"{name:<12} {entry.what}{source}; {entry.usual.cost:.3g} gradients per example")
 
 
 def _listed(rows: dict[str, str], json: bool) -> None:
@@ -271,4 +274,4 @@ def _listed(rows: dict[str, str], json: bool) -> None:
         as_json(rows)
         return
     for name, what in rows.items():
-        terminal.print(f"{name:<{max(12, *map(len, rows))}} {what}", markup=False)
+        terminal.print(f"{name:<{max(12, *map(len, rows))}} {what}")

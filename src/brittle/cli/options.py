@@ -121,7 +121,7 @@ def count_of(text: str, there: int) -> int:
     if int(text) > there:
         from .terminal import console
 
-        console.print(f"note: {there:,} images are there, and all are taken", markup=False)
+        console.print(f"note: {there:,} images are there, and all are taken")
     return min(int(text), there)
 
 

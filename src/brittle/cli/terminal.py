@@ -8,47 +8,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from brittle.audits import Judgement
     from brittle.science import Curvature
     from brittle.studies import GraphProgress, GraphStatus, NodeEvent, PlanRow
 
-console = Console(stderr=True, highlight=False)
-out = Console(highlight=False, soft_wrap=True)
+PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}  # names and paths are shown as they are
+console = Console(stderr=True, **PLAIN)
+out = Console(soft_wrap=True, **PLAIN)
 QUIET = 20.0  # seconds between lines where there is no terminal
 SILENT = 60.0  # seconds after which a graph that says nothing is taken to have been killed
-VERDICTS = {"agrees": "[green]=[/]", "differs": "[red]≠[/]", "open": " ", "not trained": "∅"}
+VERDICTS = {"agrees": ("=", "green"), "differs": ("≠", "red"), "open": (" ", ""), "not trained": ("∅", "")}
 SIGNS = {
-    "fine": "[green]ok  [/]",
-    "note": "note",
-    "warn": "[yellow]warn[/]",
-    "bad": "[red]BAD [/]",
-    "skipped": "[dim]----[/]",
+    "fine": ("ok  ", "green"),
+    "note": ("note", ""),
+    "warn": ("warn", "yellow"),
+    "bad": ("BAD ", "red"),
+    "skipped": ("----", "dim"),
 }
+
+
+def noted(text: str, word: str = "note") -> Text:
+    """A line that begins with a coloured word."""
+    return Text.assemble((f"{word}:", "yellow"), f" {text}")
 
 
 def follow(events: Iterator["NodeEvent"]) -> Path:
     """Show progress with the time left on stderr (as a line now and then where that is no terminal); the last event's
     folder."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[said]}"),
+        TextColumn("{task.fields[said]}", style="dim", markup=False),
     )
     tasks: dict[str, TaskID] = {}
     told = time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         for event in events:
             if event.warning:
-                bar.console.print(f"[yellow]note:[/] {event.warning}")
+                bar.console.print(noted(event.warning))
             if event.title not in tasks:
                 tasks[event.title] = bar.add_task(event.title, total=event.total, said="")
             total, done = (event.total, event.done) if event.folder is None else (1, 1)
@@ -68,14 +74,14 @@ def follow_graph(moves: Iterator["GraphProgress"]) -> bool:
     told, began = time.monotonic(), time.monotonic()
     with Progress(
         *columns,
-        TextColumn("{task.fields[left]}  {task.description}"),
+        TextColumn("{task.fields[left]}  {task.description}", markup=False),
         console=console,
         disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task("", total=1.0, nodes="", left="")
         for move in moves:
             if move.warning:
-                bar.console.print(f"[yellow]note:[/] {move.warning}")
+                bar.console.print(noted(move.warning))
             share, spent = move.seconds / max(move.of_seconds, 1e-9), time.monotonic() - began
             pace = (
                 spent / move.seconds if move.seconds > 5 else 1.0
@@ -122,8 +128,8 @@ def graph_table(graph: "GraphStatus") -> Table:
     for name in ("node", "where", "done", "time", ""):
         table.add_column(name, justify="right" if name in ("done", "time") else "left", overflow="fold")
     for node in shown:
-        said = escape(node.text) if node.state == "running" else f"[red]failed:[/] {escape(node.text)}"
-        table.add_row(escape(node.title), node.where, f"{node.share:.0%}", _clock(node.seconds), said)
+        said = Text(node.text) if node.state == "running" else Text.assemble(("failed:", "red"), " ", node.text)
+        table.add_row(node.title, node.where, f"{node.share:.0%}", _clock(node.seconds), said)
     return table
 
 
@@ -137,8 +143,8 @@ def audit_told(record: dict[str, Any]) -> list[RenderableType]:
     """What is said of an audit: its figures, what checks found, the verdict, and what to do next."""
     told = [check for check in record["checks"] if check["level"] != "fine" or check["name"] == "proofs"]
     verdict = record["verdict"]
-    said = f"[bold]{verdict['level']}[/]: {escape(verdict['sentence'])}"
-    said += f"\nNext: {escape(verdict['next'])}" if verdict["next"] else ""
+    said = Text.assemble((verdict["level"], "bold"), f": {verdict['sentence']}")
+    said.append(f"\nNext: {verdict['next']}" if verdict["next"] else "")
     return [audit_table([record]), findings_table(told), said]
 
 
@@ -172,20 +178,23 @@ def paper_tables(record: dict[str, Any]) -> list[Table]:
     for head in ("", "verdict", "evidence"):
         claims.add_column(head)
     for one in record["claims"]:
-        claims.add_row(one["name"], VERDICTS[one["verdict"]] + " " + one["verdict"], one["evidence"])
+        claims.add_row(one["name"], Text.assemble(VERDICTS[one["verdict"]], f" {one['verdict']}"), one["evidence"])
     return [*tables, claims] if record["claims"] else tables
 
 
-def _printed(figure: dict[str, Any]) -> str:
+def _printed(figure: dict[str, Any]) -> Text:
     printed = "" if figure["printed"] is None else f" ({figure['printed']:g})"
-    return f"{100 * figure['measured']['accuracy']:.1f}{printed} {VERDICTS[figure['verdict']]}"
+    measured = f"{100 * figure['measured']['accuracy']:.1f}{printed} "
+    return Text.assemble(measured, VERDICTS[figure["verdict"]])
 
 
 def audit_table(records: list[dict[str, Any]]) -> Table:
     """Clean accuracy, robust accuracy per threat, and their union in rows; models in columns, what is proved behind
     each."""
     table = Table(title="accuracy with 95 % interval", title_justify="left")
-    columns: dict[str, list[str]] = {"": ["clean", *(threat["threat"] for threat in records[0]["threats"]), "union"]}
+    columns: dict[str, list[str | Text]] = {
+        "": ["clean", *(threat["threat"] for threat in records[0]["threats"]), "union"]
+    }
     for record in records:
         found = [record["clean"], *(threat["robust"] for threat in record["threats"]), record["union"]]
         proved = [None, *(threat.get("proved") for threat in record["threats"]), record.get("union_proved")]
@@ -193,7 +202,7 @@ def audit_table(records: list[dict[str, Any]]) -> Table:
         if any(proved):
             columns[f"{record['model']['name']}, proved"] = [_cell(cell) if cell else "" for cell in proved]
     for name in columns:
-        table.add_column(escape(name), justify="right" if name else "left")
+        table.add_column(name, justify="right" if name else "left")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*row)
     return table
@@ -213,19 +222,21 @@ def judgements_table(found: list["Judgement"]) -> Table:
     return table
 
 
-def _cell(proportion: dict[str, Any]) -> str:
+def _cell(proportion: dict[str, Any]) -> Text:
     low, high = proportion["interval"]
-    return f"[bold]{100 * proportion['accuracy']:.1f}[/] [dim]{100 * low:.1f}-{100 * high:.1f}[/]"
+    return Text.assemble(
+        (f"{100 * proportion['accuracy']:.1f}", "bold"), " ", (f"{100 * low:.1f}-{100 * high:.1f}", "dim")
+    )
 
 
 def curvature_table(figures: list["Curvature"], threat: str) -> Table:
     """Points in rows; gradient length, largest eigenvalue and linearity error, with their intervals, in columns."""
     table = Table(title=f"curvature of the loss in {threat}, {figures[0].n} images", title_justify="left")
     for name in ("where", "gradient length", "top eigenvalue", "linearity error", "gradient 0"):
-        table.add_column(name, justify="left" if name == "where" else "right")
+        table.add_column(name, justify="left" if name == "where" else "right", overflow="fold")
     for figure in figures:
         cells = [
-            f"{one.mean:.3g} [dim]{one.low:.2g}..{one.high:.2g}[/]"
+            Text.assemble(f"{one.mean:.3g} ", (f"{one.low:.2g}..{one.high:.2g}", "dim"))
             for one in (figure.gradient, figure.eigenvalue, figure.linearity)
         ]
         table.add_row(figure.where, *cells, f"{figure.flat:.0%}")
@@ -240,7 +251,13 @@ def attacks_table(rows: dict[str, dict[str, Any]]) -> Table:
     for name, row in rows.items():
         settings = " ".join(f"{key}={value}" for key, value in row["settings"].items())
         cost = f"{row['cost']['forwards']:g} + {row['cost']['backwards']:g}"
-        table.add_row(name, f"{row['what']} [dim]({row['source']})[/]", " ".join(row["threats"]), cost, settings)
+        table.add_row(
+            name,
+            Text.assemble(f"{row['what']} ", (f"({row['source']})", "dim")),
+            " ".join(row["threats"]),
+            cost,
+            settings,
+        )
     return table
 
 
@@ -285,13 +302,10 @@ def findings_table(findings: list[dict[str, Any]]) -> Table:
     """Findings with sign, what was seen and what to do."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
-        hint = (
-            f" [italic]-> {escape(finding['hint'])}[/]"
-            if finding["hint"] and finding["level"] in ("note", "warn", "bad")
-            else ""
-        )
+        told = finding["hint"] and finding["level"] in ("note", "warn", "bad")
+        hint = (f" -> {finding['hint']}" if told else "", "italic")
         where = f" in {finding['threat']}" if finding.get("threat") else ""
-        table.add_row(SIGNS[finding["level"]], finding["name"] + where, escape(finding["text"]) + hint)
+        table.add_row(Text(*SIGNS[finding["level"]]), finding["name"] + where, Text.assemble(finding["text"], hint))
     return table
 
 

@@ -40,7 +40,7 @@ def gaussian(
     """Compute what robust training learns of two Gaussians."""
     from brittle.science import robust_likelihood
 
-    from .terminal import as_json, console
+    from .terminal import as_json, console, noted
     from .terminal import out as terminal
 
     truth = _truth(mu, sigma, covariance)
@@ -62,7 +62,7 @@ def gaussian(
         try:
             write_out(out / "gaussian.svg", standing(two_gaussians(truth, [fit.eps for fit in fits])))
         except BrittleError as error:
-            console.print(f"[yellow]note:[/] no gaussian.svg: {error}", soft_wrap=True)
+            console.print(noted(f"no gaussian.svg: {error}"), soft_wrap=True)
     if json:
         as_json(record)
         return
