@@ -735,6 +735,21 @@ PYTHON = {
     "report.adversarial('L2:1')": "the threats are Linf:0.1",
     "report.save(3)": "a path or a text",
     "verify(net, x, x, y, 'Linf:0.1')": "not Tensor",
+    "verify(net, 'Linf:0.1', x, x[:3], y)": "must be like the clean ones",
+    "verify(net, 'Linf:0.1', x, x.byte(), y)": "must be like the clean ones",
+    "verify(net, 'Linf:0.1', x, x, y[:3])": "labels must be an int64 tensor [20]",
+    "verify(net, 'Linf:0.1', x, 'x', y)": "images and labels are numbers",
+    "judge(net, 'Linf:0.1', x, x[:3], y)": "must be like the clean ones",
+    "doctor(net, x, y[:3])": "labels must be an int64 tensor [20]",
+    "doctor(net, x[:0], y[:0])": "there are no examples",
+    "pgd(against(net), Linf(0.1))(x.to_sparse(), y)": "call .to_dense() on it",
+    "audit(net, (x.to_sparse(), y), 'Linf:0.1')": "call .to_dense() on it",
+    "audit(net, (x, y), 'Linf:0.1', seed=True)": "a seed must be",
+    "audit(net, (x, y), 'Linf:0.1', budget=True)": "a budget must be",
+    "audit(net, (x, y), 'Linf:0.1', certify='no')": "certify is True or False, not 'no'",
+    "audit(net, (x, y), 'Linf:0.1', progress='no')": "progress is True or False, not 'no'",
+    "fmn(against(net), L2(1)).within('Linf 0.1')": "a threat is written",
+    "robust_likelihood(example(), eps='1')": "a number of at least 0",
 }
 SCRIPT = """
 import json, sys, torch
@@ -742,7 +757,7 @@ from brittle.errors import BrittleError
 from brittle.attacks import *
 from brittle.audits import audit, doctor, judge, verify
 from brittle.learning import Adversarial, InnerAttack, Recipe, Trades, build_net, classifier, load
-from brittle.science import curvature
+from brittle.science import curvature, example, robust_likelihood
 nan = float("nan")
 net, x, y = build_net("mlp", (1, 8, 8), 10).eval(), torch.rand(20, 1, 8, 8), torch.arange(20) % 10
 wide = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).double()

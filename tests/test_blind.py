@@ -155,7 +155,7 @@ def test_a_smallest_change_that_no_gradient_led_to_is_told(
         found = search(*examples)
     assert len(told) == 1
     assert found.blind.all()
-    assert search.within(L2(0.3)).tried(*examples).blind.all()
+    assert search.within("L2:0.3").tried(*examples).blind.all()
 
 
 def test_a_result_without_a_word_of_gradients_is_not_blind() -> None:

@@ -403,6 +403,7 @@ def test_every_form_of_the_same_examples_gives_the_same_audit() -> None:
         "labels in brackets": Rows(images, labels[:, None]),
         "more than pairs": pairs,
         "batches": torch.utils.data.DataLoader(pairs, 7),
+        "rows of a loader": torch.utils.data.DataLoader(pairs, batch_size=None),
     }
     found = {name: brittle.audit(net, form, "L2:0.1", effort="smoke").withstands for name, form in forms.items()}
     assert 0 < int(found["tensors"].sum()) < 20

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from brittle.attacks import Linf, against, pgd
-from brittle.audits import adversarial_of, judge
+from brittle.audits import adversarial_of, doctor, judge, verify
 from brittle.errors import BrittleError
 from brittle.learning import load, read_arrays
 from conftest import Run, trained_net
@@ -74,6 +74,14 @@ def test_images_outside_of_the_box_or_the_threat_break_nothing(made: Made, digit
     assert found.in_box < N
     assert found.robust.correct > judge(digits_net, Linf(EPS), x, moved, y).robust.correct
     assert judge(digits_net, Linf(EPS), x, moved, y, batch=7) == judge(digits_net, Linf(EPS), x, moved, y)
+
+
+def test_arrays_are_judged_and_looked_at_as_tensors_are(made: Made, digits_net: torch.nn.Module) -> None:
+    x, moved, y = made
+    arrays = [one.numpy() for one in made]
+    assert judge(digits_net, Linf(EPS), *arrays) == judge(digits_net, Linf(EPS), x, moved, y)
+    assert torch.equal(verify(digits_net, Linf(EPS), *arrays).broken, verify(digits_net, Linf(EPS), x, moved, y).broken)
+    assert doctor(digits_net, arrays[0], arrays[2]) == doctor(digits_net, x, y)
 
 
 def test_images_belong_to_their_indices_and_uint8_is_scaled(made: Made) -> None:

@@ -2,7 +2,7 @@
 y)`."""
 
 from .answers import accepted, answer_of, check_classes, check_model, classes_of, logits_of, output_of, rejects
-from .attack import Attack, blind_told, check_examples, gradient_attack, path_attack
+from .attack import Attack, blind_told, check_examples, check_kinds, gradient_attack, path_attack
 from .combine import merged, restarts, stages, worse_result, worst_of
 from .estimators import eot_gradient, gradient_of, hessian_gradient, smoothed_gradient
 from .loop import (
@@ -178,6 +178,7 @@ __all__ = [
     "chain",
     "check_classes",
     "check_examples",
+    "check_kinds",
     "check_model",
     "classes_of",
     "cross_entropy",

@@ -134,8 +134,11 @@ def gradient_attack(
     return path_attack(name, path, seed)
 
 
-def check_examples(x: Any, y: Any) -> None:
-    """Raise `BrittleError` unless `x` [B, *S] is floating in [0, 1] and `y` [B] (or `Targets`) holds int64 labels."""
+def check_kinds(x: Any, y: Any) -> None:
+    """Raise `BrittleError` unless `x` [B, *S] is floating and `y` [B] (or `Targets`) holds int64 labels, both on one
+    device."""
+    if isinstance(x, Tensor) and x.layout != torch.strided:
+        raise BrittleError("images must be a dense tensor, not a sparse one; call .to_dense() on it")
     if not isinstance(x, Tensor | ByteImages) or not x.dtype.is_floating_point or x.dim() < 2:
         got = f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         how = "scale uint8 images by 1/255" if isinstance(x, Tensor) else "torch.from_numpy makes one of an array"
@@ -147,6 +150,11 @@ def check_examples(x: Any, y: Any) -> None:
             raise BrittleError(f"labels must be an int64 tensor [{len(x)}], not {got}")
         if labels.device != x.device:
             raise BrittleError(f"images are on {x.device} and labels on {labels.device}; put both on one device")
+
+
+def check_examples(x: Any, y: Any) -> None:
+    """Raise `BrittleError` unless `check_kinds` is content, there are examples, and `x` lies in [0, 1]."""
+    check_kinds(x, y)
     if len(x) == 0:
         raise BrittleError("there are no examples to attack")
     lowest, *extremes = _read(true_class(y).min(), *(x.detach().aminmax() if isinstance(x, Tensor) else ()))

@@ -14,7 +14,7 @@ from .attack import Attack, blind_told, counted
 from .loop import AttackResult, PathPoint, Sight, evaluation_at, per_example, select
 from .losses import Aim, Loss
 from .objectives import Evaluate, ModelObjective, Objective, session
-from .threats import Threat
+from .threats import Threat, require_threat
 
 
 class MinimumResult(NamedTuple):
@@ -45,11 +45,11 @@ class MinimumNorm(Protocol):
         """The same, where an image on which NaN came up has NaN for its size."""
         ...
 
-    def fitted(self, found: MinimumResult, threat: Threat, x: Images, y: Any) -> AttackResult:
+    def fitted(self, found: MinimumResult, threat: Threat | str, x: Images, y: Any) -> AttackResult:
         """What `found` on `x` and `y` amounts to inside a threat, without searching again."""
         ...
 
-    def within(self, threat: Threat) -> Attack:
+    def within(self, threat: Threat | str) -> Attack:
         """As an attack inside a threat."""
         ...
 
@@ -91,9 +91,10 @@ class MinimumNormWalk:
         Attack(self.name, search, self.seed).tried(x, y)
         return MinimumResult(*(torch.cat(part) for part in zip(*found, strict=True)))
 
-    def fitted(self, found: MinimumResult, threat: Threat, x: Images, y: Aim) -> AttackResult:
+    def fitted(self, found: MinimumResult, threat: Threat | str, x: Images, y: Aim) -> AttackResult:
         """Where the smallest change fits, that change stretched to the threat's edge if it still succeeds there (so
         that rounding does not undo it), else as it is. Cost: two forward passes."""
+        threat = require_threat(threat)
         near, _ = fitting(found, threat, x)
         edge = stretched(found, threat, x)
         with session(self.objective) as evaluate:
@@ -103,8 +104,9 @@ class MinimumNormWalk:
         success = at_edge.success & kept | at_near.success
         return AttackResult(select(kept, edge, near), success, margin, found.blind & ~success)
 
-    def within(self, threat: Threat) -> Attack:
+    def within(self, threat: Threat | str) -> Attack:
         """An attack that searches, and hands out what is `fitted` into the threat."""
+        threat = require_threat(threat)
         return Attack(self.name, lambda x, y, seed: self.fitted(self._search(x, y, seed), threat, x, y), self.seed)
 
     def _search(self, x: Images, y: Aim, seed: int) -> MinimumResult:

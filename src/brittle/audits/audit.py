@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from torch import Tensor
 
-from brittle.attacks import AttackSpec, Finite, Threat, check_model, fitting_batch
+from brittle.attacks import AttackSpec, Finite, Threat, check_kinds, check_model, fitting_batch
 from brittle.ground import (
     BrittleError,
     ByteImages,
@@ -26,6 +26,7 @@ from brittle.ground import (
     check_count,
     check_number,
     check_seed,
+    check_switch,
     path_of,
     until,
     world,
@@ -75,6 +76,7 @@ class AuditSettings:
         if self.batch is not None:
             check_count("a batch", self.batch)
         check_seed(self.seed)
+        check_switch("certify", self.certify)
         check_number("a budget", self.budget)
         if self.budget == 0:
             raise BrittleError("a budget must be longer than 0 seconds; None sets none")
@@ -137,10 +139,12 @@ def audit(
     Random: a function of `seed` and the images.
     """
     check_model(model)
+    check_switch("progress", progress)
     named = _listed("extra", extra, (str, AttackSpec), '"mm:targets=9"')
     specs = tuple(AttackSpec.parse(one) if isinstance(one, str) else one for one in named)
     settings = AuditSettings(effort, seed, budget, batch, specs, certify)
     examples, within = streamed_examples_of(data), _listed("threats", threats, (str, Threat), '"Linf:8/255"')
+    check_kinds(*examples)
     if journal is not None and not isinstance(journal, Journal):
         journal = Journal(path_of("a journal", journal), _identity(model, examples, within, settings))
     told = TextColumn("{task.description}", markup=False), *Progress.get_default_columns()[1:]

@@ -5,9 +5,20 @@ from contextlib import suppress
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from brittle.attacks import Evaluate, against, answer_of, check_model, evaluation_at, gradient_at, margin, session
+from brittle.attacks import (
+    Evaluate,
+    against,
+    answer_of,
+    check_kinds,
+    check_model,
+    evaluation_at,
+    gradient_at,
+    margin,
+    session,
+)
 from brittle.ground import (
     BackwardFails,
     BrittleError,
@@ -20,6 +31,7 @@ from brittle.ground import (
     seeded,
     unit,
 )
+from brittle.learning import examples_of
 
 from .findings import Finding
 from .preparation import normalisation, range_of, relaid
@@ -28,16 +40,23 @@ COMPARED, STEPS, AGREE = 50, (0.01, 0.001), 0.8  # images, lengths of a step, sh
 ASKED, FEW = 16, 4  # times again, of classes alone; of logits about so many images
 
 
-def doctor(model: Callable[[Tensor], Any], x: Images, y: Labels) -> list[Finding]:
-    """Findings on `model` at some examples [B, *S] with labels [B]; a hundred are plenty.
+def doctor(model: Callable[[Tensor], Any], x: Images | NDArray[Any], y: Labels | NDArray[Any]) -> list[Finding]:
+    """Findings on `model` at some examples [B, *S] with labels [B]; a hundred are plenty. Arrays of numpy will do.
 
     Looks at: pixel range, the kind and shape of the answer, NaN, constant answers, probabilities instead of logits,
     number of classes, missing or double normalisation, train mode, randomness, dependence on the batch, usable
     gradients, and whether they are those of the answer.
+    Raises:
+        BrittleError: no model, or no images and labels.
     Cost: about ten forward passes, a few more where accuracy is below 90 %, of classes alone about twenty-five, and two
     gradients. The model is afterwards as it was before.
     """
     check_model(model)
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
+        x, y = examples_of((x, y))
+    check_kinds(x, y)
+    if not len(x):
+        raise BrittleError("there are no examples to look at")
     low, high = float(x.min()), float(x.max())
     findings = [range_of(low, high)]
     try:

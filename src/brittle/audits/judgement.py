@@ -10,7 +10,7 @@ from brittle.attacks import Threat, check_examples, classes_of, require_threat
 from brittle.ground import BrittleError, Images, Labels
 
 from .statistics import Proportion
-from .verification import verify
+from .verification import Array, as_tensors, verify
 
 NAMES = ("x_adv", "adv", "adversarial", "adv_complete", "adv_images", "images", "x", "arr_0", "0", "")
 OTHERS = {"labels": ("labels", "y", "label"), "indices": ("indices", "index", "rows")}
@@ -43,12 +43,17 @@ class Judgement:
         return vars(self) | {"robust": self.robust.record(), "robust_8bit": self.robust_8bit.record()}
 
 
-def judge(model: Any, threat: Threat | str, x: Images, x_adv: Images, y: Labels, batch: int = 250) -> Judgement:
-    """What adversarial images [n, *S] for x [n, *S] with labels y [n] amount to in a threat.
+def judge(
+    model: Any, threat: Threat | str, x: Images | Array, x_adv: Images | Array, y: Labels | Array, batch: int = 250
+) -> Judgement:
+    """What adversarial images [n, *S] for x [n, *S] with labels y [n] amount to in a threat. Arrays of numpy will do.
 
+    Raises:
+        BrittleError: images outside of [0, 1], labels that do not fit, or adversarial images of another shape.
     Cost: four forward passes in float32.
     """
     threat = require_threat(threat)
+    x, x_adv, y = as_tensors(x, x_adv, y)
     check_examples(x, y)
     parts = [torch.split(one, batch) for one in (x, x_adv, y)]
     seen = [verify(model, threat, *part) for part in zip(*parts, strict=True)]

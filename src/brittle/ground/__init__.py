@@ -20,7 +20,7 @@ from .functional import Model, functional_model
 from .gradients import BackwardFails, NoGradient, eval_mode, grad_and_hessian, seeded, unit, value_and_grad
 from .images import ByteImages, as_floats, empty_or_mapped
 from .noise import Keys, keys_of, normal, uniform
-from .numbers import check_count, check_number, check_seed, check_share
+from .numbers import check_count, check_number, check_seed, check_share, check_switch
 from .packages import package, quiet
 from .plugins import Plugins, broken_line, foreign_code, plugins
 from .text import first_line, plain_name
@@ -52,6 +52,7 @@ __all__ = [
     "check_number",
     "check_seed",
     "check_share",
+    "check_switch",
     "check_time",
     "counted_from",
     "device_count",

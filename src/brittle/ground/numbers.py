@@ -16,8 +16,16 @@ def check_count(what: str, count: Any) -> None:
 
 def check_number(what: str, number: Any) -> None:
     """Raise `BrittleError` unless `number` is finite and at least 0, or None."""
-    if number is not None and not (isinstance(number, int | float) and 0 <= number < math.inf):
+    if number is not None and not (
+        isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < math.inf
+    ):
         raise BrittleError(f"{what} must be a number of at least 0, not {number!r}")
+
+
+def check_switch(what: str, switch: Any) -> None:
+    """Raise `BrittleError` unless `switch` is True or False."""
+    if not isinstance(switch, bool):
+        raise BrittleError(f"{what} is True or False, not {switch!r}")
 
 
 def check_share(what: str, share: Any) -> None:
@@ -28,5 +36,5 @@ def check_share(what: str, share: Any) -> None:
 
 def check_seed(seed: Any) -> None:
     """Raise `BrittleError` unless `seed` is a whole number from 0 to 2^63 - 1, as generators take it."""
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise BrittleError(f"a seed must be a whole number of at least 0, not {seed!r}")

@@ -276,5 +276,5 @@ def _unit(w: Vector) -> Vector:
 
 def checked_budget(eps: float) -> None:
     """Refuse what is no budget."""
-    if not 0 <= eps <= LARGEST:
-        raise BrittleError(f"eps is E||delta||^2, a number of at least 0 (and at most {LARGEST:g}), not {eps}")
+    if not isinstance(eps, int | float | np.number) or not 0 <= eps <= LARGEST:
+        raise BrittleError(f"eps is E||delta||^2, a number of at least 0 (and at most {LARGEST:g}), not {eps!r}")

@@ -43,8 +43,7 @@ def streamed_examples_of(data: Any) -> tuple[Tensor | ByteImages, Tensor]:
     if isinstance(data, Split):
         return _floating(data.images), data.labels
     if isinstance(data, DataLoader):
-        batches = (_pair(batch[:2] if isinstance(batch, (tuple, list)) else batch) for batch in _each(data, "batch"))
-        return _filled(batches, 0)
+        return _filled(map(_batch, _each(data, "batch")), 0)
     if isinstance(data, Dataset) and hasattr(data, "__len__"):
         rows = (data[row] for row in range(len(data)))
         return _filled(map(_row, _each(rows, "item")), len(data))
@@ -121,6 +120,14 @@ def _row(row: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(row, (tuple, list)) or len(row) < 2:
         raise BrittleError(f"a data set must give (image, label); {WANTED}")
     return channels_first(_image(row[0])[None]), torch.tensor([_label(row[1])])
+
+
+def _batch(batch: Any) -> tuple[Tensor, Tensor]:
+    """What a loader gives: a batch, or with `batch_size=None` a row alone."""
+    if not isinstance(batch, (tuple, list)):
+        return _pair(batch)
+    alone = len(batch) > 1 and (isinstance(batch[1], int) or getattr(batch[1], "ndim", 1) == 0)
+    return _row(batch) if alone else _pair(batch[:2])
 
 
 def _pair(data: Any) -> tuple[Tensor, Tensor]:
