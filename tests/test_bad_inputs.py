@@ -64,6 +64,7 @@ BAD |= {
     for kind, said in BACKWARD.items()
 }
 BAD |= {f"audit of {kind}": (VERBS["audit"].format(kind), said) for kind, said in MORE.items()}
+BAD["attack of Floats"] = (VERBS["attack"].format("Floats"), "one logit for each image is [batch, 1]")
 for what, said in {"d-28": "fails on images", "d-rgb": "fails on images", "d-classes": "has 10 classes"}.items():
     on = f"{NET} --data tensors:{what}.safetensors --threat L2:1"
     BAD |= {
@@ -113,7 +114,7 @@ HEADERS = {
     "cut": "not a whole safetensors file",
     "head": "not a whole safetensors file",
     "folder": "not a whole safetensors file",
-    "foreign": "not written by brittle",
+    "foreign": "with --weights foreign.safetensors (in Python weights=FILE)",
     "header-null": "not written by brittle",
     "header-list": "not written by brittle",
     "header-number": "not written by brittle",

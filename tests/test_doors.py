@@ -79,12 +79,18 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "weights of another net": ("own:Convolutional --weights net.pt", "does not fit"),
     "weights without names": ("own:Net --weights numbered.pt", "no state dict"),
     "weights that are not there": ("own:Net --weights none.pt", "there is no file"),
-    "a pickled model": ("pickled.pt", "give its architecture with --weights"),
+    "weights under a name of their own": ("own:Net --weights ema.pt", "but ema, epoch; save one alone"),
+    "weights that are called so": ("own:Net --weights called.pt", ""),
+    "a program for weights": ("own:Net --weights scripted.pt", "give scripted.pt as MODEL"),
+    "an exported program for weights": ("own:Net --weights exported.pt2", "give trusted:exported.pt2 as MODEL"),
+    "a pickled model for weights": ("own:Net --weights pickled.pt", "Sequential), as a whole model is"),
+    "a pickled model": ("pickled.pt", "save model.state_dict() alone"),
     "weights alone": ("net.pt", "give its architecture with --weights"),
     "TorchScript": ("scripted.pt", ""),
     "traced": ("traced.ts", ""),
     "torch.export": ("exported.pt2", "write trusted:exported.pt2"),
     "torch.export, trusted": ("trusted:exported.pt2", ""),
+    "torch.export, of two images": ("trusted:two.pt2", "export it with a dynamic batch dimension"),
     "torch.export, damaged": ("trusted:damaged.pt2", "cannot be loaded as a program"),
     "our net with weights": ("mlp --weights ours.pt", ""),
     "our net, of fewer classes": ("mlp --weights ours.pt --data npz:two.npz", ""),
@@ -109,6 +115,8 @@ def brought(run: Run, tmp_path: Path) -> Run:
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "parallel.pt")
     torch.save({f"_orig_mod.{name}": value for name, value in state.items()}, tmp_path / "compiled.pt")
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "checkpoint.pth")
+    torch.save({"weights": state, "epoch": 3}, tmp_path / "called.pt")
+    torch.save({"ema": state, "epoch": 3}, tmp_path / "ema.pt")
     torch.save(dict(enumerate(state.values())), tmp_path / "numbered.pt")
     torch.save(net.body, tmp_path / "pickled.pt")
     save_tensors(tmp_path / "state.safetensors", state, {})
@@ -117,6 +125,7 @@ def brought(run: Run, tmp_path: Path) -> Run:
     torch.jit.trace(net, part.x()).save(tmp_path / "traced.ts")
     batch = torch.export.Dim("batch", min=1)
     torch.export.save(torch.export.export(net, (part.x(),), dynamic_shapes=({0: batch},)), tmp_path / "exported.pt2")
+    torch.export.save(torch.export.export(net, (part.x(slice(2)),)), tmp_path / "two.pt2")
     with zipfile.ZipFile(tmp_path / "damaged.pt2", "w") as archive:
         archive.writestr("archive_format", "pt2")
     return run

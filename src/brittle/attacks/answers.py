@@ -25,6 +25,8 @@ from brittle.ground import (
 from .losses import Aim, Targets
 
 TYPES = {"double": torch.float64, "float": torch.float32, "half": torch.float16, "bfloat16": torch.bfloat16}
+UNFIT = "check that it is made for images of this shape and type (--size brings those of a folder to another size)"
+FIXED = "it takes batches of one size alone: export it with a dynamic batch dimension"
 
 
 def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
@@ -47,8 +49,9 @@ def output_of(model: Callable[[Tensor], Any], x: Images) -> Any:
             f"{len(x)} images at once do not fit into the device's memory; take a smaller --batch"
         ) from None
     except (Exception, SystemExit) as error:  # whatever the code of a model raises
-        hint = _other_type(first_line(error), x.dtype) or "check that it is made for images of this shape and type"
-        raise BrittleError(f"the model fails on images {list(x.shape)}: {first_line(error)}; {hint}") from error
+        said = first_line(error)
+        hint = _other_type(said, x.dtype) or (FIXED if re.search(r"size\(\)\[0\] ==", said) else UNFIT)
+        raise BrittleError(f"the model fails on images {list(x.shape)}: {said}; {hint}") from error
     if not shown.is_inference() and shown._version != before:
         raise BrittleError("the model writes into the images that it is given; let it work on a copy (x.clone())")
     return output
@@ -119,9 +122,12 @@ def logits_of(output: Any) -> Logits:
         got = f"{logits.dtype} of shape {list(logits.shape)}"
     else:
         return logits
+    hint = "wrap it so that it does"
+    if isinstance(logits, Tensor) and logits.dim() == 1:
+        hint = "one logit for each image is [batch, 1], and classes alone are for an audit, not for single attacks"
     raise BrittleError(
         "the model must answer logits [batch, classes] as floats, a dict with 'logits' or an object with .logits, "
-        f"not {got}; wrap it so that it does"
+        f"not {got}; {hint}"
     )
 
 

@@ -63,7 +63,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise BrittleError(f"{path} is not a whole safetensors file ({first_line(error)})") from None
     except (KeyError, TypeError, ValueError, RecursionError):
         raise BrittleError(
-            f"{path} was not written by brittle; give such weights as module:callable with weights=FILE"
+            f"{path} was not written by brittle; give its architecture, module:callable, with --weights {path} (in "
+            "Python weights=FILE)"
         ) from None
 
 

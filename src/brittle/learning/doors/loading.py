@@ -16,10 +16,11 @@ from ..data import DataSet, statistics_of
 from ..nets import NETS, build_net
 from ..zoo import PREFIX as ZOO
 from ..zoo import zoo_file
+from .archives import TRUSTED
 from .hubs import HUBS, load_from_hub
 from .imported import check_values, imported
 from .inputs import Inputs
-from .programs import PROGRAMS, TRUSTED, load_program
+from .programs import PROGRAMS, load_program
 from .tell_apart import digest_of, digest_of_code, digest_of_program
 from .weights import classes_in, put_into
 

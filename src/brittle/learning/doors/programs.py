@@ -1,18 +1,18 @@
 """Models that are programs in a file: TorchScript, torch.export, ONNX."""
 
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from brittle.ground import BrittleError, first_line, package, quiet
 
+from .archives import EXPORT, TRUSTED, plain_load, program_in
+
 PROGRAMS = (".pt", ".ts", ".pth", ".pt2", ".torchscript", ".onnx")
-TRUSTED = "trusted:"  # before a file whose loader may run code
 
 
 def load_program(path: Path, trusted: bool) -> Callable[[Tensor], Any]:
@@ -25,29 +25,16 @@ def load_program(path: Path, trusted: bool) -> Callable[[Tensor], Any]:
         raise BrittleError(f"there is no file {path}")
     if path.suffix == ".onnx":
         return _load_onnx(path)
-    if not zipfile.is_zipfile(path):
-        raise BrittleError(
-            f"{path} is neither TorchScript nor torch.export; nothing pickled is run: give module:callable with "
-            f"--weights {path}"
-        )
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    exported = any(
-        name.endswith(("archive_format", "serialized_exported_program.json", "models/model.json")) for name in names
-    )
-    scripted = any("/code/" in name or name.endswith("constants.pkl") for name in names)
-    if not exported and not scripted:
-        raise BrittleError(
-            f"{path} holds no program but (probably) weights; give its architecture with --weights {path}: "
-            "module:callable, one of `brittle nets`, timm:NAME, torchvision:NAME or robustbench:ID"
-        )
-    if exported and not trusted:
+    kind = program_in(path)
+    if not kind:
+        _say_what_it_is(path)
+    if kind == EXPORT and not trusted:
         raise BrittleError(
             f"{path} is a torch.export program: its loader runs code that someone may have hidden in it; if you trust "
             f"where it is from, write {TRUSTED}{path}"
         )
     try:
-        if exported:
+        if kind == EXPORT:
             with quiet():
                 return torch.export.load(path).module()
         with warnings.catch_warnings():
@@ -57,6 +44,20 @@ def load_program(path: Path, trusted: bool) -> Callable[[Tensor], Any]:
     except Exception as error:
         why = first_line(error).partition(" Please check the warnings")[0]
         raise BrittleError(f"{path} cannot be loaded as a program ({why})") from None
+
+
+def _say_what_it_is(path: Path) -> NoReturn:
+    """Raise `BrittleError` on a file that holds no program."""
+    try:
+        plain_load(path)
+    except BrittleError:
+        raise
+    except Exception:  # whatever a file that is none of torch makes its reader raise
+        raise BrittleError(f"{path} is neither TorchScript nor torch.export, nor weights of torch") from None
+    raise BrittleError(
+        f"{path} holds no program but weights; give its architecture with --weights {path}: module:callable, one of "
+        "`brittle nets`, timm:NAME, torchvision:NAME or robustbench:ID"
+    )
 
 
 def _load_onnx(path: Path) -> nn.Module:

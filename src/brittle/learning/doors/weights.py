@@ -3,31 +3,30 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from brittle.ground import BrittleError, first_line
 
-HOLDERS = ("state_dict", "model", "model_state_dict", "net")  # under which training scripts keep it
+from .archives import plain_load
+
+HOLDERS = ("state_dict", "model", "model_state_dict", "net", "weights")  # under which training scripts keep it
 PREFIXES = ("", "module.", "model.", "_orig_mod.")  # of DataParallel, other wrappers and torch.compile
 State = dict[str, Tensor]
 
 
 def read_state(path: Path) -> State:
-    """Names to tensors, from safetensors or (with `weights_only=True`) from a torch file.
+    """Names to tensors, from safetensors or from a torch file.
 
     Raises:
         BrittleError: no such file, or no state dict in it.
     """
     try:
-        state: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        state: Any = load_file(path) if path.suffix == ".safetensors" else plain_load(path)
     except FileNotFoundError:
         raise BrittleError(f"there is no file {path}") from None
+    except BrittleError:
+        raise
     except Exception as error:
         raise BrittleError(
             f"{path} cannot be read as plain weights ({first_line(error)}); nothing pickled is run"
@@ -35,7 +34,12 @@ def read_state(path: Path) -> State:
     held = (state[key] for key in HOLDERS if isinstance(state, dict) and isinstance(state.get(key), dict))
     state = next(held, state)
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise BrittleError(f"{path} holds no state dict (names to tensors)")
+        there = (
+            f"but {', '.join(map(str, state))[:100]}" if isinstance(state, dict) else f"but a {type(state).__name__}"
+        )
+        raise BrittleError(
+            f"{path} holds no state dict (names to tensors), {there}; save one alone, or as one of {', '.join(HOLDERS)}"
+        )
     return state
 
 
