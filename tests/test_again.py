@@ -107,7 +107,7 @@ def test_tables_hold_a_row_for_each_image(report: Path, run: Run, tmp_path: Path
 def test_exported_images_are_judged_as_the_audit_judged_them(report: Path, run: Run, tmp_path: Path, name: str) -> None:
     record = json.loads((report / "audit.json").read_text())
     assert run("export", "one", name)[0] == 2  # which threat?
-    assert run("export", "one", name, "--threat", "Linf:0.03")[0] == 0
+    assert run("export", "one", name, "--threat", "inf:3/100")[0] == 0
     status, out, _ = run("verify", name, "net.safetensors", "--threat", "Linf:0.03", "--json", "--device", "cpu")
     judged = json.loads(out)[0]
     broken = sum(one["broken_by"]["Linf:0.03"] is not None for one in record["examples"])

@@ -257,6 +257,11 @@ DATA: dict[
         (1, 1, 8, 8),
     ),
     "a list without a header": (listed("3 0 3", "x/9.png,1"), "folder:pics/labels.csv", "columns file and label"),
+    "a list with semicolons": (
+        lambda p: (p / "a.csv").write_text("file;label\nx.png;1\n"),
+        "folder:a.csv",
+        "separate them by commas",
+    ),
     "a list of what is not there": (listed("1 0 1 0"), "folder:pics/labels.csv", "3.png"),
     "x and y": (arrays(x=grown(20, 1, 8, 8), y=LABELS), "npz:some.npz", (20, 1, 8, 8)),
     "images and labels": (
@@ -266,6 +271,21 @@ DATA: dict[
     ),
     "parts of x and y": (
         arrays(x_train=grown(40, 8, 8), y_train=np.arange(40) % 10, x_test=grown(20, 8, 8), y_test=LABELS),
+        "npz:some.npz",
+        (20, 1, 8, 8),
+    ),
+    "parts called train and val": (
+        arrays(x_train=grown(40, 8, 8), y_train=np.arange(40) % 10, x_val=grown(20, 8, 8), y_val=LABELS),
+        "npz:some.npz",
+        (20, 1, 8, 8),
+    ),
+    "a part called validation beside all": (
+        arrays(x=grown(20, 8, 8), y=LABELS, validation_images=grown(10, 8, 8), validation_labels=LABELS[:10]),
+        "npz:some.npz",
+        (20, 1, 8, 8),
+    ),
+    "numbers of another order of bytes": (
+        arrays(x=(grown(20, 8, 8) / 255).astype(">f4"), y=LABELS.astype(">i8")),
         "npz:some.npz",
         (20, 1, 8, 8),
     ),

@@ -2,10 +2,13 @@
 
 from typing import assert_type
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import brittle
 from brittle import L2, Linf, Report, audit
+from brittle.science import Gaussians
 
 
 def attack_and_audit(model: nn.Module, x: Tensor, y: Tensor) -> str:
@@ -16,6 +19,12 @@ def attack_and_audit(model: nn.Module, x: Tensor, y: Tensor) -> str:
     audit(model)  # type: ignore[call-arg]
     brittle.nothing_of_that_name  # type: ignore[attr-defined]  # noqa: B018
     return report.verdict.level
+
+
+def theory() -> None:
+    found = Gaussians([5.0, 0.0], [[14.0, 5.5], [5.5, 3.0]])
+    assert_type(found.mu, NDArray[np.float64])
+    Gaussians(None, found.sigma)  # type: ignore[arg-type]
 
 
 def plain(x: Tensor) -> Tensor:

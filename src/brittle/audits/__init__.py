@@ -8,7 +8,7 @@ from .journal import Journal
 from .judgement import Judgement, adversarial_of, judge
 from .provenance import command, provenance
 from .records import AuditRecord, DataRecord, ModelRecord, TrainingRecord, Verdict, decode_record
-from .report import Report
+from .report import ByThreat, Report
 from .schedule import EFFORTS, Effort, Stage, effort_named
 from .statistics import Interval, Proportion, mean_interval, paired_interval, paired_p_value
 from .verification import Verified, to_8bit, verify
@@ -18,6 +18,7 @@ __all__ = [
     "AuditEvent",
     "AuditRecord",
     "AuditSettings",
+    "ByThreat",
     "DataRecord",
     "Effort",
     "Finding",

@@ -47,11 +47,13 @@ class Recipe:
         object.__setattr__(self, "epochs", float(self.epochs))  # 20 and 20.0 are one declaration
         if not (0 < self.epochs < LARGEST and self.batch >= 1 and 0 < self.lr < LARGEST):
             raise BrittleError(
-                f"training needs epochs > 0, batch >= 1 and lr > 0, not {self.epochs}, {self.batch}, {self.lr}"
+                f"training needs epochs > 0 and lr > 0, both below {LARGEST:g}, and batch >= 1, not {self.epochs}, "
+                f"{self.batch}, {self.lr}"
             )
         if not (0 <= self.weight_decay < LARGEST and 0 <= self.averaging < 1):
             raise BrittleError(
-                f"training needs weight_decay >= 0 and 0 <= averaging < 1, not {self.weight_decay}, {self.averaging}"
+                f"training needs weight_decay >= 0, below {LARGEST:g}, and 0 <= averaging < 1, not "
+                f"{self.weight_decay}, {self.averaging}"
             )
         if self.until is not None and not 0 < self.until <= self.epochs:
             raise BrittleError(f"training of {self.epochs:g} epochs cannot stop after {self.until:g}")

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from brittle.audits import ByThreat
 from brittle.ground import BrittleError, write_out
 from brittle.learning import runs_code
 
@@ -102,12 +103,10 @@ def _npz(run: Path, threat: str | None) -> bytes:
 
 
 def _threat(record: Record, name: str | None) -> dict[str, Any]:
-    threats: dict[str, dict[str, Any]] = {one["threat"]: one for one in record["threats"]}
-    if name is None and len(threats) == 1:
-        return next(iter(threats.values()))
-    if name not in threats:
+    threats: ByThreat[dict[str, Any]] = ByThreat({one["threat"]: one for one in record["threats"]})
+    if name is None and len(threats) > 1:
         raise BrittleError(f"--threat is one of {', '.join(threats)}")
-    return threats[name]
+    return next(iter(threats.values())) if name is None else threats[name]
 
 
 def _robustbench(run: Path, threat: str | None) -> bytes:

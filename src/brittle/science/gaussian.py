@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp, ndtr
 
@@ -30,7 +30,7 @@ LARGEST = 1e300  # of eps, and of a tenth of an entry: so that no sum overflows
 WIDER = 1e-6  # in log lam, so that no rounding puts the root outside its bracket
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Gaussians:
     """Two classes y = +1 and -1 with x ~ N(y mu, sigma); or the parameters (mu, sigma) that someone learned of them.
 
@@ -45,9 +45,9 @@ class Gaussians:
     mu: Numbers
     sigma: Numbers
 
-    def __post_init__(self) -> None:
+    def __init__(self, mu: ArrayLike, sigma: ArrayLike) -> None:
         try:
-            mu, sigma = (np.array(value, dtype=np.float64) for value in (self.mu, self.sigma))
+            mu, sigma = np.array(mu, dtype=np.float64), np.array(sigma, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise BrittleError(f"mu and sigma are arrays of numbers ({error})") from error
         if mu.ndim != 1 or not mu.size or sigma.shape != (mu.size, mu.size):
@@ -62,8 +62,8 @@ class Gaussians:
             raise BrittleError("mu is 0, so the classes are the same; give a mean with an entry other than 0")
         if np.abs(sigma - sigma.T).max() > 1e-9 * np.abs(sigma).max():
             raise BrittleError("sigma is not symmetric; a covariance is: give (sigma + sigma') / 2")
-        sigma = (sigma + sigma.T) / 2
-        for name, value in (("mu", mu), ("sigma", sigma)):
+        held: dict[str, Numbers] = {"mu": mu, "sigma": (sigma + sigma.T) / 2}
+        for name, value in held.items():
             value.flags.writeable = False
             object.__setattr__(self, name, value)
         if self.values[0] <= mu.size * EXACT * self.values[-1]:

@@ -47,13 +47,18 @@ def words_in(path: Path) -> set[str]:
         return {name.lower() for name in found.files if found[name].dtype.kind in WORDS}
 
 
+def native(array: np.ndarray[Any, Any]) -> Tensor:
+    """An array of numbers of any order of bytes and any strides."""
+    return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ("C", "W")))
+
+
 def _numpy(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         found = np.load(file, allow_pickle=False)
         if isinstance(found, np.ndarray):
-            return {"": torch.from_numpy(found)}
+            return {"": native(found)}
         arrays = {name: found[name] for name in found.files}
-    numbers = {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind not in WORDS}
+    numbers = {name: native(array) for name, array in arrays.items() if array.dtype.kind not in WORDS}
     if arrays and not numbers:
         raise ValueError("there are only words in it")
     return numbers

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from brittle.ground import BrittleError, ByteImages, empty_or_mapped, first_line
 
-from .arrays import channels_first
+from .arrays import channels_first, native
 from .pictures import pixels_of
 from .splits import Split
 
@@ -142,14 +142,13 @@ def _pair(data: Any) -> tuple[Tensor, Tensor]:
 
 
 def _tensor(array: Any) -> Tensor:
-    """Of any order of bytes and any strides.
+    """Of any array.
 
     Raises:
         BrittleError: words, objects.
     """
     try:
-        array = np.asarray(array)
-        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ("C", "W")))
+        return native(np.asarray(array))
     except (TypeError, ValueError) as error:
         raise BrittleError(f"images and labels are numbers, which {type(array).__name__} is not ({error})") from None
 

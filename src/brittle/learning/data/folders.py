@@ -124,7 +124,10 @@ def _listed_in(name: str, path: Path) -> tuple[tuple[str, ...], Listed]:
             columns = {text.strip().lower(): text for text in rows.fieldnames or ()}
             wanted = [next((columns[one] for one in names if one in columns), None) for names in (FILE, LABEL)]
             if None in wanted:
-                raise BrittleError(f"{path}: its first line must name the columns file and label, not {list(columns)}")
+                hint = "; separate them by commas" if len(columns) < 2 else ""
+                raise BrittleError(
+                    f"{path}: its first line must name the columns file and label, not {list(columns)}{hint}"
+                )
             said = [tuple(str(row[column] or "").strip() for column in wanted) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BrittleError(f"{path}: not a list of files and labels ({error})") from None

@@ -12,7 +12,7 @@ from torch import Tensor
 from brittle.ground import BrittleError
 
 from .arrays import channels_first, read_arrays, words_in
-from .folders import MOST_CLASSES
+from .folders import MOST_CLASSES, TEST
 from .pictures import sided
 from .splits import DataSet, Pair, assemble, only_tested
 
@@ -82,15 +82,16 @@ def read_npz(name: str, path: Path) -> DataSet:
 
     Images are [N, H, W], [N, H, W, C] or [N, C, H, W], uint8 or float in [0, 1]; labels [N] are numbers of classes, or
     [N, C] with a 1 at the class. They are called images and labels, or x and y, alone or with train or test before or
-    behind (`x_test`, `train_labels`). A part called test, or the only one there is, can be tested on; without a train
-    part nothing can be learned. PATH.npy@K takes the k-th fifth: severity K of CIFAR-10-C.
+    behind (`x_test`, `train_labels`). A part called test (or else val), or the only one there is, can be tested on;
+    without a train part nothing can be learned. PATH.npy@K takes the k-th fifth: severity K of CIFAR-10-C.
 
     Raises:
         BrittleError: no such file, no images or labels in it, or arrays that are neither.
     """
     place, severity = sided(path)
     arrays = _arrays_at(name, place)
-    train, test = _found(place, arrays, "train"), _found(place, arrays, "test") or _found(place, arrays, "")
+    train = _found(place, arrays, "train")
+    test = next(filter(None, (_found(place, arrays, part) for part in ("test", "", *TEST))), None)
     there = [part for part in (train, test) if part]
     words = {name for name in words_in(place) for kind in LABELS if kind in name.split("_")} if not there else ()
     if words:
