@@ -298,6 +298,7 @@ def records(folder: Path) -> None:
         "examples": {"examples": 3},
         "verdict": {"verdict": {"level": "superb", "sentence": "", "next": ""}},
         "lost": {"run": {}},
+        "old": {"asked": None},
         "model": {"model": record["model"] | {"source": "nowhere.safetensors"}},
         "effort": {
             "model": record["model"] | {"source": "net.safetensors"},

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 from pyarrow import parquet
+from torch import nn
 
-from brittle.audits import decode_record, differences
+from brittle.audits import audit, decode_record, differences
+from brittle.learning import load
+from brittle.report import export_audit
 from conftest import Run
 
 
@@ -152,6 +155,14 @@ def test_cards_and_model_information_say_the_records_figures(report: Path, run: 
     assert (info["dataset"], info["eps"], info["norm"]) == ("digits", "0.03", "Linf")
     assert info["brittle_acc"] == f"{100 * robust:.2f}"
     assert info["clean_acc"] == f"{100 * record['clean']['accuracy']:.2f}"
+
+
+def test_a_card_leaves_out_what_a_report_from_python_does_not_know(digits_net: nn.Module, tmp_path: Path) -> None:
+    part = load("digits").test.take(20)
+    folder = audit(digits_net, (part.x(), part.labels), "L2:0.1", effort="smoke").save(tmp_path / "bare")
+    card = export_audit(folder, tmp_path / "card.md").read_text()
+    assert "sha256" not in card
+    assert f"`brittle audit MODEL --data DATA --again {folder}`" in card
 
 
 def test_images_that_are_gone_or_that_never_were_are_one_line(report: Path, run: Run) -> None:

@@ -45,6 +45,11 @@ def test_flat_is_less_than_half_of_the_same_net_trained_naturally(name: str) -> 
 def test_longer_along_the_path_is_judged_by_the_plain_gradient(ends: tuple[float, float], said: str) -> None:
     found = evidence.LongerAlongThePath(interval(*ends), averaged=interval(-1, 1), of_pgd=interval(0.2, 0.3))
     assert found.ruling().verdict == said
+    less = evidence.LongerAlongThePath(Interval(-0.25, -0.5, 0.125), Interval(0.5, 0.25, 0.75), Interval(0.2, 0.1, 0.3))
+    assert less.ruling().evidence == (
+        "over S-O's path the plain gradient is shorter by 0.25 [-0.125, 0.5] than over PGD's, where it is "
+        "0.2 [0.1, 0.3]; the mean over noise, beside it, is longer by 0.5 [0.25, 0.75]"
+    )
 
 
 @pytest.mark.parametrize("where", ["one", "other"])

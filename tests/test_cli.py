@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import save_file
 
 from brittle import cli
+from brittle.audits import Interval
+from brittle.cli.terminal import curvature_table
+from brittle.science import Curvature
 from brittle.studies import Store
 from conftest import Run
 from odd_files import MODELS
@@ -122,6 +126,24 @@ def test_names_are_shown_as_they_are_typed_whatever_a_terminal_makes_of_them(
         assert "forms:One" in err
         status, out, err = run("export", place, f"{place}.csv")
         assert (status, out) == (0, f"Written: {place}.csv\n"), err
+
+
+def test_a_narrow_terminal_cuts_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    one = Interval(0.003112, 0.002945, 0.003361)
+    Console(width=45).print(curvature_table([Curvature("at the data", one, one, one, 0.5, 8)], "L2:0.5"))
+    said = capsys.readouterr().out
+    assert "L2:0.5" in said
+    assert "…" not in said
+
+
+def test_a_page_of_features_says_of_how_many_gamma_is_known(run: Run) -> None:
+    asked = ("features", "zoo:digits-linf", "-n", "40", "--attacked", "2", "--steps", "1", "--device", "cpu")
+    status, out, err = run(*asked, "--out", "seen", "--json")
+    assert status == 0, err
+    unknown = [one["verdict"] for one in json.loads(out)["features"] if one["gamma"] is None].count("undecided")
+    page = Path("seen/features.html").read_text()
+    assert "gamma was measured for 2 of 256 features only" in page
+    assert f"For {unknown} of them gamma was not measured (--attacked)." in page
 
 
 def test_lists(run: Run) -> None:

@@ -64,7 +64,8 @@ def test_every_number_of_the_record_is_on_the_page(two: list[Audited], html: str
         assert phrase in text
     assert "L1:12 1.7 %" in text  # zero gradients
     assert "class 2 → class 3" in text
-    assert "size1.25× " in text
+    assert "its size1.25" in text
+    assert "drawn× " in text
 
 
 def test_the_worst_check_stands_first_and_each_has_its_sign_word_and_hint(html: str) -> None:

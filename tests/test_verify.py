@@ -65,6 +65,7 @@ def test_what_a_reader_sees(made: Made, run: Run, model: str, tmp_path: Path) ->
     assert status == 0, err
     assert f"{N} adversarial images" in out
     assert "in 8 bits" in out.replace("\n", " ")
+    assert "robust accuracy" not in " ".join(out.split())
 
 
 def test_images_outside_of_the_box_or_the_threat_break_nothing(made: Made, digits_net: torch.nn.Module) -> None:

@@ -41,8 +41,14 @@ def repeated(
     except BrittleError as error:
         raise BrittleError(f"{path}: {error}") from None
     asked = then.asked
-    if asked is None or not (where.model or then.model.source):
+    if asked is None:
         raise BrittleError(f"{path} does not say how it was asked for, as reports do since 0.1.0")
+    if not (where.model or then.model.source):
+        data = "" if where.data or then.data.given else " --data DATA"
+        raise BrittleError(
+            f"{path} names no model, as one that Report.save was not told of; name it: brittle audit MODEL{data} "
+            f"--again {shlex.quote(str(report))}"
+        )
     if "model" not in typed and runs_code(then.model.source):
         raise BrittleError(
             f"{path} names {then.model.source}, a program of whoever wrote it; if you trust it, say so: "

@@ -209,11 +209,20 @@ def audit_table(records: list[dict[str, Any]]) -> Table:
 
 
 def judgements_table(found: list["Judgement"]) -> Table:
-    """Threats in rows; what became of the adversarial images, and the robust accuracy they leave, in columns."""
+    """Threats in rows; in columns what became of the adversarial images, and how many of theirs withstand, which is
+    not the model's robust accuracy where the file holds only some of the images."""
     table = Table(
         title=f"{found[0].n} adversarial images, {found[0].right} of images the model gets right", title_justify="left"
     )
-    for name in ("threat", "in [0, 1]", "allowed", "largest change", "fool", "robust accuracy", "in 8 bits"):
+    for name in (
+        "threat",
+        "in [0, 1]",
+        "allowed",
+        "largest change",
+        "fool",
+        "withstand, of those in the file",
+        "in 8 bits",
+    ):
         table.add_column(name, justify="left" if name == "threat" else "right")
     for one in found:
         counts = (one.in_box, one.allowed, f"{one.largest:.4g}", one.fooled)

@@ -155,12 +155,12 @@ def _card(run: Path, threat: str | None) -> bytes:
         "",
         "Percent, with exact 95 % intervals. What withstands is an upper bound of the truth, what is proved a lower.",
         "",
-        f"- Model: {model['source'] or model['name']}, sha256 `{model['digest']}`",
-        f"- Data: {data['n']} of {data['of']} images of {data['name']}, sha256 `{data['digest']}`",
+        f"- Model: {model['source'] or model['name']}{_digest(model)}",
+        f"- Data: {data['n']} of {data['of']} images of {data['name']}{_digest(data)}",
         f"- Effort: {_effort(record)}, seed {made['seed']}, {made['date']}, {made['hardware']}",
         f"- Versions: {', '.join(f'{name} {version}' for name, version in made['versions'].items())}",
         f"- Command: `{made['command']}`",
-        f"- Again, image by image: `brittle audit {_named(model)}--again {run}`",
+        f"- Again, image by image: `{_again(model, data, run)}`",
     ]
     doubts = [check for check in record["checks"] if check["level"] in ("bad", "warn", "note")]
     if doubts:
@@ -169,10 +169,17 @@ def _card(run: Path, threat: str | None) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _named(model: dict[str, Any]) -> str:
-    """The model where it must be typed: it is a program, which is not run because a report names it, or has no name."""
+def _digest(what: dict[str, Any]) -> str:
+    return f", sha256 `{what['digest']}`" if what["digest"] else ""
+
+
+def _again(model: dict[str, Any], data: dict[str, Any], run: Path) -> str:
+    """The command that does the audit anew. A model must be typed if it is a program, which is not run because a report
+    names it, or has no name; data that have none must be, too."""
     source = model["source"]
-    return "" if source and not runs_code(source) else f"{shlex.quote(source) if source else 'MODEL'} "
+    words = [] if source and not runs_code(source) else [source or "MODEL"]
+    words += [] if data.get("given") else ["--data", "DATA"]
+    return shlex.join(["brittle", "audit", *words, "--again", str(run)])
 
 
 def _where(check: dict[str, Any]) -> str:

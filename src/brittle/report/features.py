@@ -43,7 +43,12 @@ def write_features(record: dict[str, Any], images: NDArray[Any], folder: Path) -
     text = template("features.html.j2").render(
         record=record,
         plane=Markup(drawn),
-        groups={verdict: (len(some), some[:SHOWN]) for verdict, some in groups.items() if some},
+        measured=sum(one["gamma"] is not None for one in record["features"]),
+        groups={
+            verdict: (len(some), sum(one["gamma"] is None for one in some), some[:SHOWN])
+            for verdict, some in groups.items()
+            if some
+        },
         pictures={index: [(row, picture(images[row])) for row in rows] for index, rows in record["telling"].items()},
     )
     return write_out(folder / "features.html", text)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -47,7 +48,7 @@ def words_in(path: Path) -> set[str]:
         return {name.lower() for name in found.files if found[name].dtype.kind in WORDS}
 
 
-def native(array: np.ndarray[Any, Any]) -> Tensor:
+def native(array: NDArray[Any]) -> Tensor:
     """An array of numbers of any order of bytes and any strides."""
     return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ("C", "W")))
 

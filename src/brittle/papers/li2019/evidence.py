@@ -59,8 +59,8 @@ class LongerAlongThePath:
 
     def ruling(self) -> Ruling:
         return rule_on(
-            f"over S-O's path the plain gradient is longer by {_short(self.plain)} than over PGD's, where it is "
-            f"{_short(self.of_pgd)}; the mean over noise, beside it, by {_short(self.averaged)}",
+            f"over S-O's path the plain gradient is {_longer(self.plain)} than over PGD's, where it is "
+            f"{_short(self.of_pgd)}; the mean over noise, beside it, is {_longer(self.averaged)}",
             holds=[self.plain.low > 0],
             fails=[self.plain.high < 0],
         )
@@ -230,6 +230,11 @@ def _all_points(gaps: Mapping[str, Interval]) -> str:
 
 def _points(gap: Interval) -> str:
     return f"{100 * gap.mean:.1f} [{100 * gap.low:.1f}, {100 * gap.high:.1f}]"
+
+
+def _longer(by: Interval) -> str:
+    """By how much something is longer, or shorter."""
+    return f"longer by {_short(by)}" if by.mean >= 0 else f"shorter by {_short(Interval(-by.mean, -by.high, -by.low))}"
 
 
 def _short(length: Interval) -> str:
