@@ -91,6 +91,7 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             "digest": "cd" * 32,
             "given": "cifar10",
             "files": [],
+            "rows": [],
         },
         "verdict": {
             "level": "trust",

@@ -14,6 +14,7 @@ from brittle.ground import (
     Flags,
     Images,
     Labels,
+    OutOfMemory,
     PerExample,
     eval_mode,
     fast_dtype,
@@ -133,9 +134,9 @@ class ModelObjective:
             kind = x.device.type
             first = kind not in models
             if first:
-                fast = self.precision == "fast" and x.dtype == torch.float32
-                models[kind] = functional_model(self.model, fast_dtype(kind) if fast else torch.float32)
-            logits = answer_of(models[kind], x)
+                models[kind], logits = self._at_first(x)
+            else:
+                logits = answer_of(models[kind], x)
             if first and not self.checked:  # once, since it reads from the device
                 rejecting = rejects(self.model) and not self.targeted
                 check_classes(y, logits.shape[1] - rejecting, rejecting)
@@ -144,12 +145,29 @@ class ModelObjective:
         with eval_mode(self.model), nullcontext() if self.precision == "fast" else full_float32():
             yield evaluate if self.done is None else UntilDone(evaluate, self.done)
 
+    def _at_first(self, x: Images) -> tuple[Callable[[Tensor], Any], Tensor]:
+        """The model, held still, and what it answers: in the dtype of attacks, or in float32 where it fails in that,
+        since it leaves torch on its way, say, or asks for a dtype."""
+        dtype = fast_dtype(x.device.type) if self.precision == "fast" and x.dtype == torch.float32 else torch.float32
+        if dtype != torch.float32:
+            fast = functional_model(self.model, dtype)
+            try:
+                return fast, answer_of(fast, x)
+            except OutOfMemory:
+                raise
+            except BrittleError:
+                pass
+        exact = functional_model(self.model, torch.float32)
+        return exact, answer_of(exact, x)
+
     def evaluation(self, logits: Tensor, y: Aim) -> Evaluation:
         """Loss and success of these logits [B, C]."""
         own = true_class(y)
         if rejects(self.model) and not self.targeted:
             logits = accepted(logits, own)
         answers, loss = logits.detach().argmax(1), self.loss(logits, y)
+        if loss.shape != answers.shape:
+            raise BrittleError(f"a loss gives one number for each image, not {list(loss.shape)}: take reduction='none'")
         success = answers == own if self.targeted else answers != own
         return Evaluation(logits, -loss if self.targeted else loss, success, own, -1 if self.targeted else 1)
 

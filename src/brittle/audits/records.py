@@ -154,8 +154,8 @@ class ModelRecord(Struct, frozen=True, kw_only=True):
 
 
 class DataRecord(Struct, frozen=True):
-    """The examples: `n` of the `of` test images of a data set, called `given` on the command line, and the names of
-    their files, where they have any."""
+    """The examples: `n` of the `of` test images of a data set, called `given` on the command line; the names of their
+    files, where they have any, and their rows in the user's own file, where they were shuffled."""
 
     name: str
     n: int
@@ -164,6 +164,7 @@ class DataRecord(Struct, frozen=True):
     digest: str
     given: str = ""
     files: list[str] = []
+    rows: list[int] = []
 
 
 class Provenance(Struct, frozen=True, kw_only=True):

@@ -41,12 +41,14 @@ def export_audit(run: Path, target: Path, threat: str | None = None) -> Path:
 
 
 def image_rows(record: Record) -> Rows:
-    """A row for each image: index, the name of its file if it has one, label, answer, and for each threat what broke it
-    or proved it robust."""
-    files = record["data"].get("files") or [None] * len(record["examples"])
+    """A row for each image: index, the name of its file or its row in the user's own file where they are known, label,
+    answer, and for each threat what broke it or proved it robust."""
+    none = [None] * len(record["examples"])
+    files = record["data"].get("files") or none
+    places = none if files is not none else record["data"].get("rows") or none
     return [
         {"index": one["index"]}
-        | ({"file": file} if file else {})
+        | ({"file": file} if file else {"row in the file": place} if place is not None else {})
         | {"label": one["label"], "answer": one["answer"]}
         | {f"{threat} broken by": attack for threat, attack in one["broken_by"].items()}
         | {
@@ -54,7 +56,7 @@ def image_rows(record: Record) -> Rows:
             for threat in one["broken_by"]
             if any(row["threat"] == threat and row.get("proved") for row in record["threats"])
         }
-        for one, file in zip(record["examples"], files, strict=True)
+        for one, file, place in zip(record["examples"], files, places, strict=True)
     ]
 
 
@@ -77,7 +79,8 @@ def _parquet(run: Path, threat: str | None) -> bytes:
 
 
 def _images(run: Path, threat: str | None) -> dict[str, Tensor]:
-    """`x_adv` [k, *S], `indices` and `labels` [k] of the images that broke in a threat."""
+    """`x_adv` [k, *S], `indices` and `labels` [k] of the images that broke in a threat; where the user's own file has
+    them in another order, `rows_in_file` [k] too."""
     record, path = read_run(run).record, run / "audit.safetensors"
     name = _threat(record, threat)["threat"]
     try:
@@ -88,7 +91,8 @@ def _images(run: Path, threat: str | None) -> dict[str, Tensor]:
     if not len(rows):
         raise BrittleError(f"no image broke in {name}: there is nothing to export")
     labels = torch.tensor([one["label"] for one in record["examples"]])[rows]
-    return {"x_adv": x_adv, "indices": rows, "labels": labels}
+    own = torch.tensor(record["data"].get("rows") or [])
+    return {"x_adv": x_adv, "indices": rows, "labels": labels} | ({"rows_in_file": own[rows]} if len(own) else {})
 
 
 def _safetensors(run: Path, threat: str | None) -> bytes:

@@ -30,13 +30,13 @@ Result = TypeVar("Result")
 
 
 def sided(path: Path) -> tuple[Path, int | None]:
-    """The place and the side of PATH@SIDE; none: of PATH.
+    """The place and the side of PATH@SIDE; none: of PATH, which may be called so in truth.
 
     Raises:
         BrittleError: a side of 0.
     """
     before, _, side = path.name.rpartition("@")
-    if not before or not side.isdecimal():
+    if not before or not side.isdecimal() or path.exists():
         return path, None
     if int(side) < 1:
         raise BrittleError(f"{path}: what follows the @, a side in pixels or a severity, is at least 1, not {side}")

@@ -167,7 +167,7 @@ def only_tested(name: str, classes: tuple[str, ...], test: Pair | Named) -> Data
         raise BrittleError(f"{tested.name}: there are no images in it; add some")
     nothing = tested.take(0)
     train, validation = (replace(nothing, name=f"{name}/{part}") for part in ("train", "validation"))
-    return DataSet(name, train, validation, _shuffled(tested))
+    return DataSet(name, train, validation, _shuffled(_numbered(tested)))
 
 
 def assemble(
@@ -180,33 +180,41 @@ def assemble(
 ) -> DataSet:
     """The data set made of these images: validation (10 %, at most 5,000) comes out of train, never out of test.
 
-    Without a test part, 20 % of the images become one. Both splits are stratified, and the same on every machine.
+    Without a test part, 20 % of the images become one, which the name of a user's own says. Both splits are stratified,
+    and the same on every machine.
     `shuffle` brings every part into one fixed random order: where images lie sorted by class, the first n would be an
     unfair sample.
 
     Raises:
         BrittleError: as for `Split`; no images; too few images of some class to split.
     """
-    known = Split(train[0], train[1], classes, f"{name}/train", *train[2:])
+    known = _numbered(Split(train[0], train[1], classes, f"{name}/train", *train[2:]))
     if len(classes) < 2 or not len(known):
         what = f"{len(known)} images of {len(classes)} classes"
         raise BrittleError(f"{known.name}: {what} cannot be learned from; give images of at least two classes")
     if test is None:
         rest, held_out = _stratified(known, len(known) // 5)
-        known, tested = known.take(rest), replace(known.take(held_out), name=f"{name}/test")
+        said = ", a fifth held out" if ":" in name else ""  # what is known under a name has it in its description
+        known, tested = known.take(rest), replace(known.take(held_out), name=f"{name}/test{said}")
     else:
-        tested = Split(test[0], test[1], classes, f"{name}/test", *test[2:])
+        tested = _numbered(Split(test[0], test[1], classes, f"{name}/test", *test[2:]))
     if not len(tested):
         raise BrittleError(f"{tested.name}: there are no images in it; add some, or give no test part")
     rest, held_out = _stratified(known, min(5000, len(known) // 10))
     validation = replace(known.take(held_out), name=f"{name}/validation")
     parts = (known.take(rest), validation, tested)
-    return DataSet(name, *(_shuffled(part) for part in parts)) if shuffle else DataSet(name, *parts)
+    if shuffle:
+        return DataSet(name, *(_shuffled(part) for part in parts))
+    return DataSet(name, *(replace(part, rows=()) for part in parts))
+
+
+def _numbered(part: Split) -> Split:
+    """The part, each image with its row in the user's own file, or in that of the images to learn from."""
+    return replace(part, rows=tuple(range(len(part))))
 
 
 def _shuffled(part: Split) -> Split:
-    there = replace(part, rows=tuple(range(len(part))))
-    return there.take(torch.randperm(len(part), generator=torch.Generator().manual_seed(SPLIT_SEED)))
+    return part.take(torch.randperm(len(part), generator=torch.Generator().manual_seed(SPLIT_SEED)))
 
 
 def _stratified(part: Split, size: int) -> tuple[Tensor, Tensor]:

@@ -64,7 +64,7 @@ class Node(Protocol):
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data set by its name and the SHA-256 of what is in it; where it was found does not matter."""
+    """A data set by its name and the SHA-256 of what is in it; where a known one was found does not matter."""
 
     name: str
     digest: str
@@ -110,24 +110,25 @@ def _data(name: str, folder: str | None) -> DataSet:
 
 
 def _digest_of(data: DataSet) -> str:
-    """Of the images and labels; where pictures were read, of their names too, which records carry."""
+    """Of the images and labels; of a user's own also of the names of classes and files, which records carry."""
     digest = data.train.digest[:32] + data.test.digest[:32]
-    if not data.test.files:
+    if ":" not in data.name:
         return digest
     return hashlib.sha256(json.dumps([digest, data.classes, data.test.files]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class File:
-    """A model from outside, known by a digest of its content; where it lies does not matter.
+    """A model from outside, known by a digest of its content, and by what it is called: records name it, and a command
+    with that name must go on to mean it.
 
     Attributes:
         content: what must be found where it is loaded again; "": that cannot be known.
     """
 
-    spec: str = field(compare=False)
+    spec: str
     digest: str
-    weights: str | None = field(default=None, compare=False)
+    weights: str | None = None
     inputs: Inputs = field(default=Inputs(), compare=False)
     content: str = field(default="", compare=False)
     data: DataSource | None = field(default=None, compare=False, repr=False)  # whose shape one of our nets takes
@@ -221,6 +222,7 @@ def subject_of(loaded: Loaded, split: Split, source: DataSource) -> tuple[ModelR
         split.digest,
         source.typed,
         list(split.files),
+        list(split.rows),
     )
 
 
