@@ -405,3 +405,104 @@ class Turned(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(2 * x.detach() - x)
+
+
+class Staircase(nn.Module):
+    """Pixels on steps that lean: the gradient is the true one wherever it is asked, and half of it points away from
+    where the steps lead."""
+
+    def __init__(self, net: nn.Module, step: float = 0.0625, lean: float = 0.5) -> None:
+        super().__init__()
+        self.net, self.step, self.lean = net, step, lean
+        signs = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.5
+        self.register_buffer("signs", 1 - 2 * signs.float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        level = (x / self.step).round() * self.step
+        logits: Tensor = self.net(level + self.lean * self.signs * (x - level))
+        return logits
+
+
+class Wobbling(nn.Module):
+    """The same classes in the same order, with gaps between logits that swing many times within eps."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("waves", 10 * torch.randn(64, 9, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits, order = self.net(x).sort(1)
+        gaps = logits.diff(dim=1) * (2 * (x.flatten(1) @ self.waves).sin()).exp()
+        lowest = torch.zeros_like(logits[:, :1])
+        found: Tensor = logits.scatter(1, order, torch.cat([lowest, gaps.cumsum(1)], 1))
+        return found
+
+
+@pytest.mark.parametrize("deceive", [Staircase, Wobbling])
+def test_gradients_that_are_true_at_hand_and_false_further_out_are_found(
+    digits_net: nn.Module, deceive: type[nn.Module]
+) -> None:
+    data = load("digits").test.take(80)
+    honest, masked = (audit(model, data, [L2(0.5)], effort="quick") for model in (digits_net, deceive(digits_net)))
+    said = {check.name: check for check in masked.record.checks}
+    assert said["finite differences"].level == "fine"  # at the images themselves nothing is wrong
+    assert said["gradients reach out"].level in ("bad", "warn")
+    assert masked.verdict.level != "trust"
+    ran = {row.name.partition("-")[0] for row in masked.record.threats[0].attacks}
+    assert {"Square", "HSJ"} <= ran
+    assert {check.name: check.level for check in honest.record.checks}["gradients reach out"] == "fine"
+    assert not {"HSJ"} & {row.name.partition("-")[0] for row in honest.record.threats[0].attacks}
+
+
+def test_searches_without_gradients_come_back_from_the_journal(digits_net: nn.Module, tmp_path: Path) -> None:
+    data, model = load("digits").test.take(30), Staircase(digits_net, step=0.25)
+    first, again = (audit(model, data, [L2(0.5)], effort="smoke", journal=Journal(tmp_path, "one")) for _ in range(2))
+    assert [(check.name, check.text) for check in first.record.checks] == [
+        (check.name, check.text) for check in again.record.checks
+    ]
+    assert first.record.examples == again.record.examples
+
+
+class Smaller(nn.Module):
+    """The same answers at another scale."""
+
+    def __init__(self, net: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.net, self.scale = net, scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.net(x)
+
+
+def test_small_logits_change_neither_figure_nor_verdict(digits_net: nn.Module) -> None:
+    data = load("digits").test.take(60)
+    plain, small = (
+        audit(model, data, [Linf(0.1)], effort="quick") for model in (digits_net, Smaller(digits_net, 1e-6))
+    )
+    assert abs(plain.union.correct - small.union.correct) <= 1
+    assert plain.verdict.level == small.verdict.level == "trust"
+    assert {check.name: check for check in small.record.checks}["temperature"].level == "note"
+    noisy = doctor(Smaller(Noisy(digits_net, 0.2), 1e-6), data.x(), data.labels)
+    assert {finding.name: finding for finding in noisy}["deterministic"].level == "warn"
+
+
+class Unsure(nn.Module):
+    """A detector that rejects wherever its logits lie close together."""
+
+    def __init__(self, net: nn.Sequential) -> None:
+        super().__init__()
+        self.net, self.less, self.over = net[1], float(net[0].mean), float(net[0].std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.net((x - self.less) / self.over)
+        first, second = logits.topk(2).values.T
+        return torch.cat([logits, (first - 3 * (first - second - 5))[:, None]], 1)
+
+
+def test_what_a_detector_rejects_is_no_sign_of_a_wrong_range(digits_net: nn.Sequential) -> None:
+    data = load("digits").test.take(100)
+    model = Detector(Unsure(digits_net), 10)
+    assert float((model(data.x()).argmax(1) == data.labels).float().mean()) < 0.9
+    found = {one.name: one for one in doctor(model, data.x(), data.labels)}
+    assert found["normalisation"].level == "fine"

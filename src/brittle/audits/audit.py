@@ -5,6 +5,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from brittle.learning import behaviour_of, digest_of_code, streamed_examples_of
 
 from .agreement import agreed
 from .findings import Finding
-from .jobs import Work, jobs
+from .jobs import Work, jobs, later
 from .journal import Journal
 from .masking import Probe, probe
 from .pieces import read_piece, write_piece
@@ -45,6 +46,7 @@ from .report import Report
 from .schedule import Effort, effort_named
 from .second_look import every_image, second_look
 from .state import AuditState, Piece, first_state
+from .straight import HALF, followed, outcome
 from .subject import Subject
 from .two_sided import prove
 from .verdict import record_of
@@ -219,6 +221,8 @@ def audit_events(
     total = len(work) + len(state.threats) * (2 if settings.certify else 1)
     for done, text in _attack(state, work, journal, clock):
         yield AuditEvent(done, total, text)
+    for text in _without_gradients(state, effort, settings.seed, journal, clock):
+        yield AuditEvent(len(work), total, text)
     yield AuditEvent(len(work), total, "a second look at what broke")
     state.checks += second_look(state, lambda: clock.spent)
     for done, text in _compare(state, effort, settings.seed, journal, clock):
@@ -273,6 +277,20 @@ def _attack(state: AuditState, work: list[Work], journal: Journal, clock: _Clock
                     piece = job.judged.so_far(rows) if me.size == 1 else None
                 if piece is not None:
                     job.state.enter(job.name, piece, job.pilot)
+
+
+def _without_gradients(state: AuditState, effort: Effort, seed: int, journal: Journal, clock: _Clock) -> Iterator[str]:
+    """Where gradients turn out to mislead, search without them; a line before each piece."""
+    kept = journal.read("followed", dict)
+    shares: dict[str, float] = kept[1] if kept is not None else {}
+    if kept is None and not clock.spent:
+        with suppress(OutOfTime), until(lambda: clock.spent):
+            shares = followed(state)
+            journal.write("followed", {}, shares)
+    asked = [(one, shares[name], int(one.alive.sum())) for one in state.threats if (name := str(one.threat)) in shares]
+    astray = [one for one, share, _ in asked if share < HALF]
+    yield from (text for _, text in _attack(state, later(state, effort, astray, seed), journal, clock))
+    state.checks += [outcome(*one) for one in asked]
 
 
 def _said(job: Work, rows: Tensor) -> str:

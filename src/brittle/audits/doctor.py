@@ -87,7 +87,7 @@ def doctor(model: Callable[[Tensor], Any], x: Images | NDArray[Any], y: Labels |
             return [*findings, Finding("answer", "bad", f"the model takes batches of {len(x)} but not of 1", hint)]
         same = findings[-1].level == "fine"  # else nothing can be laid beside it
         if same:
-            findings.append(_alone(alone, logits[:1]))
+            findings.append(_alone(alone, logits[:1], _scale(logits)))
         if same and bool((y < logits.shape[1]).all()):
             findings.append(normalisation(model, x, y, logits))
     if not bool((y < logits.shape[1]).all()):
@@ -182,8 +182,9 @@ def _same(model: Callable[[Tensor], Any], x: Images, logits: Tensor) -> Finding:
     asked = []
     with suppress(BrittleError):  # of a model that takes batches of one size alone `_alone` tells
         asked = [answer_of(model, x[:some]).detach().float() for _ in range(ASKED)]
+    scale = _scale(logits)
     pairs = [(answer_of(model, x).detach().float(), logits), *((one, asked[0]) for one in asked[1:])]
-    if all(torch.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs):
+    if all(torch.allclose(one, other, rtol=1e-4, atol=1e-4 * scale) for one, other in pairs):
         return Finding("deterministic", "fine", "the same images get the same answers again")
     return Finding(
         "deterministic",
@@ -193,8 +194,13 @@ def _same(model: Callable[[Tensor], Any], x: Images, logits: Tensor) -> Finding:
     )
 
 
-def _alone(alone: Tensor, together: Tensor) -> Finding:
-    if torch.allclose(alone, together, rtol=1e-3, atol=1e-3):
+def _scale(logits: Tensor) -> float:
+    """How far the logits of an image lie apart, on average; at most 1, so that small ones are looked at as closely."""
+    return min(1.0, float((logits.amax(1) - logits.amin(1)).mean()))
+
+
+def _alone(alone: Tensor, together: Tensor, scale: float) -> Finding:
+    if torch.allclose(alone, together, rtol=1e-3, atol=1e-3 * scale):
         return Finding("batch", "fine", "an image gets the same answer alone as in a batch")
     return Finding(
         "batch",

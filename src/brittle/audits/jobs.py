@@ -182,6 +182,15 @@ def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: i
     return ordered + [one for replay in again for one in replay]
 
 
+def later(state: AuditState, effort: Effort, threats: Iterable[ThreatState], seed: int) -> list[Work]:
+    """The searches without gradients of an effort, in some threats."""
+    found: list[Work] = []
+    for one in threats:
+        stages = [stage for stage in effort.stages_of(one.threat, state.subject.x.dim(), blind=True) if stage.blind]
+        found += _in_one(state, one, stages, seed)
+    return found
+
+
 def _last(extra: Iterable[AttackSpec], state: ThreatState, dims: int) -> list[Stage]:
     return [Stage(spec, None) for spec in extra if spec.entry.supports(state.threat, dims)]
 

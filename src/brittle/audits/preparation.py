@@ -7,18 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import answer_of
+from brittle.attacks import answer_of, rejects
 from brittle.ground import BrittleError, Flags, Images, Labels, eval_mode
 from brittle.learning import USUAL, Classifier, Inputs, Normalize
 
 from .findings import Finding
 from .statistics import chance_p_value, paired_p_value
 
+DARK = 0.05  # of a largest pixel in [0, 1]: less, and images were surely divided once too often
 SURE = 0.001  # of all other scalings together: how likely one would seem to do better where none does
 
 
 def range_of(low: float, high: float) -> Finding:
     """Whether pixels that go from `low` to `high` lie in [0, 1], as all threats take them to."""
+    if low >= 0 and 0 < high < DARK:
+        text = f"pixels range from {low:.3g} to {high:.3g}, nearly black"
+        return Finding("range", "warn", text, "if they were made from 0 or 1 in 8 bits, give them as floats in [0, 1]")
     if low >= 0 and high <= 1:
         return Finding("range", "fine", f"pixels from {low:.2f} to {high:.2f}")
     return Finding(
@@ -36,7 +40,7 @@ def normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: 
 
     Cost: nothing where it is right on 90 %; else a forward pass for each scaling, none to six.
     """
-    right = logits.argmax(1) == y
+    right = _named(model, logits) == y
     here = _share(right)
     if here >= 0.9:
         return Finding("normalisation", "fine", f"accuracy {here:.0%} as given")
@@ -45,12 +49,13 @@ def normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: 
     inside = _normalisers(model)
     ours = any(isinstance(one, Normalize) for one in inside)
     answers: dict[Inputs | None, Tensor] = {}
-    for inputs in () if ours else _expected(x, mean, std):
+    dark = float(x.max()) < DARK  # whatever makes them brighter may seem to help
+    for inputs in () if ours or dark else _expected(x, mean, std):
         if not (inside and inputs.preprocess):
             answers[inputs] = _read(inputs, model, x)
     if len(inside) != 1 or float(x.min()) < 0 or float(x.max()) > 1:  # once inside, of images in [0, 1], is not twice
         answers[None] = answer_of(model, x * std + mean)
-    found = {inputs: answer.float().argmax(1) == y for inputs, answer in answers.items()}
+    found = {inputs: _named(model, answer.float()) == y for inputs, answer in answers.items()}
     best = max(found, key=lambda one: _share(found[one]), default=None)
     chance = 1 / logits.shape[1]
     if found and _share(found[best]) > here + 0.1 and _surely(found[best], right, y, chance, len(found)):
@@ -74,6 +79,12 @@ def normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: 
         )
     none = "; no other scaling of the pixels surely does better" if found else ""
     return Finding("normalisation", "fine", f"accuracy {here:.0%} as given{none}")
+
+
+def _named(model: Callable[[Tensor], Any], logits: Tensor) -> Labels:
+    """The classes that the answers name; of a detector's, the best that is a class: what it rejects is not asked here,
+    since it rejects less of whatever makes its logits larger."""
+    return (logits[:, :-1] if rejects(model) else logits).argmax(1)
 
 
 def _normalisers(model: Callable[[Tensor], Any]) -> list[nn.Module]:

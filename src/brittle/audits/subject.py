@@ -39,6 +39,7 @@ from brittle.ground import (
     NoGradient,
     eval_mode,
     fast_dtype,
+    functional_model,
     keys_of,
     uniform,
 )
@@ -48,7 +49,7 @@ from .records import Check
 
 MOST_CLASSES = 100_000  # a larger answer is a mistake, not a class
 DRAWS, VOTES = (4, 16), 25  # of a random model: for an average, at least and at most; for a majority
-SATURATED, USUAL = 60.0, 10.0  # leads of the largest logit: with no gradient left in float32, and of most nets
+LEVEL, SATURATED = 0.01, 60.0  # leads of the largest logit, below and above which cross-entropy's gradient is of no use
 COARSE = 0.05  # of a margin: more, and bfloat16 is not fit to attack with
 OF_LOGITS = ("logits", "gradient", "finite differences")  # findings that mean nothing where there are none
 
@@ -156,24 +157,30 @@ def prepared(subject: Subject) -> tuple[Subject, list[Check]]:
         subject, draws = _averaged(subject, some)
         text = f"attacks average over {draws} draws, answers are by majority of {VOTES}"
         checks.append(Check("draws", None, "fine", text, ""))
-    elif not classes and (apart := _apart(subject, some)) > SATURATED:
-        subject = replace(subject, temperature=apart / USUAL)
-        text = f"logits are {apart:,.0f} apart, where the softmax has no gradient: attacks see them at {USUAL:g}"
+    elif not classes and not LEVEL <= (apart := _apart(subject, some) or 1.0) <= SATURATED:
+        to, why = (10, "where the softmax has no gradient") if apart > 1 else (1, "too little for cross-entropy")
+        subject = replace(subject, temperature=apart / to)
+        text = f"logits are {apart:,.4g} apart, {why}: attacks see them at {to}"
         checks.append(Check("temperature", None, "note", text, "other tools need a loss that minds no scale, as DLR"))
         findings = gradients_of(subject.target, subject.x[some], subject.y[some])
     elif not classes and (coarse := _coarse(subject, some)):
         subject = replace(subject, precise=True)
-        text = f"bfloat16 changes margins by {coarse:.0%} of their size: attacks ask in float32"
+        text = f"{coarse}: attacks ask in float32"
         checks.append(Check("precision", None, "note", text, "nothing to do; it takes longer"))
     bad = any(one.name in ("gradient", "finite differences") and one.level == "bad" for one in findings)
     return replace(subject, blind=bad or not subject.gradients), checks
 
 
-def _coarse(subject: Subject, some: slice) -> float:
-    """By how much margins differ in the dtype of attacks, in their own size, on the median image; 0 where that is
-    little, as where a model's logits share a large part."""
+def _coarse(subject: Subject, some: slice) -> str:
+    """Why the dtype of attacks is not fit for this model: it fails in it, or margins differ by a large part of their
+    own size on the median image, as where logits share a large part; empty where it is."""
     if fast_dtype(subject.x.device.type) == torch.float32:
-        return 0.0
+        return ""
+    try:
+        with torch.no_grad(), eval_mode(subject.model):
+            answer_of(functional_model(subject.model, fast_dtype(subject.x.device.type)), subject.x[:1])
+    except BrittleError:
+        return "the model fails in bfloat16"
     with torch.no_grad(), eval_mode(subject.model):
         rejecting = rejects(subject.model)
         check_classes(subject.y, answer_of(subject.model, subject.x[:1]).shape[1] - rejecting, rejecting)
@@ -183,7 +190,7 @@ def _coarse(subject: Subject, some: slice) -> float:
             seen = evaluate(subject.x[some].clone().requires_grad_(), subject.y[some])
             shown.append(seen.margin.detach())
     change = float(((shown[0] - shown[1]).abs() / shown[1].abs().clamp(min=1e-12)).median())
-    return change if change > COARSE else 0.0
+    return f"bfloat16 changes margins by {change:.0%} of their size" if change > COARSE else ""
 
 
 def _apart(subject: Subject, some: slice) -> float:
