@@ -182,13 +182,10 @@ def jobs(state: AuditState, effort: Effort, extra: Iterable[AttackSpec], seed: i
     return ordered + [one for replay in again for one in replay]
 
 
-def later(state: AuditState, effort: Effort, threats: Iterable[ThreatState], seed: int) -> list[Work]:
-    """The searches without gradients of an effort, in some threats."""
-    found: list[Work] = []
-    for one in threats:
-        stages = [stage for stage in effort.stages_of(one.threat, state.subject.x.dim(), blind=True) if stage.blind]
-        found += _in_one(state, one, stages, seed)
-    return found
+def later(state: AuditState, one: ThreatState, effort: Effort, seed: int, *, gives_up: bool) -> list[Job]:
+    """The searches without gradients of an effort in one threat; each may give up where it breaks none."""
+    stages = effort.stages_of(one.threat, state.subject.x.dim(), blind=True)
+    return _in_one(state, one, [replace(stage, gives_up=gives_up) for stage in stages if stage.blind], seed)
 
 
 def _last(extra: Iterable[AttackSpec], state: ThreatState, dims: int) -> list[Stage]:
