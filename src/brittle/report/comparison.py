@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from . import words
-from .reading import Record
+from .reading import Record, effort_of
+
+ORDER = ("smoke", "quick", "standard", "thorough")  # of efforts
 
 
 def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
@@ -19,7 +21,7 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
     ]
     signs: list[dict[str, str]] = [{} for _ in models]
     said: list[Record] = []
-    apart = len({(each["data"]["name"]) for each in models}) > 1 and not _same_images(models)
+    apart = len({each["data"]["name"] for each in models}) > 1 and not _same_images(models)
     alike, doubts = one_question(models), [_doubt(each, models) for each in models]
     for column in () if apart else columns if alike else columns[:-1]:
         measured = sorted(
@@ -42,7 +44,7 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
         notes.append("They were audited on different data, so that none can be called more robust than another.")
     elif not _same_images(models):
         notes.append("The models were audited on different examples, so small differences mean little.")
-    if len(efforts := dict.fromkeys(_effort(each) for each in models)) > 1:
+    if len(efforts := dict.fromkeys(filter(None, map(effort_of, models)))) > 1:
         notes.append(f"They were audited with different efforts: {', '.join(efforts)}.")
     if not alike:
         notes.append("They were audited under different threats, so that their unions cannot be compared.")
@@ -58,18 +60,13 @@ def _same_images(records: Sequence[Record]) -> bool:
     return len({(each["data"]["digest"], each["data"]["n"]) for each in records}) == 1
 
 
-def _effort(record: Record) -> str:
-    return str((record.get("asked") or {}).get("effort") or record["run"].get("effort", ""))
-
-
 def _doubt(record: Record, others: Sequence[Record]) -> str:
     """Why a high robust accuracy of this audit is no sign of robustness beside the others; empty where it is one."""
-    order = ("smoke", "quick", "standard", "thorough")
-    ranks = [order.index(effort) if (effort := _effort(one)) in order else len(order) for one in (record, *others)]
     if record.get("skipped"):
         return "its budget was spent before everything was tried"
     if record["verdict"]["level"] != "trust":
         return f"its figures are {record['verdict']['level']}"
-    if ranks[0] < max(ranks):
-        return f"it was attacked with less effort ({_effort(record)})"
+    own, most = effort_of(record), max((ORDER.index(one) for one in map(effort_of, others) if one in ORDER), default=0)
+    if own in ORDER and ORDER.index(own) < most:
+        return f"it was attacked with less effort ({own})"
     return ""

@@ -18,7 +18,7 @@ from brittle.audits import ByThreat
 from brittle.ground import BrittleError, write_out
 from brittle.learning import runs_code
 
-from .reading import Record, read_run
+from .reading import Record, effort_of, read_run
 
 Rows = list[dict[str, Any]]
 
@@ -134,13 +134,9 @@ def _robustbench(run: Path, threat: str | None) -> bytes:
         "reported": share,
         "brittle_acc": share,
         "unreliable": record["verdict"]["level"] == "broken",
-        "footnote": f"brittle audit, effort {_effort(record)}: {record['verdict']['sentence']}",
+        "footnote": f"brittle audit, effort {effort_of(record)}: {record['verdict']['sentence']}",
     }
     return json.dumps(info, indent=2).encode()
-
-
-def _effort(record: Record) -> str:
-    return str((record.get("asked") or {}).get("effort") or record["run"].get("effort", ""))
 
 
 def _card(run: Path, threat: str | None) -> bytes:
@@ -161,7 +157,7 @@ def _card(run: Path, threat: str | None) -> bytes:
         "",
         f"- Model: {model['source'] or model['name']}{_digest(model)}",
         f"- Data: {data['n']} of {data['of']} images of {data['name']}{_digest(data)}",
-        f"- Effort: {_effort(record)}, seed {made['seed']}, {made['date']}, {made['hardware']}",
+        f"- Effort: {effort_of(record)}, seed {made['seed']}, {made['date']}, {made['hardware']}",
         f"- Versions: {', '.join(f'{name} {version}' for name, version in made['versions'].items())}",
         f"- Command: `{made['command']}`",
         f"- Again, image by image: `{_again(model, data, run)}`",

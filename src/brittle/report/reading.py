@@ -37,6 +37,11 @@ class Audited:
     folder: str = ""
 
 
+def effort_of(record: Record) -> str:
+    """The name of the effort of an audit; empty where its record does not say."""
+    return str((record.get("asked") or {}).get("effort") or record["run"].get("effort", ""))
+
+
 def read_run(folder: Path) -> Audited:
     """The audit that a run left in its folder: `audit.json`, and the images of `audit.safetensors` if it is there.
 
