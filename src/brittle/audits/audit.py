@@ -36,6 +36,7 @@ from brittle.learning import behaviour_of, digest_of_code, streamed_examples_of
 
 from .agreement import agreed
 from .findings import Finding
+from .further_out import HALF, HARDLY, followed, outcome
 from .jobs import Work, jobs, later
 from .journal import Journal
 from .masking import Probe, probe
@@ -46,7 +47,6 @@ from .report import Report
 from .schedule import Effort, effort_named
 from .second_look import every_image, second_look
 from .state import AuditState, Piece, first_state
-from .straight import HALF, HARDLY, followed, outcome
 from .subject import Subject
 from .two_sided import prove
 from .verdict import record_of
@@ -254,7 +254,7 @@ class _Clock:
         return self.budget is not None and time.monotonic() - self.began > self.budget
 
 
-def _attack(state: AuditState, work: list[Work], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:
+def _attack(state: AuditState, work: Sequence[Work], journal: Journal, clock: _Clock) -> Iterator[tuple[int, str]]:
     """Do the work, or take it from the journal; before a piece is begun, its number and a line about it."""
     me = world()
     for number, job in enumerate(work):
@@ -289,9 +289,9 @@ def _without_gradients(state: AuditState, effort: Effort, seed: int, journal: Jo
             journal.write("followed", {}, shares)
     asked = [(one, shares[name], int(one.alive.sum())) for one in state.threats if (name := str(one.threat)) in shares]
     for one, share, _ in asked:
-        # where hardly any image follows its gradient, those that seem nearest to breaking tell nothing of the others
-        work: list[Work] = [*later(state, one, effort, seed, gives_up=share >= HARDLY)] if share < HALF else []
-        yield from (text for _, text in _attack(state, work, journal, clock))
+        if share < HALF:  # where hardly any image follows its gradient, the nearest ones tell nothing of the others
+            work = later(state, one, effort, seed, gives_up=share >= HARDLY)
+            yield from (text for _, text in _attack(state, work, journal, clock))
     state.checks += [outcome(*one) for one in asked]
 
 

@@ -14,7 +14,7 @@ from .records import Check
 from .state import AuditState, ThreatState
 from .subject import Subject
 
-NAME = "gradients reach out"
+NAME = "gradients hold further out"
 REACH: Mapping[float, tuple[float, ...]] = {inf: (1 / 8, 1 / 4, 1 / 2), 2: (1 / 8, 1 / 4, 1 / 2), 1: (1 / 8, 1 / 4)}
 LOOKED_AT = 50  # images
 HALF, HARDLY = 0.5, 0.25  # of them: less must follow their gradient for searches without; for a warning on its own
@@ -31,7 +31,7 @@ def followed(state: AuditState) -> dict[str, float]:
     if subject.blind or not subject.gradients or subject.majority is not None:
         return found
     rows = subject.drawn(LOOKED_AT, state.right)
-    for one in state.threats:
+    for one in state.threats if len(rows) else ():
         if one.lost or not isinstance(one.threat, NormBall) or one.threat.order not in REACH or not one.threat.radius:
             continue
         share = following(subject, one.threat, subject.x[rows], subject.y[rows])
@@ -42,7 +42,7 @@ def followed(state: AuditState) -> dict[str, float]:
 
 def following(subject: Subject, threat: NormBall, x: Images, y: Labels) -> float | None:
     """The share of images [B, *S] whose margin gains at least half of what its gradient foretells, at the step along
-    the threat's steepest direction at which that is the fewest; none where it foretells too little."""
+    the threat's steepest direction at which that is the fewest; none where fewer than five are foretold to gain."""
     with session(against(subject.target, margin)) as evaluate:
         seen, grad = gradient_at(evaluate, x, y)
         shares = []
