@@ -84,6 +84,7 @@ def test_a_goal_costs_its_inner_gradients_and_what_it_learns_from() -> None:
     assert Maximum((ONE, TWO), inner).cost == pytest.approx(2 * (5 + 0.4) + 1.6)
     assert Msd((ONE, TWO), inner).cost == pytest.approx(5 * (1 + 2 * 0.4) + 1.6)
     assert Msd((ONE,), inner).cost == pytest.approx(5 + 1.6)
+    assert Adversarial((ONE, TWO), InnerAttack("pgd,L2=second_order", steps=5)).cost == pytest.approx(5 * 20 + 1.6)
 
 
 # Inner attacks
@@ -117,6 +118,14 @@ def test_the_inner_attack_is_the_attack_of_that_name_with_these_settings() -> No
     usual = pgd(against(who.net, precision="fast"), TWO, steps=4).path
     assert usual is not None
     assert torch.equal(InnerAttack(steps=4).last_point(who.net, TWO, x, y, seed=7), last_of(usual(x, y, 7)))
+
+
+def test_a_kind_of_threat_may_have_its_own_inner_attack() -> None:
+    who, (x, y) = learner(), examples()
+    both = InnerAttack("pgd, L2=mim", steps=4)
+    for threat, name in ((ONE, "pgd"), (TWO, "mim")):
+        own = InnerAttack(name, steps=4).last_point(who.net, threat, x, y, seed=7)
+        assert torch.equal(both.last_point(who.net, threat, x, y, seed=7), own)
 
 
 def test_an_attack_that_does_not_walk_gives_what_it_found_also_where_gradients_lead_nowhere() -> None:
@@ -186,6 +195,11 @@ REFUSED: dict[str, Callable[[], object]] = {
     "'apgd' has no step": lambda: InnerAttack("apgd", step=0.1),
     "'fgsm' has no steps, step": lambda: inner_attack_of("ensemble", steps=3, step=0.1),
     "start is one of": lambda: inner_attack_of("avg", start="sideways"),
+    "written as pgd or pgd,L2=mim": lambda: InnerAttack("L2=mim"),
+    "not 'pgd,L2=mim,L2=pgd'": lambda: InnerAttack("pgd,L2=mim,L2=pgd"),
+    "no attack is called 'y'": lambda: InnerAttack("pgd,L2=y"),
+    "is for L1, but no threat": lambda: Adversarial((ONE,), InnerAttack("pgd,L1=mim")),
+    "the inner attack 'fgsm' has no steps": lambda: inner_attack_of("avg", "pgd,L2=fgsm", steps=3),
 }
 
 

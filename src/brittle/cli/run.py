@@ -48,7 +48,9 @@ def train(
         float,
         typer.Option("--averaging", help="of the running mean of parameters that is kept, such as 0.999; 0: none"),
     ] = 0.0,
-    inner: Annotated[str | None, typer.Option("--inner", help="inner attack, such as pgd, fgsm or mim")] = None,
+    inner: Annotated[
+        str | None, typer.Option("--inner", help="inner attack, such as pgd or mim; pgd,L2=mim: another in L2")
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="steps of the inner attack")] = None,
     step: Annotated[
         float | None, typer.Option("--step", help="length of its steps as a share of eps; 2.5 / steps")

@@ -2,6 +2,7 @@
 CPU with as many threads."""
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -151,6 +152,7 @@ def _set_up(
     """Fabric on this device, and what it made of the nets and the optimiser."""
     from lightning_fabric import Fabric  # here, because importing it takes as long as importing torch
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else it prints the precision at each training
     half = recipe.precision == "fast" and fast_dtype(place.type) == torch.bfloat16
     devices = [place.index or 0] if place.type == "cuda" else 1
     spread = {"devices": devices} | strategy_of(world())

@@ -9,7 +9,7 @@ from brittle.attacks import Loss, Threat, cross_entropy, logits_of, require_thre
 from brittle.ground import BrittleError, Images, Labels, Logits, eval_mode
 
 from .goal import Moment
-from .inner import InnerAttack
+from .inner import ANY, InnerAttack, attacks_by_kind, kind_of
 
 
 @runtime_checkable
@@ -52,6 +52,9 @@ def check_attack(goal: Attacking) -> None:
         raise BrittleError("a goal that withstands attack needs at least one threat, such as --threat Linf:0.3")
     if not 0 <= goal.ramp <= 1:
         raise BrittleError(f"the ramp is a share of training between 0 and 1, not {goal.ramp}")
+    kinds = {kind_of(threat) for threat in goal.threats}
+    if strange := attacks_by_kind(goal.inner.attack).keys() - kinds - {ANY}:
+        raise BrittleError(f"an inner attack is for {', '.join(sorted(strange))}, but no threat is of this kind")
     for threat in goal.threats:
         goal.inner.check(threat)
 

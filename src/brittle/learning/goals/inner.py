@@ -8,6 +8,7 @@ from torch import nn
 from brittle.attacks import (
     AttackSpec,
     Ball,
+    Cost,
     Loss,
     Threat,
     against,
@@ -20,6 +21,8 @@ from brittle.ground import BrittleError, Images, Labels, check_count
 
 from .goal import FORWARD_PASS
 
+ANY = ""  # the kind of threat that has no inner attack of its own
+
 
 @dataclass(frozen=True)
 class InnerAttack:
@@ -27,12 +30,14 @@ class InnerAttack:
 
     Attributes:
         attack: the name of an attack that walks, such as `pgd`, `fgsm`, `mim`, `apgd`, `second_order`; one that does
-            not walk, such as `random` in a threat without gradients, gives its result instead.
+            not walk, such as `random` in a threat without gradients, gives its result instead. After it, others for
+            kinds of threat: `pgd,L2=second_order_mim,L1=second_order_mim`.
         steps: number of steps, for attacks that have it (fgsm takes one, of length eps).
         step: length of a step as a share of eps, for attacks that have it; default 2.5 / steps.
         start: `random`, `clean`, or `noise` (Gaussian of 0.001 around the image, as TRADES does).
     Raises:
-        BrittleError: no such attack or start, no steps, a step of no length or of an attack without.
+        BrittleError: no such attack or start, no steps, a step of no length or of an attack without, a kind of threat
+            named twice.
     """
 
     attack: str = "pgd"
@@ -45,13 +50,13 @@ class InnerAttack:
         check_count("the steps of an inner attack", self.steps)
         if self.step is not None and not 0 < self.step < math.inf:
             raise BrittleError(f"a step of an inner attack is a share of eps above 0, not {self.step}")
-        self._spec(None)
+        self._costs()
 
     @property
     def cost(self) -> float:
-        """Gradients per example; where there are none, forward passes at their cost."""
-        cost = self._spec(None).cost
-        return cost.backwards or FORWARD_PASS * cost.forwards
+        """Gradients per example, in the kind of threat where they are most; where there are none, forward passes at
+        their cost."""
+        return max(cost.backwards or FORWARD_PASS * cost.forwards for cost in self._costs())
 
     def last_point(
         self, net: nn.Module, threat: Threat, x: Images, y: Labels, *, seed: int, loss: Loss = cross_entropy
@@ -60,30 +65,57 @@ class InnerAttack:
 
         `net` is in eval mode meanwhile.
         """
-        spec = self._spec(threat)
+        spec = self._spec(self._attack_in(threat), threat)
         objective = replace(against(net, loss, precision=spec.entry.precision), checked=True)
         attack = within(spec.search_on(objective, threat), threat)
         return attack.search(x, y, seed).x if attack.path is None else last_of(attack.path(x, y, seed))
 
     def check(self, threat: Threat) -> None:
         """Raise `BrittleError` if the attack does not work in this threat."""
-        self._spec(threat).search_on(against(nn.Identity()), threat)
+        self._spec(self._attack_in(threat), threat).search_on(against(nn.Identity()), threat)
 
-    def _spec(self, threat: Threat | None) -> AttackSpec:
-        own, length = attack_named(self.attack).settings, None
+    def _attack_in(self, threat: Threat) -> str:
+        attacks = attacks_by_kind(self.attack)
+        return attacks.get(kind_of(threat), attacks[ANY])
+
+    def _costs(self) -> list[Cost]:
+        return [self._spec(attack, None).cost for attack in attacks_by_kind(self.attack).values()]
+
+    def _spec(self, attack: str, threat: Threat | None) -> AttackSpec:
+        own, length = attack_named(attack).settings, None
         if "step" in own and isinstance(threat, Ball):
             length = threat.usual_step(self.steps) if self.step is None else self.step * threat.step_unit
         return AttackSpec.of(
-            self.attack,
+            attack,
             steps=self.steps if "steps" in own else None,
-            draws=self.steps if self.attack == "random" else None,
+            draws=self.steps if attack == "random" else None,
             step=length,
             start=self.start if "start" in own else None,
         )
 
 
+def kind_of(threat: Threat) -> str:
+    """`Linf` of `Linf:8/255`."""
+    return str(threat).partition(":")[0]
+
+
+def attacks_by_kind(text: str) -> dict[str, str]:
+    """The names of attacks in `pgd,L2=mim` by the kind of threat that each is for; the first is for all others.
+
+    Raises:
+        BrittleError: what comes first names a kind, what follows names none, or a kind comes twice.
+    """
+    first, *others = (part.strip() for part in text.split(","))
+    named = [[part.strip() for part in other.split("=", 1)] for other in others]
+    attacks = {ANY: first} | {kind: "".join(name) for kind, *name in named}
+    if "=" in first or not all(attacks.values()) or len(attacks) != 1 + len(others):
+        raise BrittleError(f"inner attacks are written as pgd or pgd,L2=mim,L1=second_order_mim, not {text!r}")
+    return attacks
+
+
 def require_settings(attack: str, names: list[str]) -> None:
-    """Raise `BrittleError` if the attack of this name lacks one of these settings."""
-    own = attack_named(attack).settings
-    if strange := [name for name in names if name not in own]:
-        raise BrittleError(f"the inner attack {attack!r} has no {', '.join(strange)}; give one that has: --inner pgd")
+    """Raise `BrittleError` if one of the attacks in this text lacks one of these settings."""
+    for name in attacks_by_kind(attack).values():
+        own = attack_named(name).settings
+        if strange := [setting for setting in names if setting not in own]:
+            raise BrittleError(f"the inner attack {name!r} has no {', '.join(strange)}; give one that has: --inner pgd")

@@ -29,7 +29,7 @@ def all_deviations(lab: Li2019Lab, seeds: int) -> tuple[str, ...]:
         f"AVG, MAX, MSD and E-AT take {scale.inner_steps} steps inside, of 2.5 eps / {scale.inner_steps}, in L1 along "
         "the signs of the most telling 1 % of pixels; Maini et al. 50 to 100 steps of 0.01 (Linf), 0.1 (L2), 1 "
         "(L1; MSD 0.8). E-AT draws among three norms, by a running mean, with PGD inside; its authors' among two, with "
-        "APGD.",
+        "APGD. With S-O inside (of no paper): in L2 and L1 the second-order attack with momentum, one draw a step.",
         f"Static nets of the ensemble: {' and '.join(scale.static_nets)}, naturally trained; which the paper used is "
         "not known.",
         "Here a success counts where any point of the walk fools, verified in float32; the paper counts the last "

@@ -33,6 +33,7 @@ ROW_ATTACKS = {  # rows of Table 1: attack, and the norm that its threat is call
     "S-O Linf": ("second_order", "Linf"),
 }
 STATIC_SEED = 100  # of the ensemble's static nets, added to the lab's own
+SECOND_ORDER_INSIDE = "pgd,L2=second_order_mim,L1=second_order_mim"  # of training: with momentum, one draw a step
 TRIAL_BETA = 6.0  # of TRADES on CIFAR-10, as its authors train it there
 WALK_IMAGES, CURVATURE_IMAGES = 200, 100  # at most
 FLOOR = 0.1  # robust accuracy below which a net counts as not trained: about what one answer for all images keeps
@@ -172,13 +173,16 @@ class Li2019Lab:
 
     @cached_property
     def several_norms(self) -> dict[str, Train]:
-        """Later defences, trained for three norms at once."""
+        """Later defences, trained for three norms at once, and two of them with S-O inside."""
         threats, inner = (self.linf, self.small_l2, self.l1), InnerAttack(steps=self.scale.inner_steps)
+        second_order = replace(inner, attack=SECOND_ORDER_INSIDE)
         goals: dict[str, Goal] = {
             "AVG": Average(threats, inner),
             "MAX": Maximum(threats, inner),
             "MSD": Msd(threats, inner),
             "E-AT": Eat(threats, inner),
+            "MAX, S-O inside": Maximum(threats, second_order),
+            "E-AT, S-O inside": Eat(threats, second_order),
         }
         net, epochs = self.scale.madry_net, self.scale.epochs.several
         return {name: self._train(net, goal, epochs=epochs) for name, goal in goals.items()}

@@ -70,7 +70,7 @@ def several_norms_at_once(lab: Li2019Lab) -> Iterator[Figure]:
     for name, model in lab.several_norms.items():
         known = name in printed.LATER
         values = printed.LATER[name] if known else (None,) * len(reads)
-        certainty = printed.LATER_CERTAINTY if known else "no figure for MNIST is known"
+        certainty = printed.LATER_CERTAINTY if known else "no figure for MNIST at these sizes is known"
         for read, value in zip(reads, values, strict=True):
             nodes: tuple[Node, ...] = (lab.audit_of_three(model),)
             yield Figure("Several norms at once", name, read, value, certainty, nodes, read, lab.scale.later_slack)
