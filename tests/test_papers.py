@@ -53,8 +53,8 @@ def test_the_smoke_scale_measures_every_figure(home: Home) -> None:
     assert all("cannot carry" in one["evidence"] for one in record["claims"])
     shown = {one["kind"]: one["data"] for one in record["exhibits"]}
     assert set(shown) == {"walks", "curves", "curvature", "turned", "audits"}
-    assert len(shown["curves"]) == 4 + 6
-    assert len(shown["audits"]) == 13 + 6
+    assert len(shown["curves"]) == 4 + 5
+    assert len(shown["audits"]) == 13 + 5
     assert not (set(json.dumps(record).split()) & {str(home)})
     left = {
         (one["row"], one["column"]): one["measured"]["correct"]
