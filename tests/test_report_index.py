@@ -38,6 +38,20 @@ def test_audits_are_compared_by_data_set_the_most_robust_first(tmp_path: Path) -
     assert path.read_text("utf-8").count("<svg") == 1  # clean against union, where there are two to compare
 
 
+def test_an_audit_that_may_have_missed_more_comes_last_with_the_reason(tmp_path: Path) -> None:
+    fill(tmp_path)
+    assert 'aria-sort="descending"' in write_index(tmp_path)[0].read_text("utf-8")
+    doubted = audited("masked net", 0.95)
+    doubted.record["verdict"]["level"] = "broken"
+    put(tmp_path / "masked", doubted)
+    html = write_index(tmp_path)[0].read_text("utf-8")
+    first = html.partition("cifar10/test")[2].partition("mnist/test")[0]
+    text = said(first)
+    assert text.index("strong net") < text.index("weak net") < text.index("masked net")
+    assert "masked: its figures are broken" in text
+    assert "aria-sort" not in first
+
+
 def test_unions_of_unlike_threats_are_not_put_in_order(tmp_path: Path) -> None:
     put(tmp_path / "all", audited("a net", 0.1))
     part = audited("a net", 0.9)

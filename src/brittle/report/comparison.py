@@ -22,7 +22,7 @@ def comparison(models: Sequence[Record], threats: Sequence[str]) -> Record:
     signs: list[dict[str, str]] = [{} for _ in models]
     said: list[Record] = []
     apart = len({each["data"]["name"] for each in models}) > 1 and not _same_images(models)
-    alike, doubts = one_question(models), [_doubt(each, models) for each in models]
+    alike, doubts = one_question(models), [doubt_of(each, models) for each in models]
     for column in () if apart else columns if alike else columns[:-1]:
         measured = sorted(
             (i for i, row in enumerate(rows) if column in row and row[column]["accuracy"] is not None),
@@ -60,7 +60,7 @@ def _same_images(records: Sequence[Record]) -> bool:
     return len({(each["data"]["digest"], each["data"]["n"]) for each in records}) == 1
 
 
-def _doubt(record: Record, others: Sequence[Record]) -> str:
+def doubt_of(record: Record, others: Sequence[Record]) -> str:
     """Why a high robust accuracy of this audit is no sign of robustness beside the others; empty where it is one."""
     if record.get("skipped"):
         return "its budget was spent before everything was tried"

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from brittle.ground import BrittleError, write_out
 
-from .comparison import one_question
+from .comparison import doubt_of, one_question
 from .drawing import MARKS, WIDTH, End, clip, drawing, name_ends, panel, percent, room_for
 from .page import template, told_apart
 from .reading import Audited, Record, read_run
@@ -66,14 +66,16 @@ def gather(folder: Path) -> tuple[list[tuple[Path, Audited]], list[str]]:
 
 
 def _group(name: str, ident: str, runs: Sequence[tuple[Path, Audited]], page: Path) -> dict[str, Any]:
-    alike = one_question([audited.record for _, audited in runs])
-    if alike:  # the most robust first
-        runs = sorted(runs, key=lambda one: -(one[1].record["union"]["accuracy"] or 0))
     records = [audited.record for _, audited in runs]
+    rows = [_row(run, audited.record, page) | {"doubt": doubt_of(audited.record, records)} for run, audited in runs]
+    alike = one_question(records)
+    if alike:  # the most robust first; those whose figures tell less behind all others
+        rows.sort(key=lambda row: (row["doubt"] != "", -(row["union"]["accuracy"] or 0)))
     return {
         "name": name,
         "threats": list(dict.fromkeys(threat["threat"] for record in records for threat in record["threats"])),
-        "rows": [_row(run, record, page) for (run, _), record in zip(runs, records, strict=True)],
+        "rows": rows,
+        "sorted": alike and not any(row["doubt"] for row in rows),
         "same": len({record["data"]["digest"] for record in records}) == 1,
         "alike": alike,
         "figure": Markup(against(_named(runs), ident)) if alike and len(records) > 1 else "",
