@@ -11,7 +11,7 @@ from pyarrow import parquet
 from torch import nn
 
 from brittle.audits import audit, decode_record, differences
-from brittle.learning import load
+from brittle.learning import load, load_model
 from brittle.report import export_audit
 from conftest import Run
 
@@ -63,6 +63,18 @@ def test_another_model_or_other_data_are_named_first(report: Path, run: Run, tmp
     assert any(line.startswith("image ") for line in lines)
     record = decode_record((report / "audit.json").read_bytes())
     assert differences(record, record) == []
+
+
+def test_an_audit_in_memory_is_done_again_with_a_model_and_data_that_are_named(run: Run, tmp_path: Path) -> None:
+    test = load("digits").test.take(12)
+    net = load_model("zoo:digits-linf").model
+    audit(net, (test.x(), test.labels), ["Linf:0.1"], effort="smoke").save(tmp_path / "one")
+    status, _, err = run("audit", "--again", "one", "--device", "cpu")
+    assert status == 2
+    assert "brittle audit MODEL --data DATA --again one" in " ".join(err.split())
+    status, out, _ = run("audit", "zoo:digits-linf", "--data", "digits", "--again", "one", "--device", "cpu")
+    assert (status, out.split(" (")[0]) == (0, "computed anew: all 12 images as reported, in 1 threats")
+    assert "which model and data it was of the report does not say" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("source", ["trusted:theirs.pt2", "theirs_again:Net", "theirs.pt", "theirs.onnx"])

@@ -10,7 +10,8 @@ SHOWN = 20  # images named one by one
 def differences(then: AuditRecord, now: AuditRecord) -> list[str]:
     """Lines on all that two records say otherwise of the same images; none where they agree.
 
-    What took part is named first, where it differs (model, data, versions): it is why the rest does.
+    What took part is named first, where it differs (model, data, versions): it is why the rest does. A model or data
+    that a record does not know by a digest, as those of an audit in memory, are not compared.
     """
     lines = list(_images(then, now))
     more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
@@ -23,8 +24,8 @@ def _subjects(then: AuditRecord, now: AuditRecord) -> Iterator[str]:
         ("the model", then.model.digest, now.model.digest),
         ("the data set", then.data.digest, now.data.digest),
     ):
-        if old != new:
-            yield f"{what} is another: sha256 {old[:12] or 'unknown'} then, {new[:12] or 'unknown'} now"
+        if old and new and old != new:
+            yield f"{what} is another: sha256 {old[:12]} then, {new[:12]} now"
 
 
 def _causes(then: AuditRecord, now: AuditRecord) -> Iterator[str]:

@@ -62,13 +62,13 @@ def repeated(
         **{option.replace("-", "_"): text for option, text in then.model.inputs.items()},
     ).subject()
     threats = tuple(parse_threat(one.threat) for one in then.threats)
-    count = 0 if then.data.n == then.data.of else then.data.n
+    every = then.data.given and then.data.n == then.data.of  # of images in memory, the first so many
     node = Audit(
         model=file,
         data=source,
         threats=threats,
         effort=asked.effort,
-        n=count,
+        n=0 if every else then.data.n,
         seed=asked.seed,
         budget=asked.budget,
         batch=batch or asked.batch,
@@ -83,6 +83,8 @@ def repeated(
         as_json({"images": len(now.examples), "differences": found})
     else:
         same = f"computed anew: all {len(now.examples)} images as reported, in {len(threats)} threats"
+        if unknown := [what for what, one in (("model", then.model), ("data", then.data)) if not one.digest]:
+            same += f" (which {' and '.join(unknown)} it was of the report does not say)"
         for line in found or [same]:
             terminal.print(line)
     if found:
