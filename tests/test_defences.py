@@ -108,6 +108,7 @@ def test_a_random_model_is_averaged_and_judged_by_majority(
     assert all(map(torch.equal, first.adversarial(threat), second.adversarial(threat)))
     said = {check.name: check.text for check in first.record.checks}
     assert "majority of 25" in said["draws"]
+    assert first.record.threats[0].curve is None
     assert "may be a tie" in said["majority"]
     assert first.verdict.level == "suspicious"
     assert "other answers when asked again" in first.verdict.sentence

@@ -89,7 +89,7 @@ def record_of(state: AuditState, run: Provenance, asked: Asked | None = None) ->
         union=ProportionRecord.of(state.union),
         union_8bit=ProportionRecord.of(state.union_8bit),
         union_proved=ProportionRecord.of(state.union_proven) if state.union_proven else None,
-        threats=[_threat(one, state.threats) for one in state.threats],
+        threats=[_threat(one, [] if subject.majority else state.threats) for one in state.threats],
         checks=state.checks,
         gradients=state.gradients,
         skipped=state.skipped,
@@ -111,6 +111,7 @@ def _fate(state: AuditState, index: int) -> tuple[dict[str, str | None], dict[st
 
 
 def _threat(state: ThreatState, threats: Sequence[ThreatState]) -> ThreatRecord:
+    """Its figures; a curve over the changes found in `threats` of its norm, if there are any."""
     robust_8bit = Proportion(int(state.alive_8bit.sum()), len(state.alive))
     return ThreatRecord(
         str(state.threat),
@@ -130,8 +131,10 @@ def _kind(threat: Threat) -> str:
 def _curve(state: ThreatState, alike: Sequence[ThreatState]) -> AccuracyCurve | None:
     """Accuracy at each eps up to the threat's own: the share of examples whose smallest perturbation found, by whatever
     attack of this threat or of `alike`, those of the same norm, is larger (an upper bound). Further out nothing was
-    attacked but by the search for the smallest change."""
-    if state.minimum_by is None or state.threat.radius == 0:
+    attacked but by the search for the smallest change.
+
+    None where `alike` is empty, as for a random model, whose majority at a boundary says one thing or the other."""
+    if state.minimum_by is None or state.threat.radius == 0 or not alike:
         return None
     sizes = torch.stack([_smallest(one) for one in alike]).amin(0)[~state.minimum.isnan()]
     eps = torch.linspace(0, state.threat.radius, CURVE + 1, dtype=torch.float64)
