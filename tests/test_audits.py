@@ -435,9 +435,20 @@ def test_a_guess_is_right_by_chance() -> None:
 def test_the_doctor_sees_train_mode_and_pixel_range(digits_net: nn.Module) -> None:
     x, y = some()
     moving = build_net("small", (1, 8, 8), 10).train()
-    assert names(doctor(moving, x, y))["mode"] == "warn"
+    assert names(doctor(moving, x, y))["mode"] == "note"
     assert moving.training
     assert names(doctor(digits_net, x * 2 - 1, y))["range"] == "bad"
+
+
+def test_the_doctor_tells_a_sigmoid_from_a_logit(digits_net: nn.Module) -> None:
+    x, y = some()
+    logit = lambda x: digits_net(x)[:, :1]  # noqa: E731
+    two = (y == 0).long()
+    said = {one.name: one for one in doctor(lambda x: logit(x).sigmoid(), x, two)}
+    assert said["logits"].level == "bad"
+    assert "normalisation" not in said
+    assert names(doctor(logit, x, two))["logits"] == "fine"
+    assert names(doctor(lambda x: digits_net(x).sigmoid(), x, y))["logits"] == "note"
 
 
 @pytest.mark.parametrize(

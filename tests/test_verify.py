@@ -66,6 +66,9 @@ def test_what_a_reader_sees(made: Made, run: Run, model: str, tmp_path: Path) ->
     assert f"{N} adversarial images" in out
     assert "in 8 bits" in out.replace("\n", " ")
     assert "robust accuracy" not in " ".join(out.split())
+    assert "prove nothing" not in out
+    _, out, _ = run("verify", str(path), model, "--threat", "Linf:0.01")
+    assert f"{N} of {N} are not allowed in Linf:0.01 and prove nothing" in " ".join(out.split())
 
 
 def test_images_outside_of_the_box_or_the_threat_break_nothing(made: Made, digits_net: torch.nn.Module) -> None:
@@ -96,6 +99,23 @@ def test_images_belong_to_their_indices_and_uint8_is_scaled(made: Made) -> None:
     assert torch.equal(adversarial_of({"adv": x, "mine": moved}, "mine", x, y)[1], moved)
     with pytest.raises(BrittleError, match="there is no array 'other'"):
         adversarial_of({"adv": x}, "other", x, y)
+
+
+def test_numbers_of_images_are_those_of_the_users_file(made: Made) -> None:
+    x, moved, y = made
+    rows = (torch.randperm(N, generator=torch.Generator().manual_seed(0)) + 100).tolist()
+    in_file = torch.tensor(rows).argsort()
+    some = in_file[[3, 30, 7]]
+    for told in ({"indices": torch.tensor(rows)[some]}, {"indices": some, "rows_in_file": torch.tensor(rows)[some]}):
+        clean, _, labels = adversarial_of({"adv": moved[some]} | told, None, x, y, rows)
+        assert torch.equal(clean, x[some])
+        assert torch.equal(labels, y[some])
+    for order in (in_file, torch.arange(N)):  # as a file has them, and as `load` gives them
+        clean, found, _ = adversarial_of({"adv": moved[order][:20]}, None, x, y, rows)
+        assert torch.equal(clean, x[order][:20])
+        assert torch.equal(found, moved[order][:20])
+    with pytest.raises(BrittleError, match="at indices 0, 1, 2"):
+        adversarial_of({"adv": moved[:3], "indices": torch.arange(3)}, None, x, y, rows)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def doctor(model: Callable[[Tensor], Any], x: Images | NDArray[Any], y: Labels |
         same = findings[-1].level == "fine"  # else nothing can be laid beside it
         if same:
             findings.append(_alone(alone, logits[:1], _scale(logits)))
-        if same and bool((y < logits.shape[1]).all()):
+        if same and not _one_sigmoid(logits) and bool((y < logits.shape[1]).all()):
             findings.append(normalisation(model, x, y, logits))
     if not bool((y < logits.shape[1]).all()):
         return [*findings, Finding("gradient", "skipped", "labels do not fit")]
@@ -158,20 +158,27 @@ def _probabilities(logits: Tensor) -> Finding:
             "the answers are probabilities (softmax), not logits",
             "remove the softmax: its gradients vanish and margins mean nothing",
         )
+    hint = "return what goes into the sigmoid"
+    if _one_sigmoid(logits):
+        return Finding(
+            "logits", "bad", "its one answer lies in [0, 1], a sigmoid's: read as a logit it is class 1", hint
+        )
+    if bool(((logits >= 0) & (logits <= 1)).all()):
+        return Finding("logits", "note", "all answers lie in [0, 1], as a sigmoid's do", f"{hint}, if there is one")
     return Finding("logits", "fine", "answers are not probabilities")
+
+
+def _one_sigmoid(logits: Tensor) -> bool:
+    """Whether a model with one answer [B, 1] gives probabilities, so that no other scale of its images mends it."""
+    return logits.shape[1] == 2 and not bool(logits[:, 0].any()) and bool(((logits >= 0) & (logits <= 1)).all())
 
 
 def _modes(model: object) -> Finding:
     moving = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    count = sum(module.training and isinstance(module, moving) for module in modules)
-    if count:
-        return Finding(
-            "mode",
-            "warn",
-            f"{count} batch norm or dropout modules are in train mode",
-            "call model.eval(); attacks here do so by themselves",
-        )
+    if count := sum(module.training and isinstance(module, moving) for module in modules):
+        text = f"{count} batch norm or dropout modules are in train mode; what is said here is of eval mode"
+        return Finding("mode", "note", text, "call model.eval() before it is used")
     return Finding("mode", "fine", "no module depends on train mode")
 
 

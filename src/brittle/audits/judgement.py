@@ -1,5 +1,6 @@
 """Adversarial images of any library, judged: are they allowed, do they fool, what do they prove?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from .statistics import Proportion
 from .verification import Array, as_tensors, verify
 
 NAMES = ("x_adv", "adv", "adversarial", "adv_complete", "adv_images", "images", "x", "arr_0", "0", "")
-OTHERS = {"labels": ("labels", "y", "label"), "indices": ("indices", "index", "rows")}
+OTHERS = {"labels": ("labels", "y", "label"), "indices": ("rows_in_file", "indices", "index", "rows")}
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,15 @@ FLAGS = ("broken", "broken_8bit", "allowed")
 
 
 def adversarial_of(
-    arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Tensor, order: Tensor | None = None
+    arrays: dict[str, Tensor], key: str | None, x: Tensor, y: Tensor, rows: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The clean images, the adversarial ones and the labels that a file is about: its adversarial images stand under
-    `key` or a usual name; they belong to the test images at its `indices`, or to the first ones of `order`.
+    `key` or a usual name; they belong to the test images at its `indices` (in our own files `rows_in_file`), or else to
+    the first ones, in the order of `rows` or as they stand here: whichever they lie nearer.
 
     Args:
         x, y: all test images [N, *S] and their labels [N].
-        order: int64 [N], the places of those images in the order in which others count them; None as they stand.
+        rows: the numbers [N] under which others know these images, as rows of a file; () where they are 0 to N - 1.
     Raises:
         BrittleError: no such array, images of another shape or more than there are, or labels that are others.
     """
@@ -101,18 +103,23 @@ def adversarial_of(
     if not found.is_floating_point() and found.dtype != torch.uint8:
         raise BrittleError(f"adversarial images are floats in [0, 1] or uint8, not {found.dtype}")
     moved = (found.float() / 255 if found.dtype == torch.uint8 else found.float()).to(x.device)
-    usual = torch.arange(len(moved)) if order is None else order[: len(moved)]
-    rows = _whole(known, "indices", usual).to(x.device)
-    fit = rows.dim() == 1 and len(rows) == len(moved) > 0 and len(set(rows.flatten().tolist())) == len(rows)
-    if not fit or int(rows.min()) < 0 or int(rows.max()) >= len(x):
-        raise BrittleError(f"{len(moved)} adversarial images for {len(x)} test images, at indices {_few(rows)}")
-    labels = _whole(known, "labels", y[rows]).to(y.device)
-    if not torch.equal(labels, y[rows]):
-        differ = int((labels != y[rows]).sum()) if labels.shape == rows.shape else len(rows)
-        raise BrittleError(f"{differ} of {len(rows)} labels in the file are not those of the test images")
+    place_of = {row: place for place, row in enumerate(rows or range(len(x)))}
+    first = torch.tensor(sorted(place_of)[: len(moved)])
+    told = _whole(known, "indices", first)
+    listed = told.flatten().tolist()
+    if told.dim() != 1 or not len(listed) == len(moved) == len(set(listed) & place_of.keys()) > 0:
+        raise BrittleError(f"{len(moved)} adversarial images for {len(x)} test images, at indices {_few(told)}")
+    places = torch.tensor([place_of[row] for row in listed], device=x.device)
+    if told is first:
+        here = torch.arange(len(moved), device=x.device)
+        places = min(places, here, key=lambda these: float((x[these] - moved).square().mean()))
+    labels = _whole(known, "labels", y[places]).to(y.device)
+    if not torch.equal(labels, y[places]):
+        differ = int((labels != y[places]).sum()) if labels.shape == places.shape else len(places)
+        raise BrittleError(f"{differ} of {len(places)} labels in the file are not those of the test images")
     if not bool(moved.isfinite().all()):
         raise BrittleError("there are numbers among the adversarial images that are not finite")
-    return x[rows], moved, y[rows]
+    return x[places], moved, y[places]
 
 
 def _whole(known: dict[str, Tensor], kind: str, usual: Tensor) -> Tensor:

@@ -35,7 +35,8 @@ CURVE = 20  # steps of an accuracy-versus-eps curve, from 0 to the threat's eps
 
 def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
     """`trust`, `suspicious` or `broken`; one sentence; what to do next (in commands, MODEL stands for the model)."""
-    bad, doubtful, unseen = ([one for one in state.checks if one.level == it] for it in ("bad", "warn", "skipped"))
+    checks = sorted(state.checks, key=lambda one: one.name not in PREPARED)
+    bad, doubtful, unseen = ([one for one in checks if one.level == it] for it in ("bad", "warn", "skipped"))
     figure = _figure(state)
     same = f" --effort {asked.effort} -n {len(state.right)}" if asked else ""
     first = next((one for one in (*bad, *doubtful) if one.name in PREPARED), None)

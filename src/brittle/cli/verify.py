@@ -24,13 +24,19 @@ def verify(
     from brittle.audits import adversarial_of, judge
     from brittle.learning import read_arrays
 
-    from .terminal import as_json, judgements_table
+    from .terminal import as_json, judgements_table, noted
     from .terminal import out as terminal
 
     target, part, name = given.loaded("all", device)
-    x, moved, y = adversarial_of(read_arrays(file), key, part.x(), part.labels, part.in_file)
+    x, moved, y = adversarial_of(read_arrays(file), key, part.x(), part.labels, part.rows)
     found = [judge(target, one, x, moved, y) for one in threats_of(threat, name)]
     if json:
         as_json([one.record() for one in found])
         return
     terminal.print(judgements_table(found))
+    for one in found:
+        if one.allowed < one.n / 2:
+            text = (
+                f"{one.n - one.allowed} of {one.n} are not allowed in {one.threat} and prove nothing: are they made of "
+            )
+            terminal.print(noted(f"{text}these images, in this order, with pixels in [0, 1]?", "warning"))

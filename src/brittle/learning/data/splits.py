@@ -100,11 +100,6 @@ class Split:
             rows=tuple(self.rows[place] for place in kept) if self.rows else (),
         )
 
-    @property
-    def in_file(self) -> Tensor:
-        """Places int64 [N] of the images here, in the order in which they stand in the user's own file."""
-        return torch.tensor(self.rows, dtype=torch.int64).argsort() if self.rows else torch.arange(len(self))
-
     def x(self, indices: Tensor | slice = slice(None)) -> Tensor:
         """The images as float32 [B, C, H, W] = images / 255, on the part's device."""
         here = isinstance(self.pixels, Tensor) or (isinstance(indices, slice) and indices == slice(None))
