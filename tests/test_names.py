@@ -89,6 +89,11 @@ def test_a_part_that_was_held_out_is_called_so_and_keeps_its_rows(own: dict[str,
     assert test.name.endswith("/test, a fifth held out")
     assert len(test) == 12
     assert torch.equal(own["x"][list(test.rows)], test.images)
+    for verb in ("audit", "doctor"):
+        _, _, err = run(verb, "best.safetensors", "--data", "npz:all.npz", *(QUICK if verb == "audit" else ()))
+        assert "note: tried on 12 of 60 images, a fifth held out" in " ".join(err.split())
+    _, _, err = run("doctor", "best.safetensors", "--data", "npz:own.npz")
+    assert "held out" not in err
 
 
 def test_a_folder_with_an_at_in_its_name_is_itself(own: dict[str, Tensor], tmp_path: Path) -> None:

@@ -76,6 +76,10 @@ class Given:
         inputs = Inputs(self.preprocess, self.input_range, self.layout)
         file = File.of(self.model, self.weights, inputs, asked)
         source = asked or DataSource.of(_trained_on(file.load().header), self.data_dir)
+        if part := source.load().held_out:
+            from .terminal import console
+
+            console.print(f"note: tried on {part}; a test part of your own (PATH/test, x_test) is tried on as a whole")
         return file.tried_on(source), source
 
     def filled(self, typed: frozenset[str], **usual: Any) -> "Given":

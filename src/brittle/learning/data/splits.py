@@ -21,6 +21,7 @@ from .pictures import Pictures
 Pair = tuple[Tensor, Tensor]  # images uint8 [N, C, H, W] and labels int64 [N]
 Named = tuple[Pictures, Tensor, tuple[str, ...]]  # pictures, labels, and the name of each picture's file
 
+HELD_OUT = ", a fifth held out"  # in the name of a test part that is not the user's own
 SPLIT_SEED = 0  # one fixed seed for every split, so that a data set is the same on every machine
 
 
@@ -141,6 +142,12 @@ class DataSet:
             raise BrittleError(f"{self.name}: train images are {train} but test images are {test}; make them one size")
 
     @property
+    def held_out(self) -> str:
+        """What the test part is of a user's own images where none is called so; empty where one is."""
+        every = len(self.train) + len(self.validation) + len(self.test)
+        return f"{len(self.test):,} of {every:,} images{HELD_OUT}" if self.test.name.endswith(HELD_OUT) else ""
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of every image."""
         return tuple(self.train.pixels.shape[1:])
@@ -189,7 +196,7 @@ def assemble(
         raise BrittleError(f"{known.name}: {what} cannot be learned from; give images of at least two classes")
     if test is None:
         rest, held_out = _stratified(known, len(known) // 5)
-        said = ", a fifth held out" if ":" in name else ""  # what is known under a name has it in its description
+        said = HELD_OUT if ":" in name else ""  # what is known under a name has it in its description
         known, tested = known.take(rest), replace(known.take(held_out), name=f"{name}/test{said}")
     else:
         tested = _numbered(Split(test[0], test[1], classes, f"{name}/test", *test[2:]))
