@@ -73,7 +73,7 @@ def train(
 ) -> None:
     """Train a net into one file; resumes after a kill."""
     from brittle.ground import plain_name
-    from brittle.learning import Recipe, check_log, goal_named, inner_attack_of, load_net
+    from brittle.learning import Recipe, accuracy, check_log, goal_named, inner_attack_of, load_net
     from brittle.studies import DataSource, File, Train, hash_of
 
     from .terminal import as_json, console
@@ -99,15 +99,20 @@ def train(
     if log is not None and not fresh and planned(node, device)["stored"]:
         console.print("note: it is trained already, so that nothing is logged; --fresh trains it again")
     copied(computed(node, None, device, fresh, on) / "model.safetensors", target)
-    history = load_net(target)[1]["history"]
+    trained, header = load_net(target)
+    history = header["history"]
     if json:
         as_json({"model": str(target), "history": history})
         return
     last = history[-1]
     robust = "" if last["robust"] is None else f", robust (PGD-10) {last['robust']:.1%}"
-    terminal.print(
-        f"On validation images: clean {last['clean']:.1%}{robust}\nThe net: {target}\nNext: brittle audit {target}"
-    )
+    made = data.partition(":")[0] == "made"
+    where = "held-out images of the made set, by its labels" if made else "validation images"
+    terminal.print(f"On {where}: clean {last['clean']:.1%}{robust}")
+    if made:
+        real = source.load().test
+        terminal.print(f"On {len(real):,} images of {real.name}: clean {accuracy(trained, real):.1%}")
+    terminal.print(f"The net: {target}\nNext: brittle audit {target}")
 
 
 @app.command()
