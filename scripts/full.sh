@@ -21,7 +21,7 @@ paper() { # name, then its parts
     local left=$((ends - $(date +%s))) status=0
     [ "$left" -gt 20 ] || { echo "time is up; call again to go on"; exit 75; }
     timeout --signal=INT --kill-after=15 "$left" \
-        python -m brittle.cli paper "$@" --scale full --seeds "$trainings" --device "$device" \
+        python -m brittle paper "$@" --scale full --seeds "$trainings" --device "$device" \
         --out "$out/$1-full${2:+-$2}-x$trainings" || status=$?
     case "$status" in
         0) ;;

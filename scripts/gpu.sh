@@ -13,7 +13,7 @@ if [ "${1:-}" = --dry-run ]; then
     out="$(mktemp -d)"
     trap 'rm -rf "$out"' EXIT
     python benchmarks/gpu.py --toy --device cpu --out "$out/gpu.json"
-    for paper in ilyas2019 li2019; do python -m brittle.cli paper "$paper" --scale full --plan; done
+    for paper in ilyas2019 li2019; do python -m brittle paper "$paper" --scale full --plan; done
     exit
 fi
 seconds="${1:-590}" out="$(realpath -m "${2:-runs/full}")"

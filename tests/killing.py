@@ -12,7 +12,7 @@ from pathlib import Path
 def command(store: Path, *words: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "BRITTLE_STORE": str(store)}
     return subprocess.Popen(
-        [sys.executable, "-m", "brittle.cli", *words, "--device", "cpu"],
+        [sys.executable, "-m", "brittle", *words, "--device", "cpu"],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

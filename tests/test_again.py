@@ -52,6 +52,16 @@ def test_an_audit_is_done_again_image_by_image(report: Path, run: Run, tmp_path:
     assert len(found["differences"]) == 2
 
 
+def test_a_build_may_ask_for_a_share_that_withstands(run: Run) -> None:
+    words = "audit", "zoo:digits-linf", "--threat", "Linf:0.02", "-n", "30", "--effort", "smoke", "--device", "cpu"
+    union = json.loads(run(*words, "--json")[1])["union"]["accuracy"]
+    assert union > 0.5
+    assert run(*words, "--at-least", f"{union}")[0] == 0
+    status, out, err = run(*words, "--at-least", f"{100 * union + 0.1}%", "--json")
+    assert (status, json.loads(out)["union"]["accuracy"]) == (1, union)
+    assert "below what was asked" in err
+
+
 def test_another_model_or_other_data_are_named_first(report: Path, run: Run, tmp_path: Path) -> None:
     train = "train", "--data", "digits", "--net", "linear", "--epochs", "1", "--device", "cpu"
     run(*train, "--out", "other.safetensors")

@@ -384,6 +384,8 @@ AUDITS = {
     "-n 1.5": "-n",
     "-n abc": "-n",
     "-n ''": "-n",
+    "--at-least most": "60% or 0.6",
+    "--at-least 160%": "60% or 0.6",
     "--budget soon": "90s",
     "--budget 0": "90s",
     "--budget 0s": "90s",

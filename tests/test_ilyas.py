@@ -29,7 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("ilyas")
     words = (
         "-m",
-        "brittle.cli",
+        "brittle",
         "paper",
         "ilyas2019",
         "--scale",

@@ -32,7 +32,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A folder with the smoke run of the paper in `li`, and its store."""
     home = tmp_path_factory.mktemp("papers")
-    words = ("-m", "brittle.cli", "paper", "li2019", "--scale", "smoke", "--out", str(home / "li"), "--device", "cpu")
+    words = ("-m", "brittle", "paper", "li2019", "--scale", "smoke", "--out", str(home / "li"), "--device", "cpu")
     subprocess.run([sys.executable, *words], check=True, env=os.environ | {"BRITTLE_STORE": str(home / "store")})
     return home
 

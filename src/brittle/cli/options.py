@@ -1,5 +1,6 @@
 """Options that several verbs share, and how their texts become values."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,6 +110,18 @@ def seconds_of(text: str | None) -> float | None:
     if not seconds:
         raise BrittleError(f"a budget is written 90s, 2m or 1h, not {text!r}")
     return seconds
+
+
+def share_of(text: str) -> float:
+    """A share of the examples: 60% or 0.6."""
+    percent = text.strip().removesuffix("%")
+    try:
+        share = float(percent) / (100 if "%" in text else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise BrittleError(f"a share is written 60% or 0.6, not {text!r}")
+    return share
 
 
 def count_of(text: str, there: int) -> int:

@@ -26,6 +26,7 @@ from .options import (
     Seed,
     Threats,
     seconds_of,
+    share_of,
     threat_of,
     threats_of,
     typed_in,
@@ -139,6 +140,12 @@ def audit(
     plan: Annotated[
         bool, typer.Option("--plan", help="say about what it would cost (without proofs), and run nothing")
     ] = False,
+    at_least: Annotated[
+        str | None,
+        typer.Option(
+            "--at-least", help="such as 60%: status 1 unless as many withstand all threats, with verdict trust"
+        ),
+    ] = None,
     certify: Annotated[
         bool, typer.Option("--certify", help="also prove what withstands: affine layers, ReLU and max-pool only")
     ] = False,
@@ -158,15 +165,17 @@ def audit(
     from brittle.report import read_run, write_page
     from brittle.studies import Audit
 
-    from .terminal import audit_told, plan_told, tell
+    from .terminal import audit_told, console, plan_told, tell
 
     if again is not None:
         typed = typed_in(context)
-        if typed & {"threat", "effort", "n", "budget", "extra", "plan", "certify", "bpda", "reject", "out", "seed"}:
+        own = "threat effort n budget extra plan at_least certify bpda reject out seed"
+        if typed & set(own.split()):
             raise BrittleError("--again takes threats, effort, examples, seed and attacks from the report")
         with counted_from(context.obj):
             repeated(again, given, typed, device, batch, json, on)
         return
+    asked = None if at_least is None else share_of(at_least)
     file, source = given.subject()
     node = Audit(
         model=file,
@@ -191,6 +200,10 @@ def audit(
         run = read_run(computed(node, target, device, fresh, on))
     page = write_page([run], target / "report.html")
     tell(run.record, [*audit_told(run.record), f"The page: {page}"], json)
+    union, level = run.record["union"]["accuracy"] or 0, run.record["verdict"]["level"]
+    if asked is not None and (union < asked or level != "trust"):
+        console.print(f"below what was asked: {union:.1%} with {level!r}, not {asked:.1%} with 'trust'")
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,5 +1,0 @@
-"""`python -m brittle.cli`, the same as `brittle`."""
-
-from . import main
-
-main()
