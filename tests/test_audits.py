@@ -5,6 +5,7 @@ import subprocess
 import time
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -410,7 +411,38 @@ def test_no_other_scaling_is_advised_to_a_net_that_normalises_by_itself(digits_n
         assert "twice" not in found
     strict = Hiding(lambda x: digits_net(torch.where((x > -0.1) & (x < 1.1), x, 0.5)))
     once = nn.Sequential(Normalize(0.31, 0.38), Normalize(-0.31 / 0.38, 1 / 0.38), strict)
-    assert "normalised twice" in told(doctor(classifier(once, mean=0.31, std=0.38), x, y))
+    assert "normalised twice" in told(doctor(nn.Sequential(Normalize(0.31, 0.38), once), x, y))
+
+
+@pytest.mark.parametrize(
+    ("wants", "said", "dropped"),
+    [
+        ({}, {"mean": 0.31, "std": 0.05}, "--preprocess"),
+        ({"mean": 0.31, "std": 0.38}, {"mean": 0.31, "std": 0.38, "input_range": (0, 255)}, "--input-range"),
+        ({"input_range": (0, 255)}, {"mean": 0.31, "std": 0.01, "input_range": (0, 255)}, "--preprocess"),
+        ({}, {"mean": 0.31, "std": 0.38, "input_range": (0, 255)}, "--preprocess and --input-range"),
+        ({}, {"layout": "NHWC"}, "--layout"),
+    ],
+)
+def test_what_was_said_of_the_images_is_questioned_too(
+    wants: dict[str, Any], said: dict[str, Any], dropped: str, digits_net: nn.Module
+) -> None:
+    (x, y), (low, high) = some(200), wants.get("input_range", (0, 1))
+
+    def strict(z: Tensor) -> Tensor:
+        plain = (z * wants.get("std", 1) + wants.get("mean", 0) - low) / (high - low)
+        return digits_net(torch.where((plain > -0.01) & (plain < 1.01), plain, 0.5).expand(-1, 1, 8, 8))  # type: ignore[no-any-return]
+
+    found = told(doctor(classifier(strict, **said), x, y))
+    assert f"drop {dropped}, in Python" in found
+    assert "drop" not in told(doctor(classifier(strict, **wants), x, y))
+
+
+def test_on_colours_chance_may_come_of_the_order_of_channels() -> None:
+    for channels in (1, 3):
+        x, y = torch.rand(100, channels, 4, 4), torch.randint(10, (100,))
+        found = told(doctor(nn.Sequential(nn.Flatten(), nn.Linear(channels * 16, 10)), x, y))
+        assert ("channel order" in found) is (channels == 3)
 
 
 def test_another_scaling_is_advised_where_it_is_surely_better(digits_net: nn.Module) -> None:

@@ -70,6 +70,9 @@ def test_train_audit_attack_doctor_and_report(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("report", "one", "one", "--out", "both.html")
     assert status == 0
     assert (tmp_path / "both.html").read_text().startswith("<!doctype html>")
+    for folder in ("new", "new", "one"):  # that is there already, or not
+        assert run("report", "one", "--out", folder)[1].strip() == f"The page: {folder}/report.html"
+        assert (tmp_path / folder / "report.html").read_text().startswith("<!doctype html>")
 
 
 def test_a_training_is_logged_as_it_goes(run: Run) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import brittle
 from brittle.attacks import MinimumNorm
+from brittle.ground import BrittleError
 from documents import played
 
 PAGE = (Path(__file__).parents[1] / "docs" / "coming-from.md").read_text()
@@ -44,7 +45,11 @@ def test_a_call_of_the_table_gives_allowed_images(call: str) -> None:
     names |= {"brittle": brittle, "objective": brittle.against(names["model"])}  # type: ignore[arg-type]
     attack = eval(call, names)
     threat = eval(re.findall(r"(?:Linf|L0|L1|L2|Spatial)\([^)]*\)", call)[0], names)
+    name = call.removeprefix("brittle.").partition("(")[0]
+    assert (f"`{name}`" in PAGE.partition("## Attacks")[0]) is isinstance(attack, MinimumNorm)
     if isinstance(attack, MinimumNorm):
+        with pytest.raises(BrittleError, match=r"\.within\(threat\)\.run\(x, y\)"):
+            attack.run(names["x"], names["y"])  # type: ignore[attr-defined]
         attack = attack.within(threat)
     found = attack.run(names["x"], names["y"])
     assert bool(threat.contains(names["x"], found.x)[found.success].all())

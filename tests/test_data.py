@@ -453,6 +453,32 @@ def test_folder_mistakes_are_told(tmp_path: Path) -> None:
         load(f"folder:{tmp_path / 'half'}")
 
 
+def test_a_class_may_be_missing_or_empty_in_the_test_part_and_labels_keep_the_numbers_of_train(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "train", ("benign", "melanoma", "naevus"))
+    write_pictures(tmp_path / "test", ("naevus",), each=3)
+    (tmp_path / "test/melanoma").mkdir()
+    data = load(f"folder:{tmp_path}")
+    assert (data.classes, data.test.labels.tolist()) == (("benign", "melanoma", "naevus"), [2, 2, 2])
+    for picture in (tmp_path / "test/naevus").iterdir():
+        picture.unlink()
+    with refuses(f"{tmp_path / 'test'}: no pictures"):
+        load(f"folder:{tmp_path}")
+
+
+def test_files_that_are_no_pictures_by_their_ending_are_left_out_beside_pictures(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "test", each=3)
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
+        (tmp_path / "test/cat" / name).write_text("not a picture")
+    assert len(load(f"folder:{tmp_path}").test) == 6
+    for picture in (tmp_path / "test").rglob("*.png"):
+        picture.rename(picture.with_suffix(""))
+    with refuses("Thumbs.db", "not a picture"):
+        load(f"folder:{tmp_path}")
+    (tmp_path / "test/cat/Thumbs.db").unlink()
+    (tmp_path / "test/cat/desktop.ini").unlink()
+    assert len(load(f"folder:{tmp_path}").test) == 6
+
+
 @pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("training", "testing"), ("train", "dev")])
 def test_parts_may_be_called_as_is_usual(train: str, test: str, tmp_path: Path) -> None:
     write_pictures(tmp_path / train)

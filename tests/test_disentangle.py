@@ -376,7 +376,7 @@ def test_disentangle_writes_every_layout_and_trains(run: Run, model: str) -> Non
         "cpu",
     ]
     status, out, error = run(*words, "--out", "set", "--tensors", "--images")
-    assert (status, "answers the new label" in out) == (0, True), error
+    assert (status, "answers the set's label" in out) == (0, True), error
     assert {path.name for path in Path("set").iterdir()} == {
         "set.safetensors",
         "set.json",
@@ -386,6 +386,7 @@ def test_disentangle_writes_every_layout_and_trains(run: Run, model: str) -> Non
     }
     record = json.loads(Path("set/set.json").read_text())
     assert record["n"] == 200
+    assert record["data"]["of"] == len(load("digits").train)
     assert record["model"]["digest"]
     assert record["making"]["threat"]["eps"] == "1.5"
     with Image.open("set/sheet.png") as sheet:

@@ -249,7 +249,7 @@ DATA: dict[
     "a list with a label below 0": (listed("3 -1 3"), "folder:pics/labels.csv", "label '-1' among numbers of classes"),
     "a list with a label too many": (listed("3 None 3"), "folder:pics/labels.csv", "label 'None' among numbers"),
     "a list with a huge label": (listed(f"3 {10**30} 3"), "folder:pics/labels.csv", "among numbers of classes"),
-    "a list without a row": (listed(""), "folder:pics/labels.csv", "there is no file and label"),
+    "a list without a row": (listed(""), "folder:pics/labels.csv", "lists no pictures"),
     "a list without a label": (listed("3 0 3", "file,label\nx/0.png,"), "folder:pics/labels.csv", "row 1 has no"),
     "a list of files elsewhere": (
         lambda p: [listed("0 1")(p / "a"), (p / "b.csv").write_text(f"file,label\n{p}/a/pics/x/0.png,1\n")],

@@ -122,10 +122,16 @@ def test_the_inner_attack_is_the_attack_of_that_name_with_these_settings() -> No
 
 def test_a_kind_of_threat_may_have_its_own_inner_attack() -> None:
     who, (x, y) = learner(), examples()
-    both = InnerAttack("pgd, L2=mim", steps=4)
-    for threat, name in ((ONE, "pgd"), (TWO, "mim")):
-        own = InnerAttack(name, steps=4).last_point(who.net, threat, x, y, seed=7)
-        assert torch.equal(both.last_point(who.net, threat, x, y, seed=7), own)
+    for text in ("pgd, L2=mim", "pgd,l2=mim"):
+        both = Adversarial((ONE, TWO), InnerAttack(text, steps=4)).inner
+        for threat, name in ((ONE, "pgd"), (TWO, "mim")):
+            own = InnerAttack(name, steps=4).last_point(who.net, threat, x, y, seed=7)
+            assert torch.equal(both.last_point(who.net, threat, x, y, seed=7), own)
+
+
+def test_a_setting_is_for_those_inner_attacks_that_have_it() -> None:
+    assert inner_attack_of("avg", "pgd,L2=fgsm", steps=3) == InnerAttack("pgd,L2=fgsm", steps=3)
+    assert InnerAttack("apgd,L2=pgd", step=0.1).step == 0.1
 
 
 def test_an_attack_that_does_not_walk_gives_what_it_found_also_where_gradients_lead_nowhere() -> None:
@@ -199,7 +205,8 @@ REFUSED: dict[str, Callable[[], object]] = {
     "not 'pgd,L2=mim,L2=pgd'": lambda: InnerAttack("pgd,L2=mim,L2=pgd"),
     "no attack is called 'y'": lambda: InnerAttack("pgd,L2=y"),
     "is for L1, but no threat": lambda: Adversarial((ONE,), InnerAttack("pgd,L1=mim")),
-    "the inner attack 'fgsm' has no steps": lambda: inner_attack_of("avg", "pgd,L2=fgsm", steps=3),
+    "not 'pgd,L2=mim,l2=pgd'": lambda: InnerAttack("pgd,L2=mim,l2=pgd"),
+    "the inner attack 'apgd,L2=fgsm' has no step": lambda: inner_attack_of("avg", "apgd,L2=fgsm", step=0.1),
 }
 
 

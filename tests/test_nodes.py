@@ -221,6 +221,8 @@ def test_an_attack_on_a_made_set_attacks_its_model_there(tmp_path: Path) -> None
     store, one, other = Store(tmp_path), net(0), net(1)
     found = record(last(RunAttack(other, made(one), Linf(0), AttackSpec.of("fgsm")), store), "attack.json")
     assert found["clean"]["correct"] == found["robust"]["correct"] == share_right(other, made(one), store)
+    some = record(last(RunAttack(other, made(one), Linf(0), AttackSpec.of("fgsm"), n=20), store), "attack.json")
+    assert (some["data"]["n"], some["data"]["of"]) == (20, found["data"]["n"])
 
 
 def test_restarts_are_runs_with_other_seeds_on_what_is_left(tmp_path: Path) -> None:

@@ -112,6 +112,16 @@ def test_all_that_a_package_adds_is_listed(stranger: None, run: Run) -> None:
         parse_threat("Patch:3")
 
 
+def test_what_is_not_known_may_be_of_a_package_that_is_not_installed(run: Run, model: str) -> None:
+    for words in (
+        f"attack {model} --attack acg",
+        f"attack {model} --threat Frame:1",
+        "train --data digits --net linear --goal acg --threat L2:1",
+    ):
+        status, _, err = run(*words.split())
+        assert (status, err.strip().endswith("; is the package that adds it installed?")) == (2, True), err
+
+
 def test_the_attack_runs_from_the_command_line(stranger: None, run: Run, model: str) -> None:
     def withstand(attack: str, *more: str) -> dict[str, object]:
         words = ("--attack", attack, "--threat", "Linf:0.1", "-n", "100", "--device", "cpu", "--json", *more)

@@ -284,6 +284,32 @@ def test_arguments_with_defaults_and_computed_constants_are_held_fixed() -> None
     assert (margins(layers, Linf(0.1), x, y, "CROWN", ALL) <= reached + 1e-6).all()
 
 
+class Brought(nn.Module):
+    """Constants that are brought to the kind and the device of the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.last = nn.Linear(36, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (x - MEAN.to(x)) / x.new_tensor(0.5) + MEAN.type_as(x) - 0.1 * torch.ones_like(x)
+        return self.last(self.layer(x.flatten(1)).relu())  # type: ignore[no-any-return]
+
+
+MEAN = torch.full((1, 1, 1), 0.5)
+
+
+def test_a_constant_brought_to_the_images_mixes_nothing() -> None:
+    torch.manual_seed(0)
+    net = Brought()
+    layers, x, y = subject(net)
+    reached = torch.stack([differences(net, Linf(0.1).sample(x, seed), y) for seed in range(60)]).amin(0)
+    assert (margins(layers, Linf(0.1), x, y, "CROWN", ALL) <= reached + 1e-6).all()
+    mixing = type("Mixing", (nn.Module,), {"forward": lambda self, x: x.flatten(1) - x.mean(0).to(x).flatten()})()
+    with pytest.raises(BrittleError, match="mixes the images of a batch"):
+        graph_of(mixing, torch.rand(2, 1, 6, 6))
+
+
 # exact search
 
 
@@ -433,8 +459,12 @@ def test_an_audit_says_why_nothing_is_proved(tiny: tuple[nn.Sequential, Tensor, 
     net, x, y = tiny
     smooth = nn.Sequential(net, nn.Softplus())
     report = audit(smooth, (x, y), [Linf(0.06), Spatial(10, 1)], effort="quick", certify=True)
-    said = {check.threat: check.text for check in report.record.checks if check.name == "proofs"}
-    assert "Softplus" in said["Linf:0.06"]
+    said = {check.threat: check for check in report.record.checks if check.name == "proofs"}
+    assert "Softplus" in said["Linf:0.06"].text
+    assert [said[threat].level for threat in ("Linf:0.06", "Spatial:10,1")] == ["note", "fine"]
+    assert "quote the union" not in report.verdict.sentence
+    assert report.record.threats[0].proved is None
+    assert report.record.union_proved is None
     in_space = report.record.threats[1]
     assert in_space.proved == in_space.robust
     plain = audit(net, (x, y), [parse_threat("Linf:0.06")], effort="smoke")

@@ -103,6 +103,7 @@ def test_what_is_no_audit_is_left_out_with_a_line(tmp_path: Path, run: Run) -> N
         assert line.startswith(f"left out: runs/{name}")
         assert why in line
     page = (runs / "index.html").read_text("utf-8")
+    assert run("report", "runs", "--out", "pages")[1] == "The page: pages/index.html\n"
     assert "empty &lt;b&gt;" in page
     assert all(line.removeprefix("left out: ") in said(page) for line in lines)
 

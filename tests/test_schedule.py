@@ -28,7 +28,7 @@ def test_an_effort_goes_further_on_the_same_way() -> None:
     assert [one for one in thorough if one in standard] == standard
     assert len(quick) < len(standard) < len(thorough) == len(LINES)
     assert len(EFFORTS["smoke"].stages) == len(standard)  # all runs
-    with pytest.raises(BrittleError, match="no effort is called 'huge'"):
+    with pytest.raises(BrittleError, match=r"no effort is called 'huge'; known: quick, standard, thorough$"):
         effort_named("huge")
 
 

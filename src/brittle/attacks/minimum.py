@@ -4,7 +4,7 @@ curve."""
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import torch
 
@@ -78,6 +78,10 @@ class MinimumNormWalk:
         if blind:
             warnings.warn(blind_told(blind, left), stacklevel=2)
         return found
+
+    def run(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise `BrittleError`: what succeeds is asked inside a threat."""
+        raise BrittleError(f"{self.name} looks for the smallest change; ask .within(threat).run(x, y)")
 
     def tried(self, x: Images, y: Aim) -> MinimumResult:
         """The same without a warning, where an image on which NaN came up has NaN for its size."""

@@ -22,7 +22,7 @@ from typing import (
 
 from torch import Tensor, nn
 
-from brittle.ground import BrittleError, check_count, check_number, check_seed, plugins
+from brittle.ground import INSTALLED, BrittleError, check_count, check_number, check_seed, plugins
 
 from .answers import check_model
 from .losses import loss_named
@@ -228,5 +228,5 @@ def attack_named(name: str) -> AttackEntry:
     known = _ENTRIES if name in _ENTRIES else attack_entries()  # other packages are only asked for what is not here
     if name not in known:
         told = f"no attack is called {name!r}; known: {', '.join(known)}"
-        raise BrittleError("; ".join([told, *plugins(GROUP).broken.values()]))
+        raise BrittleError("; ".join([told, *(plugins(GROUP).broken.values() or [INSTALLED])]))
     return known[name]

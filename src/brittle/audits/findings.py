@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads single attacks, not the audit
+Level = Literal["fine", "note", "warn", "bad", "skipped"]  # a note misleads no audit, though it may single attacks
 
 
 class Finding(NamedTuple):

@@ -1,8 +1,9 @@
 """Whether images come to a model as it expects them: range, normalisation, layout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +34,22 @@ def range_of(low: float, high: float) -> Finding:
     )
 
 
+class Proposal(NamedTuple):
+    """Another scaling of the images: in words, what to do, the options that do it, and whether models often want it."""
+
+    cause: str
+    hint: str
+    said: str = ""
+    usual: bool = True
+
+
+TWICE = Proposal("un-normalised", "the images seem to be normalised twice: drop one of the two")
+
+
 def normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: Tensor) -> Finding:
     """Whether a model is surely right on 10 points more where images [B, *S] come in another usual scaling; its
     `logits` are those of the images as they are. One that normalises by itself may only want another range, and of
-    ours, or where its user has said what it expects, that is known too.
+    ours that is known too. Where its user has said what it expects, it is tried without.
 
     Cost: nothing where it is right on 90 %; else a forward pass for each scaling, none to six.
     """
@@ -48,37 +61,50 @@ def normalisation(model: Callable[[Tensor], Any], x: Images, y: Labels, logits: 
     mean, std = x.mean(axes, keepdim=True), x.std(axes, keepdim=True).clamp(min=1e-3)
     inside = _normalisers(model)
     ours = any(isinstance(one, Normalize) for one in inside)
-    answers: dict[Inputs | None, Tensor] = {}
+    answers: dict[Proposal, Tensor] = {}
     dark = float(x.max()) < DARK  # whatever makes them brighter may seem to help
+    for proposal, other in () if dark else _without(model):
+        answers[proposal] = answer_of(_on(other, x), x)
     for inputs in () if ours or dark else _expected(x, mean, std):
         if not (inside and inputs.preprocess):
-            answers[inputs] = _read(inputs, model, x)
+            answers[_with(inputs)] = _read(inputs, model, x)
     if len(inside) != 1 or float(x.min()) < 0 or float(x.max()) > 1:  # once inside, of images in [0, 1], is not twice
-        answers[None] = answer_of(model, x * std + mean)
-    found = {inputs: _named(model, answer.float()) == y for inputs, answer in answers.items()}
-    best = max(found, key=lambda one: _share(found[one]), default=None)
+        answers[TWICE] = answer_of(model, x * std + mean)
+    found = {proposal: _named(model, answer.float()) == y for proposal, answer in answers.items()}
+    best = max(found, key=lambda one: _share(found[one]), default=TWICE)
     chance = 1 / logits.shape[1]
     if found and _share(found[best]) > here + 0.1 and _surely(found[best], right, y, chance, len(found)):
-        said = " ".join(f"--{option} {value}" for option, value in best.said.items()) if best else ""
-        cause, hint = (
-            (f"with {said}", f"give {said}, in Python brittle.classifier")
-            if best
-            else ("un-normalised", "the images seem to be normalised twice: drop one of the two")
-        )
-        usual = best is None or best.preprocess in ("", *USUAL)  # the data's own mean may help any net on pale images
         return Finding(
             "normalisation",
-            "bad" if usual else "warn",
-            f"accuracy {here:.0%} as given but {_share(found[best]):.0%} {cause}",
-            hint,
-            said,
+            "bad" if best.usual else "warn",
+            f"accuracy {here:.0%} as given but {_share(found[best]):.0%} {best.cause}",
+            best.hint,
+            best.said,
         )
     if here < 2 * chance and here < 0.6:
-        return Finding(
-            "accuracy", "warn", f"accuracy {here:.0%}, chance is {chance:.0%}", "check weights, labels and class order"
-        )
+        channels = ", channel order" if x.dim() == 4 and x.shape[1] == 3 else ""
+        hint = f"check weights, labels{channels} and class order"
+        return Finding("accuracy", "warn", f"accuracy {here:.0%}, chance is {chance:.0%}", hint)
     none = "; no other scaling of the pixels surely does better" if found else ""
     return Finding("normalisation", "fine", f"accuracy {here:.0%} as given{none}")
+
+
+def _with(inputs: Inputs) -> Proposal:
+    said = " ".join(f"--{option} {value}" for option, value in inputs.said.items())
+    usual = inputs.preprocess in ("", *USUAL)  # the data's own mean may help any net on pale images
+    return Proposal(f"with {said}", f"give {said}, in Python brittle.classifier", said, usual)
+
+
+def _without(model: Callable[[Tensor], Any]) -> Iterator[tuple[Proposal, Callable[[Tensor], Any]]]:
+    """The model without some of what its user said of the range and the normalisation, the least dropped first."""
+    if not isinstance(model, Classifier):
+        return
+    said = [option for option in model.said if option != "--layout"]
+    for count in range(1, len(said) + 1):
+        for dropped in combinations(said, count):
+            options = " and ".join(dropped)
+            proposal = Proposal(f"without {options}", f"drop {options}, in Python from brittle.classifier")
+            yield proposal, model.without(*dropped)
 
 
 def _named(model: Callable[[Tensor], Any], logits: Tensor) -> Labels:
@@ -103,10 +129,13 @@ def _surely(right: Flags, before: Flags, y: Labels, chance: float, tried: int) -
 
 def _read(inputs: Inputs, model: Callable[[Tensor], Any], x: Images) -> Tensor:
     """What the model answers if it is shown what it would then expect."""
-    prepared = inputs.around(model)
+    return answer_of(_on(inputs.around(model), x), x)
+
+
+def _on(prepared: Callable[[Tensor], Any], x: Images) -> Callable[[Tensor], Any]:
     if isinstance(prepared, Classifier):
         prepared.normalize.to(x.device)  # the model is there already
-    return answer_of(prepared, x)
+    return prepared
 
 
 def _expected(x: Images, mean: Tensor, std: Tensor) -> list[Inputs]:
@@ -126,8 +155,12 @@ def _share(right: Flags) -> float:
 
 def relaid(model: Callable[[Tensor], Any], x: Images) -> tuple[str, str] | None:
     """How images that a model does not answer should be laid out for it to answer them: a hint, and the option of the
-    command line, if there is one; none where no other layout helps. Cost: at most two forward passes."""
+    command line, if there is one; none where no other layout helps. Cost: at most three forward passes."""
     with torch.no_grad(), eval_mode(model):
+        if isinstance(model, Classifier) and "--layout" in model.said:
+            with suppress(BrittleError):
+                answer_of(_on(model.without("--layout"), x), x)
+                return "it takes images [B, C, H, W]: drop --layout, in Python from brittle.classifier", ""
         with suppress(BrittleError):
             _read(Inputs(layout="NHWC"), model, x)
             return "it takes images [B, H, W, C]: give --layout NHWC, in Python brittle.classifier", "--layout NHWC"

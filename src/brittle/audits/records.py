@@ -154,8 +154,8 @@ class ModelRecord(Struct, frozen=True, kw_only=True):
 
 
 class DataRecord(Struct, frozen=True):
-    """The examples: `n` of the `of` test images of a data set, called `given` on the command line; the names of their
-    files, where they have any, and their rows in the user's own file, where they were shuffled."""
+    """The examples: `n` of the `of` images of one part of a data set, called `given` on the command line; the names of
+    their files, where they have any, and their rows in the user's own file, where they were shuffled."""
 
     name: str
     n: int

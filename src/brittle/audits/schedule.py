@@ -235,5 +235,6 @@ EFFORTS = _efforts()
 def effort_named(name: str) -> Effort:
     """The effort called `smoke`, `quick`, `standard` or `thorough`."""
     if name not in EFFORTS:
-        raise BrittleError(f"no effort is called {name!r}; known: {', '.join(EFFORTS)}")
+        known = ", ".join(one for one in EFFORTS if one != "smoke")  # which says nothing of a model
+        raise BrittleError(f"no effort is called {name!r}; known: {known}")
     return EFFORTS[name]

@@ -21,6 +21,7 @@ from .verification import verify
 
 BATCH = 20  # examples proved at once: what a kill costs at most
 EVERY_IMAGE, SEARCH = "every image is tried", "exact search"
+PROOFS = "proofs"  # the name of the check
 
 
 class ProofFacts(Struct, frozen=True):
@@ -37,12 +38,12 @@ def prove(state: AuditState, journal: Journal, spent: Callable[[], bool]) -> Ite
     """
     layers, why = _layers(state.subject.model, state.subject.x[:20])
     for number, one in enumerate(state.threats):
-        one.proved = [None] * len(one.alive)
         if isinstance(one.threat, Finite) and GRID in one.tally and state.subject.majority is None:
             one.proved = [
                 EVERY_IMAGE if alive and row in one.exhausted else None for row, alive in enumerate(one.alive.tolist())
             ]
         elif isinstance(one.threat, Certifiable) and layers:
+            one.proved = [None] * len(one.alive)
             for rows in filter(len, torch.split(one.alive.nonzero().squeeze(1), BATCH)):
                 piece = _kept(journal, one, rows)
                 if piece is None and spent():
@@ -118,8 +119,8 @@ def _said(state: ThreatState) -> Check:
     ways = ", ".join(f"{count} by {name}" for name, count in counts.items())
     left = state.robust.correct - sum(counts.values())
     text = f"{sum(counts.values())} of {state.robust.correct} that withstand are proved robust"
-    return Check("proofs", str(state.threat), "fine", f"{text} ({ways})" if ways else text, f"{left} are undecided")
+    return Check(PROOFS, str(state.threat), "fine", f"{text} ({ways})" if ways else text, f"{left} are undecided")
 
 
 def _nothing(state: ThreatState, why: str) -> Check:
-    return Check("proofs", str(state.threat), "fine", f"nothing was proved: {why}", "")
+    return Check(PROOFS, str(state.threat), "note", f"nothing was proved: {why}", "what withstands is an upper bound")

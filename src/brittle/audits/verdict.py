@@ -25,6 +25,7 @@ from .records import (
 from .state import AuditState, ThreatState
 from .statistics import Proportion
 from .subject import Subject
+from .two_sided import PROOFS
 
 COMPARED = {one.name for one in COMPARISONS} | {UNBOUNDED}
 WALL = 12  # triples shown per threat
@@ -51,7 +52,7 @@ def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
         return Verdict("suspicious", f"{figure}, but whether gradients can be trusted was not looked at.", again)
     if doubtful:
         return Verdict("suspicious", f"{figure}, but {_said(doubtful[0])}: {doubtful[0].hint}.", again)
-    notes = [one for one in state.checks if one.level == "note" and one.threat]
+    notes = [one for one in state.checks if one.level == "note" and one.threat and one.name != PROOFS]
     noted = f"; {_said(notes[0])}: quote the union, not single attacks" if notes else ""
     rests = sum(one.level == "fine" and one.name in COMPARED for one in state.checks)
     looks = f" in {rests} comparisons of attacks" if rests else ""

@@ -135,7 +135,7 @@ def _told(make: str, record: dict[str, Any], target: Path) -> Iterator["Renderab
     if record["source"]["warning"]:
         yield noted(record["source"]["warning"], "warning")
     shares = [f"{record[key]['accuracy']:.1%}" for key in ("reached", "reached_8bit")]
-    yield f"{make}: {record['n']:,} images; the model answers the new label on {shares[0]} (in 8 bits {shares[1]})"
+    yield f"{make}: {record['n']:,} images; the model answers the set's label on {shares[0]} (in 8 bits {shares[1]})"
     if record["distance"]:
         before, after = record["distance"]["before"]["mean"], record["distance"]["after"]["mean"]
         yield f"Representations were {before:.3g} apart (relative), and are {after:.3g}"

@@ -9,7 +9,7 @@ import typer
 
 from .app import app
 from .given import Given, about_a_model, sized
-from .options import DataDir, Device, Json, OneThreat, Out, Seed, Size, threat_of
+from .options import DataDir, Device, Json, OneThreat, Out, PageOut, Seed, Size, threat_of
 
 if TYPE_CHECKING:
     from brittle.learning import DataSpec
@@ -103,7 +103,7 @@ def report(
         list[Path],
         typer.Argument(metavar="RUN...", help="folders with audit.json, or one with paper.json, or one of many runs"),
     ],
-    out: Out = None,
+    out: PageOut = None,
     title: Annotated[str | None, typer.Option("--title", help="of a page about audits")] = None,
 ) -> None:
     """Write one page from one or several audits, or a paper's; of a folder of runs, an index that compares them."""
@@ -116,12 +116,19 @@ def report(
     if (first / "paper.json").exists():
         page = write_paper(*read_paper(first), out or first)
     elif alone and first.is_dir() and not (first / "audit.json").exists():
-        page, left_out = write_index(first, out)
+        page, left_out = write_index(first, _page(out, first / "index.html"))
         for line in left_out:
             console.print(line, soft_wrap=True)
     else:
-        page = write_page([read_run(run) for run in runs], out or Path("report.html"), title=title)
+        page = write_page([read_run(run) for run in runs], _page(out, Path("report.html")), title=title)
     terminal.print(f"The page: {page}")
+
+
+def _page(out: Path | None, usual: Path) -> Path:
+    """Where a page goes: what was asked for, or the usual place; in a folder under its usual name."""
+    if out is None:
+        return usual
+    return out if out.suffix.lower() in (".html", ".htm") and not out.is_dir() else out / usual.name
 
 
 @app.command()

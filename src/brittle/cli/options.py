@@ -46,6 +46,15 @@ def _place(text: str) -> Path:
 
 
 Out = Annotated[Path | None, typer.Option("--out", parser=_place, metavar="PATH", help="where the result is written")]
+PageOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        parser=_place,
+        metavar="PATH",
+        help="a page (.html), or the folder for it; default report.html here, of a folder of runs index.html in it",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="the only source of randomness")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps; 8xcuda: eight, which share the work")]
 On = Annotated[

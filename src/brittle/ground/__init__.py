@@ -22,12 +22,13 @@ from .images import ByteImages, as_floats, empty_or_mapped
 from .noise import Keys, keys_of, normal, uniform
 from .numbers import check_count, check_number, check_seed, check_share, check_switch
 from .packages import package, quiet
-from .plugins import Plugins, broken_line, foreign_code, plugins
+from .plugins import INSTALLED, Plugins, broken_line, foreign_code, plugins
 from .text import first_line, plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
 from .world import World, join_world, world
 
 __all__ = [
+    "INSTALLED",
     "BackwardFails",
     "BrittleError",
     "ByteImages",

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
+INSTALLED = "is the package that adds it installed?"
 UNKNOWN = uuid.uuid4().hex  # of code without a file: results of it are good for this process alone
 
 

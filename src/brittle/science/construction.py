@@ -50,7 +50,7 @@ class Task(NamedTuple):
 
 
 class MadeImages(NamedTuple):
-    """Images [B, *S] in [0, 1] with their new labels [B].
+    """Images [B, *S] in [0, 1] with their labels [B], which only some constructions change.
 
     `rows` says which of the task's examples they are, `origin` where each set out from, `starts` whether that was an
     unrelated image; `before` and `after` are distances of representations [B], NaN where none is matched.

@@ -3,7 +3,7 @@ written."""
 
 from typing import Any
 
-from brittle.ground import BrittleError, Plugins, broken_line, plugins
+from brittle.ground import INSTALLED, BrittleError, Plugins, broken_line, plugins
 
 from .l0 import L0
 from .lp import L1, L2, Linf, LpBall, in_box, number_of
@@ -33,7 +33,8 @@ def parse_threat(text: str) -> Threat:
     name = ours.get(short) or next((name for name in offered.found if name.lower() == short), "")
     if not colon or not name:
         written = f"a threat is written KIND:SIZE with one of {', '.join(known)}, such as Linf:8/255, not {text!r}"
-        raise BrittleError("; ".join([written, *offered.broken.values()]))
+        missing = [INSTALLED] if colon and short else []
+        raise BrittleError("; ".join([written, *(offered.broken.values() or missing)]))
     if name in THREATS and ":" in size:
         raise BrittleError(f"{text!r} is more than one threat: give each in a --threat of its own, in Python a list")
     try:

@@ -23,6 +23,8 @@ PLAIN = nn.Identity, nn.Flatten, nn.Unflatten, nn.AvgPool2d, nn.AdaptiveAvgPool2
 SHAPING = {torch.flatten, torch.reshape, "flatten", "view", "reshape", "contiguous"}
 SUMS = {operator.add, operator.sub, torch.add, torch.sub, torch.cat, functional.avg_pool2d, "add"}
 PRODUCTS, QUOTIENTS = {operator.mul, torch.mul}, {operator.truediv}  # with what does not depend on the image
+LIKE = {"to": 1, "type_as": 1, "new_tensor": 0, torch.zeros_like: 0, torch.ones_like: 0, torch.full_like: 0}
+"""What reads of one argument, whose place this is, the kind alone and not the values."""
 RELUS = {functional.relu, torch.relu, torch.relu_, "relu", "relu_"}
 
 
@@ -102,6 +104,10 @@ def _layers_of(traced: fx.GraphModule, x: Images) -> list[Layer]:
             values[node] = node.args[0]
             continue
         values[node] = _value(traced, node, values, pair)
+        if _constant(node, numbers):
+            if not isinstance(node.target, str):  # in the shape of images, and the same for each
+                values[node] = values[node][:1]
+            continue
         reads = any(parent in numbers for parent in node.all_input_nodes)
         if isinstance(values[node], Tensor) and (reads or node.op == "placeholder"):
             if values[node].dim() < 2 or len(values[node]) != 2:
@@ -109,6 +115,16 @@ def _layers_of(traced: fx.GraphModule, x: Images) -> list[Layer]:
             numbers[node] = len(layers)
             layers.append(_layer(traced, node, values, numbers))
     raise AssertionError("a graph ends in its output")
+
+
+def _constant(node: fx.Node, numbers: dict[fx.Node, int]) -> bool:
+    """Whether a node has the same values whatever the images are, of which it only reads the kind: `mean.to(x)`."""
+    if node.target not in LIKE:
+        return False
+    others: list[fx.Node] = []
+    fx.node.map_arg([one for at, one in enumerate(node.args) if at != LIKE[node.target]], others.append)
+    fx.node.map_arg(node.kwargs, others.append)
+    return not any(one in numbers for one in others)
 
 
 def _two_logits(layers: list[Layer]) -> list[Layer]:

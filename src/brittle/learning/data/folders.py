@@ -25,18 +25,19 @@ Listed = list[tuple[Path, int]]
 def read_folder(name: str, path: Path) -> DataSet:
     """Pictures of PATH, or, brought to one size, of PATH@SIDE.
 
-    - PATH/train/CLASS/* and PATH/test/CLASS/* (or val; small or capital letters); PATH/test alone can be tested on, not
-      learned from;
+    - PATH/train/CLASS/* and PATH/test/CLASS/* (or val; small or capital letters), where a class of train may be missing
+      or empty in test; PATH/test alone can be tested on, not learned from;
     - PATH/CLASS/*, with 20 % held out as the test part;
     - PATH.csv, which lists a file (from its own folder) and a label in each row, to be tested on: labels are numbers of
       classes, or names, whose sorted order counts.
 
     Classes are the sorted folder names, as torchvision takes them: a warning tells where such a place is not the number
-    that a folder is called. Pictures may lie in folders below. They are grey if all are grey, otherwise
-    RGB; transparency is dropped.
+    that a folder is called. Pictures may lie in folders below; beside files with the ending of a picture, others are
+    left out. They are grey if all are grey, otherwise RGB; transparency is dropped.
 
     Raises:
-        BrittleError: no such place, fewer than two classes, an unreadable picture, or different sizes and no side.
+        BrittleError: no such place, fewer than two classes, a class without pictures in the part that numbers them, an
+            unreadable picture, or different sizes and no side.
     """
     root, side = sided(path)
     if root.suffix == ".csv":
@@ -45,8 +46,11 @@ def read_folder(name: str, path: Path) -> DataSet:
     if not root.is_dir():
         raise BrittleError(f"{name}: there is no folder {root}; give the folder that holds one folder for each class")
     train, test = _parts(name, root)
-    classes = _classes(train or test or root)
-    found = {place: _list(place, classes) for place in (train, test, root if not (train or test) else None) if place}
+    first = train or test or root
+    classes = _classes(first)
+    found = {first: _list(first, classes, whole=True)}
+    if train and test:
+        found[test] = _list(test, classes, whole=False)
     read = {place: _read(root, listed, side) for place, listed in found.items()}
     if train is None and test is not None:
         return only_tested(name, classes, read[test])
@@ -95,23 +99,34 @@ def _classes(root: Path) -> tuple[str, ...]:
     return found
 
 
-def _list(root: Path, classes: tuple[str, ...]) -> Listed:
-    """(picture, label) of every file in the class folders, in a fixed order."""
-    if strange := sorted(set(_classes(root)) - set(classes)):
+def _list(root: Path, classes: tuple[str, ...], whole: bool) -> Listed:
+    """(picture, label) of every file in the class folders, in a fixed order; `whole`: no class may be empty."""
+    if strange := sorted({one.name for one in _folders(root)} - set(classes)):
         raise BrittleError(
             f"{root}: class {strange[0]!r} has no folder in {root.parent / 'train'}; add it, or remove it"
         )
-    pictures: Listed = []
+    found: Listed = []
     for label, name in enumerate(classes):
         inside = sorted((root / name).rglob("*")) if (root / name).is_dir() else []
         shown = [p for p in inside if not any(q.startswith(".") for q in p.relative_to(root).parts)]
         if broken := next((p for p in shown if p.is_symlink() and not p.exists()), None):
             raise BrittleError(f"{broken}: a link to nothing; fetch what it stands for, or remove it")
-        files = [p for p in shown if p.is_file()]
-        if not files:
-            raise BrittleError(f"{root / name}: no pictures in it; add some, or remove the class")
-        pictures += [(file, label) for file in files]
+        found += [(p, label) for p in shown if p.is_file()]
+    endings = _endings()
+    pictures = [one for one in found if one[0].suffix.lower() in endings] or found
+    filled = {label for _, label in pictures}
+    if not pictures:
+        raise BrittleError(f"{root}: no pictures in it; add some")
+    if whole and (empty := [name for label, name in enumerate(classes) if label not in filled]):
+        raise BrittleError(f"{root / empty[0]}: no pictures in it; add some, or remove the class")
     return pictures
+
+
+def _endings() -> set[str]:
+    """Of the kinds of pictures that Pillow reads, such as `.png`."""
+    from PIL import Image  # here, because only pictures need it
+
+    return {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def _listed_in(name: str, path: Path) -> tuple[tuple[str, ...], Listed]:
@@ -131,9 +146,10 @@ def _listed_in(name: str, path: Path) -> tuple[tuple[str, ...], Listed]:
             said = [tuple(str(row[column] or "").strip() for column in wanted) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BrittleError(f"{path}: not a list of files and labels ({error})") from None
-    if not said or not all(all(row) for row in said):
-        where = next((f"row {k} has" for k, row in enumerate(said, 1) if not all(row)), "there is")
-        raise BrittleError(f"{path}: {where} no file and label")
+    if not said:
+        raise BrittleError(f"{path}: lists no pictures; give a file and a label in each row")
+    if broken := next((k for k, row in enumerate(said, 1) if not all(row)), 0):
+        raise BrittleError(f"{path}: row {broken} has no file and label")
     classes, places = _classes_of(path, {label for _, label in said})
     return classes, [(path.parent / file, places[label]) for file, label in said]
 

@@ -84,7 +84,11 @@ def load_from_hub(spec: str, weights: Path | None, plain: bool, classes: Sequenc
     own, wanted = ([_plainly(name) for name in names] for names in (known.classes, classes))
     if own != wanted and len(set(own)) == len(own) and sorted(own) == sorted(wanted):
         model = Reordered(model, [own.index(name) for name in wanted])
-    return model.eval() if plain or not known.mean else classifier(model, mean=known.mean, std=known.std).eval()
+    if plain or not known.mean:
+        return model.eval()
+    made = classifier(model, mean=known.mean, std=known.std).eval()
+    made.said = {}  # by the user
+    return made
 
 
 def _plainly(name: str) -> str:

@@ -64,11 +64,22 @@ class Inputs:
 
 
 class Classifier(nn.Module):
-    """A model behind the preparation of its images; see `classifier`."""
+    """A model behind the preparation of its images; see `classifier`.
 
-    def __init__(self, model: Callable[[Tensor], Any], normalize: nn.Module, layout: str) -> None:
+    Attributes:
+        said: the arguments of `classifier` that differ from the usual, by their options on the command line.
+    """
+
+    def __init__(
+        self, model: Callable[[Tensor], Any], normalize: nn.Module, layout: str, said: dict[str, dict[str, Any]]
+    ) -> None:
         super().__init__()
-        self.normalize, self.model, self.layout = normalize, model, layout
+        self.normalize, self.model, self.layout, self.said = normalize, model, layout, said
+
+    def without(self, *options: str) -> "Classifier":
+        """The same model, where these were not said."""
+        kept = [arguments for option, arguments in self.said.items() if option not in options]
+        return classifier(self.model, **{name: value for arguments in kept for name, value in arguments.items()})
 
     def forward(self, x: Tensor) -> Any:
         if isinstance(x, Tensor) and isinstance(self.normalize, Normalize):  # torch.fx shows it something else
@@ -122,7 +133,10 @@ def classifier(
     scaled = [one / length for one in stds or [1.0]]
     several = len(shifted) > 1
     normalize = Normalize(shifted if several else shifted[0], scaled if several else scaled[0])
-    made = Classifier(model, nn.Identity() if plain else normalize, layout.upper())
+    said: dict[str, dict[str, Any]] = {"--preprocess": {"mean": means, "std": stds}} if means else {}
+    said |= {"--input-range": {"input_range": span}} if span != (0, 1) else {}
+    said |= {"--layout": {"layout": layout.upper()}} if layout.upper() != LAYOUTS[0] else {}
+    made = Classifier(model, nn.Identity() if plain else normalize, layout.upper(), said)
     made.training = getattr(model, "training", False)  # the model's own mode is left as it is
     return made
 

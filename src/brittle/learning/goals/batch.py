@@ -53,7 +53,7 @@ def check_attack(goal: Attacking) -> None:
     if not 0 <= goal.ramp <= 1:
         raise BrittleError(f"the ramp is a share of training between 0 and 1, not {goal.ramp}")
     kinds = {kind_of(threat) for threat in goal.threats}
-    if strange := attacks_by_kind(goal.inner.attack).keys() - kinds - {ANY}:
+    if strange := {kind for kind in attacks_by_kind(goal.inner.attack) if kind.lower() not in kinds | {ANY}}:
         raise BrittleError(f"an inner attack is for {', '.join(sorted(strange))}, but no threat is of this kind")
     for threat in goal.threats:
         goal.inner.check(threat)

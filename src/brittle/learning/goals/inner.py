@@ -36,8 +36,8 @@ class InnerAttack:
         step: length of a step as a share of eps, for attacks that have it; default 2.5 / steps.
         start: `random`, `clean`, or `noise` (Gaussian of 0.001 around the image, as TRADES does).
     Raises:
-        BrittleError: no such attack or start, no steps, a step of no length or of an attack without, a kind of threat
-            named twice.
+        BrittleError: no such attack or start, no steps, a step of no length or where no attack has one, a kind of
+            threat named twice.
     """
 
     attack: str = "pgd"
@@ -76,7 +76,7 @@ class InnerAttack:
 
     def _attack_in(self, threat: Threat) -> str:
         attacks = attacks_by_kind(self.attack)
-        return attacks.get(kind_of(threat), attacks[ANY])
+        return next((attack for kind, attack in attacks.items() if kind.lower() == kind_of(threat)), attacks[ANY])
 
     def _costs(self) -> list[Cost]:
         return [self._spec(attack, None).cost for attack in attacks_by_kind(self.attack).values()]
@@ -95,12 +95,13 @@ class InnerAttack:
 
 
 def kind_of(threat: Threat) -> str:
-    """`Linf` of `Linf:8/255`."""
-    return str(threat).partition(":")[0]
+    """`linf` of `Linf:8/255`."""
+    return str(threat).partition(":")[0].lower()
 
 
 def attacks_by_kind(text: str) -> dict[str, str]:
-    """The names of attacks in `pgd,L2=mim` by the kind of threat that each is for; the first is for all others.
+    """The names of attacks in `pgd,L2=mim` by the kind of threat that each is for (small or capital letters); the first
+    is for all others.
 
     Raises:
         BrittleError: what comes first names a kind, what follows names none, or a kind comes twice.
@@ -108,14 +109,13 @@ def attacks_by_kind(text: str) -> dict[str, str]:
     first, *others = (part.strip() for part in text.split(","))
     named = [[part.strip() for part in other.split("=", 1)] for other in others]
     attacks = {ANY: first} | {kind: "".join(name) for kind, *name in named}
-    if "=" in first or not all(attacks.values()) or len(attacks) != 1 + len(others):
+    if "=" in first or not all(attacks.values()) or len({kind.lower() for kind in attacks}) != 1 + len(others):
         raise BrittleError(f"inner attacks are written as pgd or pgd,L2=mim,L1=second_order_mim, not {text!r}")
     return attacks
 
 
 def require_settings(attack: str, names: list[str]) -> None:
-    """Raise `BrittleError` if one of the attacks in this text lacks one of these settings."""
-    for name in attacks_by_kind(attack).values():
-        own = attack_named(name).settings
-        if strange := [setting for setting in names if setting not in own]:
-            raise BrittleError(f"the inner attack {name!r} has no {', '.join(strange)}; give one that has: --inner pgd")
+    """Raise `BrittleError` if none of the attacks in this text has one of these settings."""
+    own = {setting for name in attacks_by_kind(attack).values() for setting in attack_named(name).settings}
+    if strange := [setting for setting in names if setting not in own]:
+        raise BrittleError(f"the inner attack {attack!r} has no {', '.join(strange)}; give one that has: --inner pgd")

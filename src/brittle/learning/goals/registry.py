@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from brittle.attacks import Threat
-from brittle.ground import BrittleError, broken_line, plugins
+from brittle.ground import INSTALLED, BrittleError, broken_line, plugins
 
 from .goal import Goal, GoalEntry
 from .inner import InnerAttack, require_settings
@@ -61,7 +61,7 @@ def goal_entry(name: str) -> GoalEntry:
     entries, broken = _found()
     if name in entries:
         return entries[name]
-    raise BrittleError(broken.get(name, f"no goal is called {name!r}; known: {', '.join(entries)}"))
+    raise BrittleError(broken.get(name, f"no goal is called {name!r}; known: {', '.join(entries)}; {INSTALLED}"))
 
 
 def goal_named(

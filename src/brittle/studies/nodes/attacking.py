@@ -129,9 +129,10 @@ class RunAttack:
             "blind": int(whole["blind"].sum()),  # of those that withstand: every gradient was 0
             "checks": [finding._asdict() for finding in findings],
         }
+        facts = subject_record(loaded, split, self.data.source, example_count(self.data, 0))
         write_json(
             folder / "attack.json",
-            record | subject_record(loaded, split, self.data.source) | run_record(device, started, self.seed),
+            record | facts | run_record(device, started, self.seed),
         )
         return True
 

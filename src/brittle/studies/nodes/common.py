@@ -197,8 +197,11 @@ def test_examples(source: DataSource, n: int) -> Split:
     return test.take(min(n, len(test)) if n else len(test))
 
 
-def subject_of(loaded: Loaded, split: Split, source: DataSource) -> tuple[ModelRecord, DataRecord]:
-    """What a record says of its model and of its data."""
+def subject_of(
+    loaded: Loaded, split: Split, source: DataSource, of: int | None = None
+) -> tuple[ModelRecord, DataRecord]:
+    """What a record says of its model and of its data; `of`: how many images there are where `split` was taken from, by
+    default the test part."""
     header = loaded.header or {}
     training = TrainingRecord(
         **{key: header.get(key) for key in ("goal", "epochs", "net", "history")},
@@ -217,7 +220,7 @@ def subject_of(loaded: Loaded, split: Split, source: DataSource) -> tuple[ModelR
     return model, DataRecord(
         split.name,
         len(split),
-        len(source.load().test),
+        len(source.load().test) if of is None else of,
         list(split.classes),
         split.digest,
         source.typed,
@@ -226,9 +229,9 @@ def subject_of(loaded: Loaded, split: Split, source: DataSource) -> tuple[ModelR
     )
 
 
-def subject_record(loaded: Loaded, split: Split, source: DataSource) -> dict[str, Any]:
+def subject_record(loaded: Loaded, split: Split, source: DataSource, of: int | None = None) -> dict[str, Any]:
     """The same as plain JSON."""
-    model, data = subject_of(loaded, split, source)
+    model, data = subject_of(loaded, split, source, of)
     return {"model": msgspec.to_builtins(model), "data": msgspec.to_builtins(data)}
 
 

@@ -72,7 +72,7 @@ class Answer:
         yield NodeProgress(0, 1, "forward passes")
         parts = [classes_of(model, split.take(which).to(place).x()).cpu() for which in part_slices(len(split))]
         record = answer_record(torch.cat(parts), split.labels, len(split.classes))
-        facts = subject_record(loaded, split, self.data.source)
+        facts = subject_record(loaded, split, self.data.source, example_count(self.data, 0))
         write_json(folder / "answers.json", record | facts | run_record(device, started, 0))
         return True
 

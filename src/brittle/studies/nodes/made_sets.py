@@ -88,8 +88,11 @@ class Make:
 
     def split(self) -> Split:
         """The images it is made of."""
-        whole = self.data.load().test if self.part == "test" else self.data.load().train
+        whole = self._whole()
         return whole.take(min(self.n or len(whole), len(whole)))
+
+    def _whole(self) -> Split:
+        return self.data.load().test if self.part == "test" else self.data.load().train
 
     def compute(self, folder: Path, results: Mapping[Node, Path], device: str) -> Computation:
         started, place, split = time.monotonic(), pick_device(device), self.split()
@@ -124,7 +127,8 @@ class Make:
             "digest": split.digest,
         }
         write_made(folder, whole._asdict(), self.data.load().test, header)
-        record = header | found | {"source": source} | subject_record(loaded, split, self.data)
+        facts = subject_record(loaded, split, self.data, len(self._whole()))
+        record = header | found | {"source": source} | facts
         write_json(folder / "set.json", record | run_record(device, started, self.seed))
         return True
 
