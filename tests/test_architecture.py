@@ -70,6 +70,8 @@ def imports_in(tree: ast.AST, package: str, typing_only: bool) -> Iterator[Impor
 def modules_in(source: Path) -> dict[str, Module]:
     modules = {}
     for path in sorted(source.glob("brittle/**/*.py")):
+        if path.stem == "__main__":  # stands above all floors
+            continue
         parts = path.relative_to(source).with_suffix("").parts
         package = ".".join(parts[:-1])
         name = package if parts[-1] == "__init__" else ".".join(parts)
@@ -190,6 +192,7 @@ def test_the_floors_are_those_that_the_layers_contract_names() -> None:
     assert tuple(reversed(contract["layers"])) == tuple(f"brittle.{floor}" for floor in FLOORS)
     assert {path.stem for path in (SOURCE / "brittle").iterdir() if path.suffix == ".py" or path.is_dir()} - {
         "__init__",
+        "__main__",
         "__pycache__",
     } == set(FLOORS)
     assert "C901" in settings["ruff"]["lint"]["select"]
