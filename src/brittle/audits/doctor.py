@@ -163,14 +163,18 @@ def _probabilities(logits: Tensor) -> Finding:
         return Finding(
             "logits", "bad", "its one answer lies in [0, 1], a sigmoid's: read as a logit it is class 1", hint
         )
-    if bool(((logits >= 0) & (logits <= 1)).all()):
+    if _in_unit(logits):
         return Finding("logits", "note", "all answers lie in [0, 1], as a sigmoid's do", f"{hint}, if there is one")
     return Finding("logits", "fine", "answers are not probabilities")
 
 
 def _one_sigmoid(logits: Tensor) -> bool:
     """Whether a model with one answer [B, 1] gives probabilities, so that no other scale of its images mends it."""
-    return logits.shape[1] == 2 and not bool(logits[:, 0].any()) and bool(((logits >= 0) & (logits <= 1)).all())
+    return logits.shape[1] == 2 and not bool(logits[:, 0].any()) and _in_unit(logits)
+
+
+def _in_unit(logits: Tensor) -> bool:
+    return bool(((logits >= 0) & (logits <= 1)).all())
 
 
 def _modes(model: object) -> Finding:

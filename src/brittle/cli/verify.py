@@ -36,7 +36,6 @@ def verify(
     terminal.print(judgements_table(found))
     for one in found:
         if one.allowed < one.n / 2:
-            text = (
-                f"{one.n - one.allowed} of {one.n} are not allowed in {one.threat} and prove nothing: are they made of "
-            )
-            terminal.print(noted(f"{text}these images, in this order, with pixels in [0, 1]?", "warning"))
+            outside = f"{one.n - one.allowed} of {one.n} are not allowed in {one.threat} and prove nothing"
+            asked = "are they made of these images, in this order, with pixels in [0, 1]?"
+            terminal.print(noted(f"{outside}: {asked}", "warning"))
