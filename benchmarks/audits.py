@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nets import PUBLIC, USUAL, published
+from nets import PUBLIC, USUAL, file_of, published
 from torch import Tensor, nn
 
 from brittle.attacks import AttackSpec, Threat, parse_threat
@@ -183,7 +183,7 @@ def main() -> None:
         name, threat, tool = asked.one
         print(json.dumps(measure(asked.nets, name, asked.n, parse_threat(threat), tool)))
         return
-    there = [name for name in PUBLIC if (asked.nets / f"{name}.pth").exists()]
+    there = [name for name in PUBLIC if file_of(asked.nets, name).exists()]
     own = sorted(path.stem for path in asked.nets.glob("*.safetensors"))
     names = asked.only or [*there, *ZOO, "hot:mnist-standard", *own]
     found = json.loads(asked.out.read_text())["rows"] if asked.out.exists() else []

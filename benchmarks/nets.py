@@ -1,6 +1,7 @@
 """Nets that others trained and published, as benchmarks take them: what each is, where it lies, its images' threats.
 
-A folder holds them as `<name>.pth`; a digest is checked before anything is measured. `SEEN` are those on which the
+A folder holds them as `<name>.pth` or `<name>.onnx` (unpacked; read by `onnx` of peers.txt); a digest is checked before
+anything is measured. `SEEN` are those on which the
 audit's schedule was improved; `UNSEEN` were first measured when `standard` and `quick` stood, and nothing of these was
 chosen by them (`thorough` has learned from some images of `madry_tiny` and `cnn_a_mnist`: hard.py).
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from layers import Scaled, Transformer, convolutional, dense, narrowing, pooled, residual, strided
 from torch import Tensor, nn
 
 from brittle.learning import build_net
@@ -19,71 +21,13 @@ from brittle.learning import build_net
 CONVEX = "github.com/locuslab/convex_adversarial"
 FAST = "github.com/locuslab/fast_adversarial"
 CROWN = "github.com/Verified-Intelligence/alpha-beta-CROWN, complete_verifier/models"
+CONTEST = "github.com/stanleybak/vnncomp2021, benchmarks"
+LATER = "github.com/ChristopherBrix/vnncomp2022_benchmarks, benchmarks"
+LAST = "github.com/ChristopherBrix/vnncomp2023_benchmarks, benchmarks"
 USUAL = ("Linf:0.3", "L2:2", "L1:10")  # of MNIST
 SMALL = ("Linf:0.1", "L2:1.5", "L1:6")
+TINY = ("Linf:0.03", "L2:0.5", "L1:2")
 FINE = ("Linf:2/255", "L2:36/255", "L1:5")  # of CIFAR-10
-
-
-class Scaled(nn.Module):
-    """Images less a mean, over a standard deviation, as the nets' authors feed them."""
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        scaled: Tensor = (x - self.mean) / self.std
-        return scaled
-
-
-class Block(nn.Module):
-    """A residual block without batch norm."""
-
-    def __init__(self, before: int, after: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(before, after, 3, stride, 1)
-        self.conv2 = nn.Conv2d(after, after, 3, 1, 1)
-        self.shortcut = nn.Conv2d(before, after, 1, stride) if stride > 1 else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (self.conv2(self.conv1(x).relu()) + self.shortcut(x)).relu()
-
-
-def convolutional(
-    channels: int, convs: tuple[tuple[int, int, int, int], ...], *dense: int, act: type[nn.Module] = nn.ReLU
-) -> nn.Sequential:
-    """Convolutions (width, kernel, stride, padding), then dense layers, with activations between."""
-    layers: list[nn.Module] = []
-    for width, kernel, stride, padding in convs:
-        layers += [nn.Conv2d(channels, width, kernel, stride, padding), act()]
-        channels = width
-    layers.append(nn.Flatten())
-    for before, after in zip(dense, (*dense[1:], 10), strict=True):
-        layers += [nn.Linear(before, after), act()]
-    return nn.Sequential(*layers[:-1])
-
-
-def strided(channels: int = 3, first: int = 16, padding: int = 1, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Two strided convolutions and two dense layers: `small` of Wong and Kolter, CNN-A of others."""
-    side = {(1, 1): 7, (3, 1): 8, (3, 0): 6}[channels, padding]
-    convs = ((first, 4, 2, padding), (2 * first, 4, 2, padding))
-    return convolutional(channels, convs, 2 * first * side * side, 100, act=act)
-
-
-def pooled() -> nn.Sequential:
-    """The net of advertorch's examples: two convolutions with pooling."""
-    convs = [layer for c, w in ((1, 32), (32, 64)) for layer in (nn.Conv2d(c, w, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2))]
-    return nn.Sequential(*convs, nn.Flatten(), nn.Linear(64 * 7 * 7, 200), nn.ReLU(), nn.Linear(200, 10))
-
-
-def residual(width: int, stages: int) -> nn.Sequential:
-    """The residual nets of the verification competition of 2021."""
-    wide = 2 * width
-    blocks = [block for i in range(stages) for block in (Block(wide if i else width, wide, 2), Block(wide, wide, 1))]
-    flat = wide * (16 >> stages) ** 2
-    dense = (nn.Flatten(), nn.Linear(flat, 100), nn.ReLU(), nn.Linear(100, 10))
-    return nn.Sequential(nn.Conv2d(3, width, 3, 2, 1), nn.ReLU(), *blocks, *dense)
 
 
 class Public(NamedTuple):
@@ -161,20 +105,67 @@ UNSEEN = {
     "resnet2b": cifar(partial(residual, 8, 1), "ef824b471756", f"{CROWN}/cifar10_resnet/resnet2b.pth", *OWN),
     "resnet4b": cifar(partial(residual, 16, 2), "6158f9668935", f"{CROWN}/cifar10_resnet/resnet4b.pth", *OWN),
 }
-PUBLIC = SEEN | UNSEEN
+LATE = {
+    "vit_pgd": cifar(partial(Transformer, 2, 3, 16), "246326387574", f"{LAST}/vit/onnx/pgd_2_3_16.onnx.gz", *KUANG),
+    "vit_ibp": cifar(partial(Transformer, 3, 3, 8), "9cc53b9edb35", f"{LAST}/vit/onnx/ibp_3_3_8.onnx.gz", *KUANG),
+    "sri_resnet": cifar(
+        narrowing,
+        "e81733abbb64",
+        f"{LATER}/sri_resnet_a/onnx/resnet_3b2_bn_mixup_adv_4.0_bs128_lr-1.onnx.gz",
+        *KUANG,
+    ),
+    "oval_wide": cifar(strided, "1eafcce51be8", f"{CONTEST}/oval21/nets/cifar_wide_kw.onnx", *GREY),
+    "mnist_dense": Public(lambda: dense(*[256] * 6), "295c175d7b47", f"{CONTEST}/mnistfc/mnist-net_256x6.onnx", TINY),
+    "mnist_sigmoid": Public(
+        lambda: dense(*[200] * 6, act=nn.Sigmoid),
+        "15a73df459ec",
+        f"{CONTEST}/eran/nets/ffnnSIGMOID__Point_6x200.onnx",
+        TINY,
+        scale=((0.1307,), (0.3081,)),
+    ),
+}
+PUBLIC = SEEN | UNSEEN | LATE
+
+
+def _of_graph(path: Path) -> list[Tensor]:
+    """The weights in an ONNX file, in the order in which its graph uses them."""
+    import onnx
+    from onnx.numpy_helper import to_array
+
+    graph = onnx.load(path).graph
+    held = {one.name: torch.from_numpy(to_array(one).copy()) for one in graph.initializer}
+    kinds = ("Conv", "Gemm", "MatMul", "Add", "BatchNormalization")
+    used = [
+        (node.op_type, held[name])
+        for node in graph.node
+        if node.op_type in kinds
+        for name in node.input
+        if name in held
+    ]
+    return [value.T if kind == "MatMul" else value for kind, value in used]
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """Where one of them lies in a folder, whether it is there or not."""
+    graph = folder / f"{name}.onnx"
+    return graph if graph.exists() else folder / f"{name}.pth"
 
 
 def published(folder: Path, name: str) -> nn.Module:
-    """One of them, from `<folder>/<name>.pth`; weights are given to our layers in their order, whatever their names."""
-    path, public = folder / f"{name}.pth", PUBLIC[name]
+    """One of them, from its file in a folder; weights are given to our layers in their order, whatever their names."""
+    path, public = file_of(folder, name), PUBLIC[name]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if not digest.startswith(public.digest):
         raise SystemExit(f"{path} is another file than the one that was measured ({digest[:12]})")
-    held = torch.load(path, map_location="cpu", weights_only=True)
-    held = held.get("state_dict", held) if isinstance(held, dict) else held
-    held = held[0] if isinstance(held, list) else held
     net = public.layers()
-    own = [key for key in net.state_dict() if key.endswith(("weight", "bias")) or "running" in key or "batches" in key]
-    values = [value for key, value in held.items() if not key.endswith("deepz_lambda")]  # of COLT's own bounds
+    own = list(net.state_dict())
+    if path.suffix == ".onnx":
+        values, own = _of_graph(path), [key for key in own if not key.endswith("batches_tracked")]
+    else:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+        held = held.get("state_dict", held) if isinstance(held, dict) else held
+        held = held[0] if isinstance(held, list) else held
+        values = [value for key, value in held.items() if not key.endswith("deepz_lambda")]  # of COLT's own bounds
+        own = [key for key in own if key.endswith(("weight", "bias")) or "running" in key or "batches" in key]
     net.load_state_dict(dict(zip(own, values, strict=True)), strict=False)  # our own mean and deviation stay
     return (nn.Sequential(Scaled(*public.scale), net) if public.scale else net).eval()
