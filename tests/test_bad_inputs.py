@@ -630,7 +630,7 @@ def test_a_forged_entry_of_the_store_is_computed_again(kind: str, here: Run, tmp
     words = shlex.split(f"{ATTACK} --json")
     status, out, err = here(*words)
     assert status == 0, err
-    (entry,) = (tmp_path / "store").glob("*/entry.json")
+    (entry,) = (tmp_path / "store").glob("*/*/entry.json")
     entry.write_text(json.dumps(FORGED[kind](json.loads(entry.read_text()))))
     status, again, err = here(*words)
     assert status == 0

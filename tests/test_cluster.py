@@ -15,7 +15,7 @@ import torch
 
 from brittle.attacks import AttackSpec, Linf
 from brittle.audits import command
-from brittle.ground import BrittleError
+from brittle.ground import OWN_CODE, BrittleError
 from brittle.learning import Adversarial, InnerAttack, Recipe, load_net, load_tensors
 from brittle.papers import ilyas2019, li2019
 from brittle.studies import (
@@ -32,7 +32,7 @@ from brittle.studies import (
     plan,
     run_graph,
 )
-from brittle.studies.executors import InProcess, Said
+from brittle.studies.executors import InProcess, Said, told
 from brittle.studies.nodes import NodeProgress
 from brittle.studies.planning import PlanRow
 from brittle.studies.processes import devices_for
@@ -200,8 +200,14 @@ def test_data_that_are_others_on_a_worker_are_refused() -> None:
 
 
 def test_a_worker_that_sees_another_folder_says_so(tmp_path: Path) -> None:
-    said = _compute("key", A, str(tmp_path), tmp_path / "nothing", "cpu", 1, None, [])
+    said = _compute("key", A, str(tmp_path), OWN_CODE, tmp_path / "nothing", "cpu", 1, None, [])
     assert "is another store than here; set BRITTLE_STORE" in str(said.error)
+
+
+def test_a_worker_with_other_code_computes_nothing(tmp_path: Path) -> None:
+    (said,) = told("key", A, str(tmp_path), "0" * 64, "cpu", "there")
+    assert "another state of brittle's code runs on " in str(said.error)
+    assert not list(tmp_path.iterdir())
 
 
 def test_status_tells_what_runs_where_what_failed_and_what_it_cost(run: Run, tmp_path: Path) -> None:
@@ -217,7 +223,7 @@ def test_status_tells_what_runs_where_what_failed_and_what_it_cost(run: Run, tmp
     next(moves)
     (last_one, _) = json.loads(run("studies", "status", "--all", "--json")[1])
     assert last_one["nodes"][0]["title"] == "slow"
-    (path, _) = sorted((store.root / "graphs").glob("*.json"), reverse=True)
+    (path, _) = sorted((store.base / "graphs").glob("*.json"), reverse=True)
     graph = json.loads(path.read_text())
     graph["nodes"][0] |= {"state": "running", "share": 0.25, "where": "elsewhere 7", "seconds": 3661.0}
     path.write_text(json.dumps(graph))

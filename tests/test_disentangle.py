@@ -348,7 +348,7 @@ def test_an_unknown_model_and_data_set_killed_three_times_give_the_same_bytes(
         "--steps",
         "150",
     ]
-    hits = killed_and_resumed(tmp_path / "b", "*.work/parts/*.safetensors", [*words, "--out", "broken"])
+    hits = killed_and_resumed(tmp_path / "b", "*/*.work/parts/*.safetensors", [*words, "--out", "broken"])
     assert hits >= 1
     finished(command(tmp_path / "c", *words, "--out", "whole"))
     whole, broken = (tmp_path / name / "set.safetensors" for name in ("whole", "broken"))

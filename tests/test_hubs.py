@@ -67,6 +67,23 @@ assert torch.allclose(logits, x.flatten(1) @ w.T, atol=1e-4)
 [slope] = torch.autograd.grad(logits[:, 3].sum(), x)
 assert torch.allclose(slope.flatten(1), w[3].expand(4, -1), atol=1e-4)
 """,
+    "one.onnx": """
+import numpy as np, onnx
+from onnx import TensorProto, helper, numpy_helper
+w = np.random.default_rng(0).normal(size=(10, 192)).astype(np.float32)
+shapes = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
+          for name, shape in (("x", [1, 3, 8, 8]), ("logits", [1, 10]))]
+last = helper.make_node("Gemm", ["row", "w"], ["logits"], transB=1)
+nodes = [helper.make_node("Reshape", ["x", "flat"], ["row"]), last]
+flat = numpy_helper.from_array(np.array([1, -1]), "flat")  # of a batch of two it makes one long row
+graph = helper.make_graph(nodes, "net", *shapes, [numpy_helper.from_array(w, "w"), flat])
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), SPEC)
+x = torch.rand(4, 3, 8, 8, requires_grad=True)
+logits = answer_of(load_model(SPEC).model, x)
+assert torch.allclose(logits, x.flatten(1) @ torch.from_numpy(w).T, atol=1e-4)
+[slope] = torch.autograd.grad(logits[:, 3].sum(), x)
+assert torch.allclose(slope.flatten(1), torch.from_numpy(w)[3].expand(4, -1), atol=1e-4)
+""",
 }
 
 

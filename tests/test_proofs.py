@@ -1,6 +1,7 @@
 """Proofs of robustness: linear minima by linear programs, CROWN by its formulas in numpy, nets by their exact truth."""
 
 import threading
+from collections.abc import Callable
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -91,6 +92,26 @@ class Residual(nn.Module):
         return self.last(pooled.view(pooled.size(0), -1))  # type: ignore[no-any-return]
 
 
+class Last(nn.Module):
+    """Images [B, H, W, C] of images [B, C, H, W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1)
+
+
+class Functional(nn.Module):
+    """What converters write: channels last, a frame of zeros, weights as plain tensors, a mean, a matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.wide, self.last = (nn.Parameter(torch.randn(*n)) for n in ((4, 1, 3, 3), (4, 6), (5, 6)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        convolved = nn.functional.conv2d(nn.functional.pad(x.permute(0, 3, 1, 2), (1, 1, 1, 1)), self.conv)
+        pixels = torch.matmul(torch.relu(convolved).permute(0, 2, 3, 1).mean(2), self.wide)
+        return nn.functional.linear(torch.relu(pixels + 1).sum(1), self.last)
+
+
 def nets() -> dict[str, nn.Module]:
     torch.manual_seed(3)
     pooled = [nn.Conv2d(1, 4, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2, padding=1), nn.Conv2d(4, 4, 2), nn.MaxPool2d(2)]
@@ -101,6 +122,7 @@ def nets() -> dict[str, nn.Module]:
         ),
         "pooled": nn.Sequential(*pooled, nn.Flatten(), nn.ReLU(), nn.Linear(4, 5)),
         "residual": Residual(),
+        "functional": nn.Sequential(Last(), Functional()),
     }
     for net in found.values():
         for module in net.modules():
@@ -230,15 +252,15 @@ class Tempered(nn.Module):
 
 
 class Overwriting(nn.Module):
-    """A ReLU in place, whose input is read again."""
+    """A ReLU in place, whose input is read again by another name."""
 
-    def __init__(self) -> None:
+    def __init__(self, view: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.layer, self.relu, self.last = nn.Linear(36, 8), nn.ReLU(inplace=True), nn.Linear(8, 3)
+        self.layer, self.relu, self.last, self.view = nn.Linear(36, 8), nn.ReLU(inplace=True), nn.Linear(8, 3), view
 
     def forward(self, x: Tensor) -> Tensor:
         before = self.layer(x.flatten(1))
-        return self.last(self.relu(before.view(-1, 8)) + before)  # type: ignore[no-any-return]
+        return self.last(self.relu(self.view(before)).reshape(-1, 8) + before)  # type: ignore[no-any-return]
 
 
 def changed(how: str) -> nn.Module:
@@ -255,10 +277,14 @@ def changed(how: str) -> nn.Module:
         net.lock = threading.Lock()  # type: ignore[assignment]
     elif how == "subclass":
         net[1] = type("Doubled", (nn.Linear,), {"forward": lambda self, x: 2 * x[:, :8]})(36, 8)
-    return Overwriting() if how == "overwritten" else net
+    views: dict[str, Callable[[Tensor], Tensor]] = {"overwritten": lambda x: x.view(-1, 8)}
+    views["overwritten, turned"] = lambda x: x.unsqueeze(2).transpose(1, 2)
+    return Overwriting(views[how]) if how in views else net
 
 
-@pytest.mark.parametrize("how", ["forward", "hook", "parametrised", "lock", "subclass", "overwritten"])
+@pytest.mark.parametrize(
+    "how", ["forward", "hook", "parametrised", "lock", "subclass", "overwritten", "overwritten, turned"]
+)
 def test_what_would_deceive_a_bound_is_refused_in_one_line(how: str) -> None:
     with pytest.raises(BrittleError) as caught:
         graph_of(changed(how), torch.rand(2, 1, 6, 6))

@@ -46,6 +46,21 @@ def test_what_one_machine_has_made_another_finds(place: Callable[[str], Store]) 
     assert set(first) == {"model.safetensors", "entry.json"}
 
 
+def test_what_other_code_of_ours_has_made_is_not_served(
+    place: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(place("one"), "first")
+    monkeypatch.setattr("brittle.studies.store.OWN_CODE", "0" * 64)
+    changed = place("one")
+    assert changed.read(KEY, ("note.txt",)) == (None, None)
+    assert (write(changed, "second") / "note.txt").read_text() == "second"
+    assert not list(changed.work("other").iterdir())
+    monkeypatch.undo()
+    found, _ = place("one").read(KEY, ("note.txt",))  # nothing is lost
+    assert found is not None
+    assert (found / "note.txt").read_text() == "first"
+
+
 def test_of_two_results_the_first_counts(place: Callable[[str], Store]) -> None:
     assert (write(place("one"), "first") / "note.txt").read_text() == "first"
     assert (write(place("other"), "second") / "note.txt").read_text() == "first"

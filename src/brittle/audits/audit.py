@@ -17,6 +17,7 @@ from torch import Tensor
 
 from brittle.attacks import AttackSpec, Finite, Threat, check_kinds, check_model, fitting_batch
 from brittle.ground import (
+    OWN_CODE,
     BrittleError,
     ByteImages,
     Images,
@@ -195,7 +196,7 @@ def _identity(
             "that its journal is never taken up again; import it as a module from a file",
             stacklevel=3,
         )
-    parts = [code, behaviour, repr(decide), " ".join(map(str, threats)), where]
+    parts = [OWN_CODE, code, behaviour, repr(decide), " ".join(map(str, threats)), where]
     sha = hashlib.sha256(" ".join(parts).encode())
     for one in (pixels, y):
         sha.update(one.cpu().contiguous().numpy().data)

@@ -3,6 +3,7 @@ habits."""
 
 from brittle.errors import BrittleError
 
+from .code import OWN_CODE, foreign_code
 from .deadline import OutOfTime, budget_began, check_time, counted_from, until
 from .devices import (
     OutOfMemory,
@@ -22,13 +23,14 @@ from .images import ByteImages, as_floats, empty_or_mapped
 from .noise import Keys, keys_of, normal, uniform
 from .numbers import check_count, check_number, check_seed, check_share, check_switch
 from .packages import package, quiet
-from .plugins import INSTALLED, Plugins, broken_line, foreign_code, plugins
+from .plugins import INSTALLED, Plugins, broken_line, plugins
 from .text import first_line, plain_name
 from .types import Flags, Images, Labels, Logits, PerExample
 from .world import World, join_world, world
 
 __all__ = [
     "INSTALLED",
+    "OWN_CODE",
     "BackwardFails",
     "BrittleError",
     "ByteImages",

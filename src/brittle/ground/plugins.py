@@ -1,16 +1,10 @@
 """What other packages add through entry points."""
 
-import hashlib
-import inspect
-import uuid
-from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, NamedTuple
 
 INSTALLED = "is the package that adds it installed?"
-UNKNOWN = uuid.uuid4().hex  # of code without a file: results of it are good for this process alone
 
 
 class Plugins(NamedTuple):
@@ -41,14 +35,3 @@ def broken_line(group: str, name: str, error: Exception) -> str:
     package = point.dist.name if point.dist else point.value
     why = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{name!r} of the package {package} ({group}) is broken: {why}"
-
-
-def foreign_code(made_by: type | Callable[..., Any]) -> str | None:
-    """SHA-256 (hex) of the file that defines a class or function of another package; None for one of ours."""
-    if made_by.__module__.partition(".")[0] == __name__.partition(".")[0]:
-        return None
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(made_by))
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else UNKNOWN
-    except (OSError, TypeError):
-        return UNKNOWN

@@ -70,11 +70,12 @@ class InProcess:
         self.events = iter(())
 
 
-def told(key: str, node: Node, store: Store, device: str, where: str) -> Iterator[Said]:
-    """Compute a node, for whoever listens from another process: a line a second, every warning, and its end."""
+def told(key: str, node: Node, place: str, code: str, device: str, where: str) -> Iterator[Said]:
+    """Compute a node into the store at a place, for whoever listens from another process and runs that code: a line a
+    second, every warning, and its end."""
     heard = time.monotonic()
     try:
-        for event in run_node(node, store, device=device):
+        for event in run_node(node, Store(place, code=code), device=device):
             if event.warning or (not event.stored and time.monotonic() - heard > 1):
                 heard = time.monotonic()
                 yield _said(key, event, where)

@@ -9,7 +9,7 @@ from multiprocessing.reduction import ForkingPickler
 
 import torch
 
-from brittle.ground import BrittleError, first_line, pick_device
+from brittle.ground import OWN_CODE, BrittleError, first_line, pick_device
 
 from .executors import TRIES, Said, told
 from .planning import PlanRow
@@ -60,7 +60,7 @@ class _Worker:
     ends before."""
 
     def __init__(self, place: str, device: str, threads: int) -> None:
-        self.words = place, device, threads
+        self.words = place, OWN_CODE, device, threads
         self.row: PlanRow | None = None
         self.node = b""
         self.tries = 0
@@ -97,23 +97,23 @@ class _Worker:
         return said
 
 
-def _serve(pipe: Connection, place: str, device: str, threads: int) -> None:
+def _serve(pipe: Connection, place: str, code: str, device: str, threads: int) -> None:
     end_with_parent()
     torch.set_num_threads(threads)
     while True:
         try:
             key = pipe.recv()
-            for said in _told(key, pipe.recv_bytes(), Store(place), device):
+            for said in _told(key, pipe.recv_bytes(), place, code, device):
                 pipe.send(said)
         except (EOFError, OSError, KeyboardInterrupt):
             return
 
 
-def _told(key: str, sent_node: bytes, store: Store, device: str) -> Iterator[Said]:
+def _told(key: str, sent_node: bytes, place: str, code: str, device: str) -> Iterator[Said]:
     try:
         node = ForkingPickler.loads(sent_node)
     except Exception as error:  # its code is not here, or is another
         why = f"it cannot be read in another process ({first_line(error)})"
         yield Said(key, end=True, error=BrittleError(why))
     else:
-        yield from told(key, node, store, device, f"process {os.getpid()}")
+        yield from told(key, node, place, code, device, f"process {os.getpid()}")

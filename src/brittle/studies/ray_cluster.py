@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from brittle.ground import BrittleError, device_count, first_line
+from brittle.ground import OWN_CODE, BrittleError, device_count, first_line
 
 from .executors import TRIES, Said, told
 from .nodes import Node
@@ -77,7 +77,7 @@ class OnRay:
 
     def start(self, row: PlanRow) -> None:
         threads = max(1, int(self.part["num_cpus"]))
-        words = row.key, row.node, self.place, self.sign, self.device, threads, self.board, sys.argv
+        words = row.key, row.node, self.place, OWN_CODE, self.sign, self.device, threads, self.board, sys.argv
         self.tasks[self.compute.options(name=row.node.title, **self.part).remote(*words)] = row.key
 
     def hear(self) -> Iterator[Said]:
@@ -121,7 +121,15 @@ class _Board:
 
 
 def _compute(
-    key: str, node: Node, place: str, sign: Path | None, device: str, threads: int, board: Any, argv: list[str]
+    key: str,
+    node: Node,
+    place: str,
+    code: str,
+    sign: Path | None,
+    device: str,
+    threads: int,
+    board: Any,
+    argv: list[str],
 ) -> Said:
     """Compute a node on this worker; what is said last is its end."""
     where = f"{socket.gethostname()} {os.getpid()}"
@@ -131,7 +139,7 @@ def _compute(
     torch.set_num_threads(threads)
     sys.argv = argv  # records name the command
     board.tell.remote(Said(key, text="begun", where=where))
-    for said in told(key, node, Store(place), device, where):
+    for said in told(key, node, place, code, device, where):
         if not said.end:
             board.tell.remote(said)
     return said

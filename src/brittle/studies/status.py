@@ -67,7 +67,7 @@ class StatusFile:
         self.graph = GraphStatus(socket.gethostname(), os.getpid(), on, now, now, False, nodes)
         self.nodes = {node.key: node for node in nodes}
         self.begun: dict[str, float] = {}
-        folder = store.root / "graphs"
+        folder = store.base / "graphs"
         self.path = folder / f"{now * 1000:.0f}-{secrets.token_hex(4)}.json"
         for old in sorted(folder.glob("*.json"))[: -KEPT + 1]:
             with suppress(OSError):  # of another user
@@ -112,7 +112,7 @@ class StatusFile:
 def graphs_in(store: Store) -> list[GraphStatus]:
     """The graphs that ran over a store from this machine (or, in a shared folder, from any), the newest first."""
     found = []
-    for path in sorted((store.root / "graphs").glob("*.json"), reverse=True):
+    for path in sorted((store.base / "graphs").glob("*.json"), reverse=True):
         with suppress(OSError, msgspec.DecodeError):  # removed just now, or of another version
             found.append(msgspec.json.decode(path.read_bytes(), type=GraphStatus))
     return found

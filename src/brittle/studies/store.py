@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -12,31 +13,38 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from brittle.ground import BrittleError, cache_folder, plain_name, write_bytes
+from brittle.ground import OWN_CODE, BrittleError, cache_folder, plain_name, write_bytes
 
 from .declare import key_of
 from .shared import Shared
 
 
 class Store:
-    """A folder of results. `HASH/` is finished work; `HASH.work/` is work that goes on, or that was interrupted.
+    """A folder of results, in one below it for each state of this package's code. There `HASH/` is finished work;
+    `HASH.work/` is work that goes on, or that was interrupted.
 
     Args:
         place: the folder, which machines may share, or a URL (see `Shared`), whose results are kept in a folder here
             too; default `$BRITTLE_STORE`, or `brittle/store` in the user's cache.
         cache: the folder here that goes with a URL; default one in the user's cache.
+        code: the `OWN_CODE` of whoever gives the work out, where that is another process.
     Raises:
-        BrittleError: there is neither; and from every method, the place cannot be used.
+        BrittleError: there is neither, or other code runs here; and from every method, the place cannot be used.
     """
 
-    def __init__(self, place: Path | str | None = None, cache: Path | None = None) -> None:
+    def __init__(self, place: Path | str | None = None, cache: Path | None = None, code: str | None = None) -> None:
         asked = str(place or os.environ.get("BRITTLE_STORE") or cache_folder() / "store")
-        self.shared = Shared(asked) if "://" in asked else None
+        if code not in (None, OWN_CODE):
+            raise BrittleError(
+                f"another state of brittle's code runs on {socket.gethostname()} than where the work was given out"
+            )
+        part = f"code-{OWN_CODE[:12]}"
+        self.shared = Shared(f"{asked.rstrip('/')}/{part}") if "://" in asked else None
+        self.base = Path(asked).absolute()
         if self.shared:
-            self.place, self.root = asked, cache or cache_folder() / "stores" / plain_name(asked)
-        else:
-            self.root = Path(asked).absolute()
-            self.place = str(self.root)
+            self.base = cache or cache_folder() / "stores" / plain_name(asked)
+        self.place = asked if self.shared else str(self.base)
+        self.root = self.base / part
 
     def read(self, key: str, results: tuple[str, ...] = ()) -> tuple[Path | None, str | None]:
         """The folder of a finished result, or none; and, where an entry was damaged, a line that says so (it is

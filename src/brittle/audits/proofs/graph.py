@@ -21,7 +21,10 @@ from brittle.ground import BrittleError, Images, first_line
 WEIGHTED = nn.Linear, _ConvNd
 PLAIN = nn.Identity, nn.Flatten, nn.Unflatten, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d, _DropoutNd
 SHAPING = {torch.flatten, torch.reshape, "flatten", "view", "reshape", "contiguous"}
-SUMS = {operator.add, operator.sub, torch.add, torch.sub, torch.cat, functional.avg_pool2d, "add"}
+VIEWS = {torch.permute, torch.transpose, torch.unsqueeze, "permute", "transpose", "unsqueeze"}
+SUMS = {operator.add, operator.sub, torch.add, torch.sub, "add", torch.cat, functional.avg_pool2d, functional.pad}
+SUMS |= {torch.mean, torch.sum, "mean", "sum", *VIEWS}
+WEIGHING = {torch.matmul, operator.matmul, "matmul", functional.linear, functional.conv2d}  # images first, by weights
 PRODUCTS, QUOTIENTS = {operator.mul, torch.mul}, {operator.truediv}  # with what does not depend on the image
 LIKE = {"to": 1, "type_as": 1, "new_tensor": 0, torch.zeros_like: 0, torch.ones_like: 0, torch.full_like: 0}
 """What reads of one argument, whose place this is, the kind alone and not the values."""
@@ -181,17 +184,22 @@ def _layer(traced: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any], nu
         return Layer("relu", parents, torch.relu, _same, shape)
     if node.target in SHAPING:
         return Layer("affine", parents, partial(_shaped, shape), partial(_shaped, shape), shape)
-    scales = node.target in PRODUCTS or (node.target in QUOTIENTS and node.args[0] is read[0])
-    if not (node.target in SUMS or (scales and node.args.count(read[0]) == len(read) == 1)):
+    first = bool(node.args) and node.args[0] is read[0]
+    scales = node.target in PRODUCTS or (node.target in QUOTIENTS and first)
+    weighs = node.target in WEIGHING and first and len(node.args) > 1
+    if not (node.target in SUMS or ((scales or weighs) and node.args.count(read[0]) == len(read) == 1)):
         raise BrittleError(f"it has a layer that cannot be bounded: {getattr(node.target, '__name__', node.target)}")
     called, held = _called(traced, node), dict(values)
 
-    def apply(*images: Tensor) -> Tensor:
+    def apply(*images: Tensor, of: Callable[[Tensor], Tensor] = _same) -> Tensor:
         now = held | dict(zip(read, images, strict=True))
-        found: Tensor = called(*_filled(node.args, now), **_filled(node.kwargs, now))
+        args = list(_filled(node.args, now))
+        if weighs:
+            args[1] = of(args[1])
+        found: Tensor = called(*args, **_filled(node.kwargs, now))
         return found
 
-    return Layer("affine", parents, apply, _spread_of(apply), shape)
+    return Layer("affine", parents, apply, _spread_of(partial(apply, of=torch.abs)), shape)
 
 
 def _module(module: nn.Module, node: fx.Node, parents: tuple[int, ...], shape: torch.Size) -> Layer:
@@ -217,7 +225,7 @@ def _alone(node: fx.Node, in_place: bool) -> None:
         node = node.all_input_nodes[0]
         if len(node.users) > 1:
             raise BrittleError(f"a ReLU in place overwrites {node.name}, which others read: it cannot be bounded")
-        if node.op == "call_module" or node.target not in SHAPING:
+        if node.op == "call_module" or node.target not in SHAPING | VIEWS:
             return
 
 

@@ -1,5 +1,6 @@
 """Models that are programs in a file: TorchScript, torch.export, ONNX."""
 
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -60,12 +61,40 @@ def _say_what_it_is(path: Path) -> NoReturn:
     )
 
 
+class OneByOne(nn.Module):
+    """A model made for one image [1, ...] at a time, on batches [B, ...]."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = torch.vmap(lambda one: self.model(one[None])[0])(x)
+        return found
+
+
 def _load_onnx(path: Path) -> nn.Module:
-    """The graph in an ONNX file as torch modules, so that gradients pass."""
+    """The graph in an ONNX file as torch modules, so that gradients pass; a graph that is made for one image works on
+    batches too."""
     converter = package("onnx2torch", str(path), "hub")
     try:
-        return converter.convert(str(path)).eval()  # type: ignore[no-any-return]
+        net: nn.Module = converter.convert(str(path)).eval()
+        graph = package("onnx", str(path), "hub").load(str(path), load_external_data=False).graph
+        shape = [dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim]  # 0: any size
+        return net if not all(shape) or shape[0] > 1 or _takes_batches(net, shape) else OneByOne(net)
     except Exception as error:
         raise BrittleError(
             f"{path} cannot be turned into torch modules ({first_line(error)}); export it as TorchScript"
         ) from None
+
+
+def _takes_batches(net: nn.Module, shape: list[int]) -> bool:
+    """Whether two images of `shape` get together what they get alone."""
+    pair = torch.linspace(0, 1, 2 * math.prod(shape)).view(2, *shape[1:])
+    with torch.no_grad():
+        alone = torch.cat([net(pair[:1]), net(pair[1:])])
+        try:
+            together = net(pair)
+        except Exception:  # whatever a graph for one image makes of two
+            return False
+    return together.shape == alone.shape and torch.allclose(together, alone, rtol=1e-3, atol=1e-5)
