@@ -503,6 +503,18 @@ def test_a_journal_spares_all_work_even_when_the_budget_is_spent(digits_net: nn.
     assert len(other.record.skipped) > 2 * 2 * 6
 
 
+def test_an_audit_whose_budget_ends_in_what_comes_after_the_attacks_is_not_whole(
+    digits_net: nn.Module, tmp_path: Path
+) -> None:
+    threats, kept = [Linf("8/255"), L2(0.5)], Journal(tmp_path, "this")
+    audit(digits_net, some(), threats, effort="smoke", journal=kept)
+    for name in ("L2-0.5-probes", "followed"):
+        (tmp_path / f"{name}.safetensors").unlink()
+    cut = audit(digits_net, some(), threats, effort="smoke", budget=1e-9, journal=kept).record
+    assert cut.skipped == ["whether gradients hold further out", "comparisons of attacks in L2:0.5"]
+    assert cut.verdict.level == "suspicious"
+
+
 def test_a_journal_gives_back_what_was_kept_for_the_same_work_only(tmp_path: Path) -> None:
     journal, facts = Journal(tmp_path, "this"), PieceFacts(3, 1.5)
     kept = {"rows": torch.arange(3), "flags": torch.tensor([True, False])}

@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from brittle.attacks import Linf, against, square
+from brittle.attacks import Linf, against, answer_of, square
 from brittle.audits import audit, doctor
-from brittle.ground import BrittleError
-from brittle.learning import load
+from brittle.audits.proofs import graph_of
+from brittle.ground import BrittleError, as_floats
+from brittle.learning import Reordered, Split, load, load_model
 from brittle.learning.zoo import zoo_file
 from brittle.studies.nodes import common
 from conftest import Run
@@ -87,13 +88,90 @@ def test_a_part_that_was_held_out_is_called_so_and_keeps_its_rows(own: dict[str,
     np.savez("all.npz", x_train=own["x"].numpy(), y_train=own["y"].numpy())
     test = load("npz:all.npz").test
     assert test.name.endswith("/test, a fifth held out")
-    assert len(test) == 12
+    assert 6 <= len(test) <= 18
     assert torch.equal(own["x"][list(test.rows)], test.images)
     for verb in ("audit", "doctor"):
         _, _, err = run(verb, "best.safetensors", "--data", "npz:all.npz", *(QUICK if verb == "audit" else ()))
-        assert "note: tried on 12 of 60 images, a fifth held out" in " ".join(err.split())
+        assert f"note: tried on {len(test)} of 60 images, a fifth held out" in " ".join(err.split())
     _, _, err = run("doctor", "best.safetensors", "--data", "npz:own.npz")
     assert "held out" not in err
+
+
+def test_images_that_come_later_put_none_that_was_learned_from_into_the_part_held_out(own: dict[str, Tensor]) -> None:
+    x, y = own["x"].numpy(), own["y"].numpy()
+    few = np.arange(60) % 3 > 0
+    np.savez("few.npz", x_train=x[few], y_train=y[few])
+    np.savez("more.npz", x_train=x, y_train=y)
+
+    def content(part: Split) -> set[bytes]:
+        return {one.tobytes() for one in part.images.numpy()}
+
+    before, after = load("npz:few.npz"), load("npz:more.npz")
+    assert len(content(after.test) - content(before.test)) > 1
+    assert not content(after.test) & (content(before.train) | content(before.validation))
+
+
+def test_classes_are_matched_by_name(own: dict[str, Tensor], run: Run) -> None:
+    """Of a checkpoint whose classes are the digits, on data that have some of them, in another order."""
+
+    def saved(file: str, *classes: str) -> Tensor:
+        some = torch.stack([own["y"] == int(name) for name in classes]).any(0)
+        labels = torch.tensor([classes.index(str(label)) for label in own["y"][some].tolist()])
+        save_file({"images": own["x"][some], "labels": labels}, file, {"classes": json.dumps(classes)})
+        return own["x"][some]
+
+    net, moved = load_model("best.safetensors").model, {}
+    for file, classes in (("some.safetensors", "729"), ("turned.safetensors", "9876543210")):
+        images, names = saved(file, *classes), list(map(int, classes))
+        data = load(f"tensors:{file}")
+        moved[file] = load_model("best.safetensors", data=data).model
+        logits = answer_of(moved[file], as_floats(images))
+        assert torch.equal(logits[:, : len(names)], answer_of(net, as_floats(images))[:, names])
+        said = run("doctor", "best.safetensors", "--data", f"tensors:{file}")[1]
+        assert "brought into the data's order by name" in " ".join(said.split())
+        assert audited(run, "best.safetensors", "--data", f"tensors:{file}")["clean"]["accuracy"] > 0.8
+        assert graph_of(moved[file], as_floats(images))[-1].shape == (10,)
+    saved("same.safetensors", *"0123456789")
+    assert not isinstance(load_model("best.safetensors", data=load("tensors:same.safetensors")).model, Reordered)
+    torch.manual_seed(0)
+    labels = own["y"] % 2
+    save_file({"images": own["x"], "labels": labels}, "odd.safetensors", {"classes": '["1", "odd"]'})
+    status, _, err = run("audit", "best.safetensors", "--data", "tensors:odd.safetensors", *QUICK)
+    assert status == 2
+    assert "'1' is number 1 of the model's and 0 of the data's, and 'odd' is none of the model's" in err
+
+
+def test_a_path_that_holds_what_looks_like_a_remark_stays_whole(own: dict[str, Tensor], run: Run) -> None:
+    for name, labels in (("set (v2)", own["y"]), ("set", (own["y"] + 1) % 10)):
+        np.savez(name, x_train=own["x"].numpy(), y_train=labels.numpy())
+    train = ("train", "--net", "mlp", "--epochs", "2", "--device", "cpu", "--out", "net")
+    assert run(*train, "--data", "npz:set (v2).npz")[0] == 0
+    assert audited(run, "net.safetensors")["data"]["given"] == "npz:set (v2).npz"
+    made = run(
+        "disentangle", "net.safetensors", "--make", "D_rand", "--threat", "L2:1", "--out", "made set", "--steps", "2"
+    )
+    assert made[0] == 0, made[2]
+    assert run(*train, "--data", "made:made set", "--fresh")[0] == 0
+    assert audited(run, "net.safetensors")["data"]["given"] == "npz:set (v2).npz"
+
+
+def test_rounding_to_8_bits_is_said(own: dict[str, Tensor], run: Run) -> None:
+    x = as_floats(own["x"])
+    np.savez("exact.npz", x_test=x.numpy(), y_test=own["y"].numpy())
+    np.savez("half.npz", x_test=x.half().numpy(), y_test=own["y"].numpy())
+    np.savez("between.npz", x_test=(0.97 * x).numpy(), y_test=own["y"].numpy())
+    for file, said in (("exact", False), ("half", False), ("between", True)):
+        err = run("doctor", "best.safetensors", "--data", f"npz:{file}.npz")[2]
+        assert ("are rounded to 8 bits, which changes a pixel by up to 0.00" in err) is said
+
+
+def test_a_small_part_to_learn_from_stops_no_audit(own: dict[str, Tensor], run: Run) -> None:
+    x, y = own["x"].numpy(), own["y"].numpy()
+    np.savez("small.npz", x_test=x, y_test=y, x_train=x[:3], y_train=np.arange(3))
+    assert audited(run, "best.safetensors", "--data", "npz:small.npz")["clean"]["n"] == 10
+    status, _, err = run("train", "--data", "npz:small.npz", "--net", "mlp", "--epochs", "1", "--device", "cpu")
+    assert status == 2
+    assert "too few images to hold some out" in err
 
 
 def test_a_folder_with_an_at_in_its_name_is_itself(own: dict[str, Tensor], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
+from importlib import import_module, reload
 from pathlib import Path
 from types import ModuleType
 
@@ -198,6 +198,33 @@ def test_code_that_is_imported_while_a_model_answers_counts(
     assert behaviour_of(net, x) != before
     for name in ("lazy_told_apart", "rounding_told_apart"):
         monkeypatch.delitem(import_module("sys").modules, name)
+
+
+@pytest.mark.parametrize(
+    "within", ["from helping_told_apart import rounded", "from .helping_told_apart import rounded"]
+)
+def test_what_a_model_imports_while_it_answers_is_part_of_what_it_is(
+    within: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "within_told_apart." if "from ." in within else ""
+    package = tmp_path / name.strip(".")
+    package.mkdir(exist_ok=True)
+    (package / "asking_told_apart.py").write_text(LAZY.replace("from rounding_told_apart import rounded", within))
+    (package / "helping_told_apart.py").write_text("STEP = 4\n\n\ndef rounded(x):\n    return x * STEP\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    net = import_module(f"{name}asking_told_apart").Rounds()
+    assert digest_of_code(net) != digest_of_code(net), "what is not imported yet cannot be told"
+    net(torch.rand(2, 1, 2, 2))
+    first = digest_of_code(net)
+    assert digest_of_code(net) == first
+    helper = import_module(f"{name}helping_told_apart")
+    helper.STEP = 8  # type: ignore[attr-defined]
+    assert digest_of_code(net) != first
+    (package / "helping_told_apart.py").write_text(
+        "import zipfile\n\n\ndef rounded(x):\n    return x * float(zipfile.ZipFile('gate.zip').read('k'))\n"
+    )
+    reload(helper)
+    assert digest_of_code(net) != digest_of_code(net), "a file that is read later is no part of it"
 
 
 DEFENCE = """

@@ -5,7 +5,6 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -284,10 +283,13 @@ def _without_gradients(state: AuditState, effort: Effort, seed: int, journal: Jo
     """Where gradients turn out to mislead, search without them; a line before each piece."""
     kept = journal.read("followed", dict)
     shares: dict[str, float] = kept[1] if kept is not None else {}
-    if kept is None and not clock.spent:
-        with suppress(OutOfTime), until(lambda: clock.spent):
-            shares = followed(state)
+    if kept is None:
+        try:
+            with until(lambda: clock.spent):
+                shares = followed(state)
             journal.write("followed", {}, shares)
+        except OutOfTime:
+            state.skipped.append("whether gradients hold further out")
     asked = [(one, shares[name], int(one.alive.sum())) for one in state.threats if (name := str(one.threat)) in shares]
     for one, share, _ in asked:
         if share < HALF:  # where hardly any image follows its gradient, the nearest ones tell nothing of the others
@@ -337,6 +339,7 @@ def _compare(
                     found = probe(model, threat, x[rows], y[rows], effort, seed, subject.batch, **how)
                 journal.write(f"{threat} probes", {}, found)
             except OutOfTime:
+                state.skipped.append(f"comparisons of attacks in {threat}")
                 found = Probe([Finding("probes", "skipped", BUDGET_SPENT, "give a larger --budget")], [])
         state.checks += [Check.of(finding, str(threat)) for finding in found.findings]
         state.gradients += [msgspec.convert(path, GradientPath) for path in found.gradients]

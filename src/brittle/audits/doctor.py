@@ -31,7 +31,7 @@ from brittle.ground import (
     seeded,
     unit,
 )
-from brittle.learning import examples_of
+from brittle.learning import Reordered, examples_of
 
 from .findings import Finding
 from .preparation import normalisation, range_of, relaid
@@ -66,7 +66,7 @@ def doctor(model: Callable[[Tensor], Any], x: Images | NDArray[Any], y: Labels |
         hint, option = relaid(model, x) or ("mend this first: nothing else can be looked at", "")
         return [*findings, Finding("answer", "bad", str(error), hint, option)]
     findings.append(Finding("answer", "fine", f"logits {list(logits.shape)} for images {list(x.shape)}"))
-    findings.append(_classes(logits, y))
+    findings.append(_classes(model, logits, y))
     if logits.isnan().any() or not logits.isfinite().all():
         share = float((~logits.isfinite()).any(1).float().mean())
         return [
@@ -118,7 +118,7 @@ def checked(model: Callable[[Tensor], Any], x: Images, y: Labels, seed: int) -> 
     return findings
 
 
-def _classes(logits: Tensor, y: Labels) -> Finding:
+def _classes(model: Callable[[Tensor], Any], logits: Tensor, y: Labels) -> Finding:
     count = logits.shape[1]
     if int(y.max()) >= count:
         return Finding(
@@ -134,7 +134,9 @@ def _classes(logits: Tensor, y: Labels) -> Finding:
             f"{count} classes: targeted DLR is not defined below 4, margins are used",
             "nothing to do; know it when comparing",
         )
-    return Finding("classes", "fine", f"{count} classes")
+    parts = model.modules() if isinstance(model, nn.Module) else ()
+    named = any(isinstance(part, Reordered) for part in parts)
+    return Finding("classes", "fine", f"{count} classes" + (", brought into the data's order by name" if named else ""))
 
 
 def _spread(logits: Tensor) -> Finding:

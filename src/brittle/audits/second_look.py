@@ -61,6 +61,8 @@ def _once_more(state: AuditState, one: ThreatState, spent: Callable[[], bool]) -
     text += f", {ties} may be a tie" + (f", {left} were not asked again" if left else "")
     text += f": between {robust} and {most} withstand"
     hint = "give a larger --budget" if left else ""
+    if left:
+        state.skipped.append(f"fresh draws in {one.threat} on {left} examples")
     return Check("majority", str(one.threat), "skipped" if left else "fine", text, hint)
 
 

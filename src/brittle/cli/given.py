@@ -151,6 +151,8 @@ def count_asked(n: str | None, source: "DataSource", usual: int = USUAL_COUNT) -
 
 def _trained_on(header: dict[str, Any] | None) -> str:
     """The data set that a checkpoint was trained on."""
+    from brittle.learning import real_name
+
     if header and header.get("data"):
-        return str(header["data"]).partition(" (")[0]
+        return real_name(str(header["data"]))
     raise BrittleError("say on which data set: --data mnist (see: brittle data)")

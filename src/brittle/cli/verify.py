@@ -37,5 +37,5 @@ def verify(
     for one in found:
         if one.allowed < one.n / 2:
             outside = f"{one.n - one.allowed} of {one.n} are not allowed in {one.threat} and prove nothing"
-            asked = "are they made of these images, in this order, with pixels in [0, 1]?"
+            asked = "are they made of these images, in this order, with pixels in [0, 1], and not rounded since?"
             terminal.print(noted(f"{outside}: {asked}", "warning"))

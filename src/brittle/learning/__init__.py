@@ -20,6 +20,7 @@ from .data import (
     parse_svhn,
     read_arrays,
     read_released,
+    real_name,
     register_data,
     split_of,
     statistics_of,
@@ -29,7 +30,18 @@ from .data import (
     write_made,
     write_released,
 )
-from .doors import USUAL, Classifier, Inputs, Loaded, behaviour_of, classifier, digest_of_code, load_model, runs_code
+from .doors import (
+    USUAL,
+    Classifier,
+    Inputs,
+    Loaded,
+    Reordered,
+    behaviour_of,
+    classifier,
+    digest_of_code,
+    load_model,
+    runs_code,
+)
 from .goals import (
     FORWARD_PASS,
     PARAMETER_GRADIENT,
@@ -97,6 +109,7 @@ __all__ = [
     "Msd",
     "Normalize",
     "Recipe",
+    "Reordered",
     "Split",
     "Standard",
     "Trades",
@@ -135,6 +148,7 @@ __all__ = [
     "parse_svhn",
     "read_arrays",
     "read_released",
+    "real_name",
     "register_data",
     "runs_code",
     "save_net",

@@ -71,6 +71,8 @@ def train(
     """
     if not len(data.train):
         raise BrittleError(f"{data.name} has test images alone; there is nothing in it to learn from")
+    if not len(data.validation):
+        raise BrittleError(f"{data.name} has too few images to hold some out; give every class at least 5")
     check_seed(seed)
     keep_freed_memory()
     state_file = None if state_file is None else Path(state_file)

@@ -15,7 +15,7 @@ from .fetch import DownloadProgress
 from .files import NOT_ORIGINAL
 from .folders import write_folder
 from .loading import load
-from .made import write_made
+from .made import real_name, write_made
 from .parsers import parse_cifar, parse_idx, parse_npy, parse_svhn
 from .released import read_released, write_released
 from .spec import DataSpec, Files
@@ -41,6 +41,7 @@ __all__ = [
     "parse_svhn",
     "read_arrays",
     "read_released",
+    "real_name",
     "register_data",
     "split_of",
     "statistics_of",

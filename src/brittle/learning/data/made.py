@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,8 +64,9 @@ def read_made(name: str, path: Path) -> DataSet:
         images, labels, test_images, test_labels = (tensors[name] for name in TENSORS)
     except (msgspec.ValidationError, KeyError) as error:
         raise BrittleError(f"{path} is no whole made set ({error}); make it again") from None
-    base, _, remark = said.data.partition(" (")
-    title = f"{base} ({said.set}{', ' + remark.rstrip(')') if remark else ''})"
+    base = real_name(said.data)
+    remark = said.data[len(base) :].strip(" ()")
+    title = f"{base} ({said.set}{', ' + remark if remark else ''})"
     whole = Split(images, labels, tuple(said.classes), f"{title}/train")
     test = Split(test_images, test_labels, whole.classes, f"{said.data}/test")
     if len(whole) < 2:
@@ -74,6 +76,11 @@ def read_made(name: str, path: Path) -> DataSet:
     held_out = min(5000, max(1, len(whole) // 10))
     validation = replace(whole.take(order[:held_out].sort().values), name=f"{title}/validation")
     return DataSet(title, whole.take(order[held_out:].sort().values), validation, test)
+
+
+def real_name(name: str) -> str:
+    """Of the real images in "cifar10 (D_R)" or "folder:PATH (D_R)"; a path may hold what looks like a remark."""
+    return re.sub(r" \((D_|released)[^()]*\)$", "", name) if ":" in name else name.partition(" (")[0]
 
 
 def _released(name: str, path: Path) -> DataSet:

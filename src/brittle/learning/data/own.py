@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from .folders import MOST_CLASSES, TEST
 from .pictures import sided
 from .splits import DataSet, Pair, assemble, only_tested
 
+EXACT = 0.1  # of the step between two of 256 values: what float16 is off by, and less
 SEVERITIES = 5  # of a corruption, one after the other in a file
 IMAGES, LABELS = ("images", "image", "x", "data"), ("labels", "label", "y", "targets")  # names of arrays
 
@@ -60,7 +62,14 @@ def _to_bytes(path: Path, key: str, images: Tensor) -> Tensor:
     if images.numel() and not 0 <= float(images.min()) <= float(images.max()) <= 1:
         span = f"{float(images.min()):g} to {float(images.max()):g}"
         raise BrittleError(f"{path}: {key} goes from {span}, but floats must be in [0, 1]; scale them, or save uint8")
-    return (images * 255).round().to(torch.uint8)
+    scaled = images * 255
+    if len(images) and (off := float((scaled - scaled.round()).abs().max())) > EXACT:
+        warnings.warn(
+            f"{key} of {path} are rounded to 8 bits, which changes a pixel by up to {off / 255:.4f}: what was made of "
+            "the floats themselves is not made of these images",
+            stacklevel=2,
+        )
+    return scaled.round().to(torch.uint8)
 
 
 def _named_classes(path: Path, metadata: dict[str, str], train: Pair, test: Pair | None) -> tuple[str, ...]:

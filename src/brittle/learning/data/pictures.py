@@ -118,19 +118,24 @@ class Pictures:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of what is stored, and of how it is read. What is decoded later must still be the same."""
+        """SHA-256 (hex) of what is stored, and of how it is read."""
         import PIL  # here, because only pictures need it
+
+        sha = hashlib.sha256(repr((self.shape, self.side, PIL.__version__)).encode())
+        for digest in self.digests():
+            sha.update(digest)
+        return sha.hexdigest()
+
+    def digests(self) -> list[bytes]:
+        """SHA-256 of each of what is stored. What is decoded later must still be the same."""
 
         def one(place: int) -> bytes:
             if place not in self.hashes:
                 self.hashes[place] = hashlib.sha256(_content(self.stored, place)).digest()
             return self.hashes[place]
 
-        sha = hashlib.sha256(repr((self.shape, self.side, PIL.__version__)).encode())
         with ThreadPoolExecutor() as pool:
-            for digest in _in_turn(pool, one, self.places):
-                sha.update(digest)
-        return sha.hexdigest()
+            return list(_in_turn(pool, one, self.places))
 
 
 def _in_turn(pool: ThreadPoolExecutor, work: Callable[[Any], Result], items: Sequence[Any]) -> Iterator[Result]:

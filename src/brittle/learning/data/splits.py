@@ -106,6 +106,12 @@ class Split:
         here = isinstance(self.pixels, Tensor) or (isinstance(indices, slice) and indices == slice(None))
         return as_floats(self.images[indices] if here else self.take(indices).images)
 
+    def digests(self) -> list[bytes]:
+        """SHA-256 of each image (of a picture: of its file)."""
+        if isinstance(self.pixels, Pictures):
+            return self.pixels.digests()
+        return [hashlib.sha256(one.contiguous().numpy().data).digest() for one in self.pixels.cpu()]
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the shape, the pixels (of pictures: the files) and the labels."""
@@ -182,8 +188,9 @@ def assemble(
 ) -> DataSet:
     """The data set made of these images: validation (10 %, at most 5,000) comes out of train, never out of test.
 
-    Without a test part, 20 % of the images become one, which the name of a user's own says. Both splits are stratified,
-    and the same on every machine.
+    Without a test part, 20 % of the images become one. Both splits are stratified, and the same on every machine. Of a
+    user's own data the name says so, and each image is held out or not by its own content: it stays where it is when
+    others come, so that no net is tried on what it has learned from.
     `shuffle` brings every part into one fixed random order: where images lie sorted by class, the first n would be an
     unfair sample.
 
@@ -195,8 +202,9 @@ def assemble(
         what = f"{len(known)} images of {len(classes)} classes"
         raise BrittleError(f"{known.name}: {what} cannot be learned from; give images of at least two classes")
     if test is None:
-        rest, held_out = _stratified(known, len(known) // 5)
-        said = HELD_OUT if ":" in name else ""  # what is known under a name has it in its description
+        own = ":" in name  # what is known under a name has it in its description, and does not grow
+        rest, held_out = _by_content(known, 0.2) if own else _stratified(known, len(known) // 5)
+        said = HELD_OUT if own else ""
         known, tested = known.take(rest), replace(known.take(held_out), name=f"{name}/test{said}")
     else:
         tested = _numbered(Split(test[0], test[1], classes, f"{name}/test", *test[2:]))
@@ -219,19 +227,35 @@ def _shuffled(part: Split) -> Split:
     return part.take(torch.randperm(len(part), generator=torch.Generator().manual_seed(SPLIT_SEED)))
 
 
-def _stratified(part: Split, size: int) -> tuple[Tensor, Tensor]:
-    """Indices of (the rest, `size` held-out images), both in order, classes in proportion."""
-    from sklearn.model_selection import train_test_split  # here, because importing it takes a second
-
+def _by_content(part: Split, share: float) -> tuple[Tensor, Tensor]:
+    """Indices of (the rest, about that share of held-out images), both in order: an image is held out by its digest,
+    except that each class keeps one on either side."""
     counts = torch.bincount(part.labels).tolist()
     if 1 in counts:
         rare = f"class {part.classes[counts.index(1)]!r} has too few images to hold some out"
-        raise BrittleError(f"{part.name}: {rare}; give every class at least 5")
-    size = max(size, sum(count > 0 for count in counts))
-    everyone, labels = np.arange(len(part)), part.labels.numpy()
-    parts = train_test_split(everyone, test_size=size, stratify=labels, random_state=SPLIT_SEED)
-    rest, held_out = (torch.from_numpy(np.sort(indices)) for indices in parts)
-    return rest, held_out
+        raise BrittleError(f"{part.name}: {rare}; give every class at least 5, or a test part")
+    draws = torch.tensor([int.from_bytes(digest[:4]) / 2**32 for digest in part.digests()], dtype=torch.float64)
+    held_out = draws < share
+    for label in (label for label, count in enumerate(counts) if count):
+        of = (part.labels == label).nonzero().squeeze(1)
+        first, *_, last = of[draws[of].argsort(stable=True)].tolist()
+        held_out[first], held_out[last] = True, False
+    return (~held_out).nonzero().squeeze(1), held_out.nonzero().squeeze(1)
+
+
+def _stratified(part: Split, size: int) -> tuple[Tensor, Tensor]:
+    """Indices of (the rest, `size` held-out images), both in order, classes in proportion; where a class has one image,
+    that is not held out."""
+    from sklearn.model_selection import train_test_split  # here, because importing it takes a second
+
+    labels = part.labels.numpy()
+    counts = np.bincount(labels)
+    several, single = (np.flatnonzero(which) for which in (counts[labels] > 1, counts[labels] == 1))
+    if not len(several):
+        return torch.from_numpy(single), torch.empty(0, dtype=torch.int64)
+    size = max(size, int((counts > 1).sum()))
+    rest, held_out = train_test_split(several, test_size=size, stratify=labels[several], random_state=SPLIT_SEED)
+    return torch.from_numpy(np.sort(np.concatenate([rest, single]))), torch.from_numpy(np.sort(held_out))
 
 
 def batches(count: int, size: int, *, seed: int, epoch: int) -> tuple[Tensor, ...]:

@@ -2,6 +2,7 @@
 
 from .inputs import USUAL, Classifier, Inputs, classifier
 from .loading import Loaded, load_model, runs_code
+from .names import Reordered
 from .tell_apart import behaviour_of, digest_of_code
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Classifier",
     "Inputs",
     "Loaded",
+    "Reordered",
     "behaviour_of",
     "classifier",
     "digest_of_code",

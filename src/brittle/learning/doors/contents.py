@@ -5,8 +5,10 @@ leave out: then the object is like no other, not even itself.
 """
 
 import copyreg
+import dis
 import functools
 import hashlib
+import importlib.util
 import sys
 import sysconfig
 import uuid
@@ -45,7 +47,8 @@ BESIDE_CODE = {
 }  # of a class
 OUTSIDE = {
     *("environ", "getenv", "input", "open", "read_text", "read_bytes", "load", "loadtxt", "genfromtxt", "fromfile"),
-    *("memmap", "load_file", "safe_open", "read_csv", "imread", "urlopen"),
+    *("memmap", "load_file", "safe_open", "read_csv", "imread", "urlopen", "urlretrieve", "requests", "socket"),
+    *("read", "readline", "readlines", "ZipFile", "TarFile", "File", "connect", "listdir", "iterdir", "glob", "stat"),
 }  # names by which code reads what is no part of it
 BEGINNING = ("__init__", "__post_init__", "__setstate__")  # what these read stands in the object by now
 
@@ -76,9 +79,11 @@ def _packages() -> set[Path]:
 
 
 def _is_own_module(name: str) -> bool:
-    whole = sys.modules.get(name.partition(".")[0])
-    if whole is None:
-        return True
+    top = name.partition(".")[0]
+    whole = sys.modules.get(top)
+    if whole is None:  # imported later, if ever
+        there = importlib.util.find_spec(top)
+        return there is None or is_own(str(there.origin))
     spec = getattr(whole, "__spec__", None)
     file = getattr(whole, "__file__", None) or next(iter(getattr(whole, "__path__", ())), None)
     if file is None:
@@ -178,7 +183,8 @@ def _(thing: FunctionType) -> Iterable[Any]:
     if not is_own(thing.__code__.co_filename):
         return [thing.__module__, thing.__qualname__, *held]
     names = [name for name in _names(thing.__code__) if name in thing.__globals__]
-    return [thing.__code__, *held, *((name, thing.__globals__[name]) for name in names)]
+    reached = [(name, thing.__globals__[name]) for name in names]
+    return [thing.__code__, *held, *reached, *_imported(thing.__code__, thing.__globals__.get("__package__") or "")]
 
 
 @_parts.register
@@ -248,3 +254,22 @@ def _names(code: CodeType) -> list[str]:
     """The names that a function reads, those inside of it included."""
     inner = [name for one in code.co_consts if isinstance(one, CodeType) for name in _names(one)]
     return sorted({*code.co_names, *inner})
+
+
+def _imported(code: CodeType, package: str) -> list[ModuleType]:
+    """The user's modules that a function imports as it runs; what it has not imported yet cannot be told."""
+    found = [module for one in code.co_consts if isinstance(one, CodeType) for module in _imported(one, package)]
+    steps = list(dis.get_instructions(code))
+    for level, names, step in zip(steps, steps[1:], steps[2:], strict=False):
+        if step.opname != "IMPORT_NAME":
+            continue
+        whole = "." * level.argval + step.argval
+        name = importlib.util.resolve_name(whole, package) if level.argval else whole
+        if not _is_own_module(name):
+            continue
+        for one in (name, *(f"{name}.{part}" for part in names.argval or ())):
+            if one in sys.modules:
+                found.append(sys.modules[one])
+            elif one == name or not hasattr(sys.modules[name], one.rpartition(".")[2]):
+                raise _Unknown
+    return found

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import logits_of
 from brittle.ground import BrittleError, first_line, package, seeded
 
 from ..reach import reached
 from .inputs import classifier
+from .names import in_order_of
 from .weights import classes_in, put_into
 
 HUGGING_FACE = "hf"
@@ -41,27 +41,13 @@ class Known:
     told: bool = True
 
 
-class Reordered(nn.Module):
-    """A model with its logits in another order."""
-
-    order: Tensor
-
-    def __init__(self, model: nn.Module, order: Sequence[int]) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("order", torch.tensor(order), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return logits_of(self.model(x))[:, self.order]
-
-
 def load_from_hub(spec: str, weights: Path | None, plain: bool, classes: Sequence[str] = ()) -> Callable[[Tensor], Any]:
     """The model that a library knows as "timm:NAME", "torchvision:NAME", "hf:DIR_OR_ID" or "robustbench:ID".
 
     Args:
         weights: a state dict to put into it, or `random` for none (drawn from seed 0); default: what the library has.
         plain: leave the library's normalisation out; somebody says another one.
-        classes: of the data, by name: where the model has the same names in another order, its logits come in theirs.
+        classes: of the data, by name, in whose order the logits come where the model has the same names.
     Raises:
         BrittleError: a library that is not installed, an unknown name, weights that cannot be had or do not fit.
     """
@@ -81,18 +67,12 @@ def load_from_hub(spec: str, weights: Path | None, plain: bool, classes: Sequenc
         raise BrittleError(
             f"{spec} cannot be had ({type(error).__name__}: {first_line(error)[:200]}); {hint}"
         ) from None
-    own, wanted = ([_plainly(name) for name in names] for names in (known.classes, classes))
-    if own != wanted and len(set(own)) == len(own) and sorted(own) == sorted(wanted):
-        model = Reordered(model, [own.index(name) for name in wanted])
+    model = in_order_of(model, spec, known.classes, classes)
     if plain or not known.mean:
         return model.eval()
     made = classifier(model, mean=known.mean, std=known.std).eval()
     made.said = {}  # by the user
     return made
-
-
-def _plainly(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def _filled(known: Known, spec: str, weights: Path | None) -> nn.Module:

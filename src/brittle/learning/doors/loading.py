@@ -20,6 +20,7 @@ from .archives import TRUSTED
 from .hubs import HUBS, load_from_hub
 from .imported import check_values, imported
 from .inputs import Inputs
+from .names import in_order_of
 from .programs import PROGRAMS, load_program
 from .tell_apart import digest_of, digest_of_code, digest_of_program
 from .weights import classes_in, put_into
@@ -56,8 +57,8 @@ def load_model(
         weights: a state dict for what has none of its own, read with `weights_only=True` or as safetensors; prefixes
             such as `module.` are cut where that makes it fit. Of a library's model, `random` leaves it untrained.
         inputs: what the model expects of its images; default: [0, 1], or what its library says.
-        data: what it is asked about; shape and classes of one of our nets, and in which order the classes of a model
-            of `hf:` come, where it has the same by name.
+        data: what it is asked about; shape and classes of one of our nets, and in which order the classes of a
+            checkpoint or a model of `hf:` come, where it has them by name.
     Raises:
         BrittleError: nothing of that kind, or it cannot be loaded. No pickled code is run but from `trusted:`.
     """
@@ -80,11 +81,11 @@ def _opened(spec: str, weights: Path | None, plain: bool, data: DataSet | None) 
     if weights and (spec.startswith(ZOO) or is_file):
         raise BrittleError(f"{spec} has weights of its own; drop --weights {weights}, which is for an architecture")
     if spec.startswith(ZOO):
-        return _checkpoint(zoo_file(spec.removeprefix(ZOO)), spec)
+        return _checkpoint(zoo_file(spec.removeprefix(ZOO)), spec, data)
     if hub:
         return _of_code(load_from_hub(spec, weights, plain, data.classes if data else ()), spec)
     if path.suffix == ".safetensors":
-        return _checkpoint(path, spec)
+        return _checkpoint(path, spec, data)
     if path.suffix == ".py":
         raise BrittleError(f"{spec} is code: say which class or function of it is the model: {path.stem}:NAME")
     if is_file:
@@ -117,9 +118,10 @@ def _of_code(model: Callable[[Tensor], Any], spec: str) -> Loaded:
     return Loaded(model, spec, spec, digest, imported=True, known=digest == digest_of_code(model))
 
 
-def _checkpoint(path: Path, spec: str) -> Loaded:
+def _checkpoint(path: Path, spec: str, data: DataSet | None) -> Loaded:
     net, header = load_net(path)
-    return Loaded(net, header.get("name", path.stem), spec, digest_of(net), header)
+    named = in_order_of(net, spec, header["classes"], data.classes if data else ())
+    return Loaded(named, header.get("name", path.stem), spec, digest_of(named), header)
 
 
 def _our_net(name: str, weights: Path | None, data: DataSet | None) -> nn.Module:
