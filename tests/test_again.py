@@ -100,6 +100,30 @@ def test_code_that_a_report_names_is_not_run_unasked(source: str, report: Path, 
     assert not (tmp_path / "ran").exists()
 
 
+def test_of_a_plain_function_it_is_not_said_that_it_is_another(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "told.py").write_text(
+        "import torch\nnet = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))\n\n\n"
+        "def predict(x):\n    return net(x)\n"
+    )
+    words = "told:predict", "--data", "digits", "--threat", "Linf:0.02", "-n", "8", "--effort", "smoke", "--out", "one"
+    assert run("audit", *words, "--device", "cpu")[0] == 0
+    assert json.loads((tmp_path / "one/audit.json").read_text())["model"]["digest"] == ""
+    status, out, _ = run("audit", "told:predict", "--again", "one", "--device", "cpu")
+    assert status == 0
+    assert "which model it was of the report does not say" in " ".join(out.split())
+
+    def stopped(events: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("brittle.cli.terminal.follow", stopped)
+    for model, said in (("told:predict", "begins anew"), ("zoo:digits-linf", "goes on where it was")):
+        status, _, err = run("audit", model, *words[1:], "--device", "cpu")
+        assert status == 130
+        assert f"stopped; the same command {said}" in err
+
+
 def test_a_report_without_its_question_is_one_line(report: Path, run: Run) -> None:
     path = report / "audit.json"
     record = json.loads(path.read_text())

@@ -67,7 +67,10 @@ MODELS: dict[str, tuple[str, str]] = {  # what it is -> the arguments, and what 
     "channels last": ("own:ChannelsLast --layout NHWC", ""),
     "channels last, not said": ("own:ChannelsLast", "give --layout NHWC"),
     "colour": ("own:colour", "check that it is made for images of this shape"),
-    "means of other channels": ("own:instance --preprocess imagenet", "3 means are given, but the images are"),
+    "means of other channels": (
+        "own:instance --preprocess imagenet",
+        "the model is prepared for 3 channels, but the images are",
+    ),
     "numpy": ("own:from_numpy", "not ndarray"),
     "a batch that is fixed": ("own:Fixed", "export it with a dynamic batch dimension"),
     "weights beside a class": ("own:Net --weights net.pt", ""),
@@ -330,7 +333,9 @@ def test_data_are_read_or_one_line_says_how(what: str, tmp_path: Path, monkeypat
         assert expected in str(said.value)
         assert "\n" not in str(said.value)
     else:
-        assert tuple(load(name).test.images.shape) == expected
+        found, (count, *rest) = load(name), expected
+        assert list(found.test.images.shape[1:]) == rest
+        assert len(found.test) == count or found.held_out
 
 
 def test_a_size_is_cut_out_of_the_middle_of_the_resized_picture(tmp_path: Path) -> None:
@@ -787,7 +792,7 @@ def test_a_model_is_sent_to_another_process_by_what_it_is(brought: Run) -> None:
 
 def test_grey_images_are_no_colour_and_one_number_is_for_all() -> None:
     net = brittle.classifier(own_models.Net(), mean=[0.1] * 3, std=[1.0] * 3)
-    with pytest.raises(brittle.BrittleError, match="3 means are given"):
+    with pytest.raises(brittle.BrittleError, match=r"prepared for 3 channels, .* they are grey: save them as RGB"):
         net(torch.rand(2, 1, 8, 8))
     flat = brittle.classifier(torch.nn.Linear(4, 3), input_range=(0, 255))
     x = torch.rand(5, 4)

@@ -145,12 +145,25 @@ def test_a_path_that_holds_what_looks_like_a_remark_stays_whole(own: dict[str, T
     for name, labels in (("set (v2)", own["y"]), ("set", (own["y"] + 1) % 10)):
         np.savez(name, x_train=own["x"].numpy(), y_train=labels.numpy())
     train = ("train", "--net", "mlp", "--epochs", "2", "--device", "cpu", "--out", "net")
-    assert run(*train, "--data", "npz:set (v2).npz")[0] == 0
+    status, out, err = run(*train, "--data", "npz:set (v2).npz")
+    assert status == 0, err
+    assert "Next: brittle audit net.safetensors --threat Linf:8/255" in out
     assert audited(run, "net.safetensors")["data"]["given"] == "npz:set (v2).npz"
-    made = run(
-        "disentangle", "net.safetensors", "--make", "D_rand", "--threat", "L2:1", "--out", "made set", "--steps", "2"
+    making = (
+        "disentangle",
+        "net.safetensors",
+        "--make",
+        "D_rand",
+        "--threat",
+        "L2:3",
+        "--out",
+        "made set",
+        "--steps",
+        "9",
     )
-    assert made[0] == 0, made[2]
+    status, out, err = run(*making, "--device", "cpu")
+    assert status == 0, err
+    assert "Next: brittle train --data 'made:made set'" in out
     assert run(*train, "--data", "made:made set", "--fresh")[0] == 0
     assert audited(run, "net.safetensors")["data"]["given"] == "npz:set (v2).npz"
 

@@ -219,7 +219,7 @@ def _alone(alone: Tensor, together: Tensor, scale: float) -> Finding:
         "batch",
         "bad",
         "an image gets another answer alone than in a batch",
-        "batch statistics are in use; evaluate in eval mode",
+        "it looks at the whole batch: batch statistics (evaluate in eval mode), or a quantisation scaled by the batch",
     )
 
 

@@ -13,7 +13,8 @@ from brittle.ground import BrittleError, Images, Labels
 from .statistics import Proportion
 from .verification import Array, as_tensors, verify
 
-NAMES = ("x_adv", "adv", "adversarial", "adv_complete", "adv_images", "images", "x", "arr_0", "0", "")
+CLEAR = ("x_adv", "adv", "adversarial", "adv_complete", "adv_images")
+NAMES = (*CLEAR, "images", "x", "arr_0", "0", "")
 OTHERS = {"labels": ("labels", "y", "label"), "indices": ("rows_in_file", "indices", "index", "rows")}
 
 
@@ -93,6 +94,8 @@ def adversarial_of(
     known = {name.lower(): array for name, array in arrays.items()}
     found = arrays.get(key) if key is not None else next((known[name] for name in NAMES if name in known), None)
     rivals = [name for name, array in arrays.items() if found is not None and array.shape == found.shape]
+    if clear := [name for name in rivals if name.lower() in CLEAR]:
+        rivals = clear
     if key is not None and found is None:
         raise BrittleError(f"there is no array {key!r} in the file, but {sorted(arrays)}")
     if found is None or (key is None and len(rivals) > 1):

@@ -140,7 +140,8 @@ class TrainingRecord(Struct, frozen=True):
 
 class ModelRecord(Struct, frozen=True, kw_only=True):
     """The model: its name, where it is from (and its weights, if they are apart), through which modules gradients are
-    passed straight, which class rejects, what was said of its inputs, and a digest of its content."""
+    passed straight, which class rejects, what was said of its inputs, and a digest of its content, where it can be
+    told."""
 
     name: str
     source: str = ""
@@ -155,7 +156,8 @@ class ModelRecord(Struct, frozen=True, kw_only=True):
 
 class DataRecord(Struct, frozen=True):
     """The examples: `n` of the `of` images of one part of a data set, called `given` on the command line; the names of
-    their files, where they have any, and their rows in the user's own file, where they were shuffled."""
+    their files, where they have any, and their rows in the user's own file, where they were shuffled; the folder that
+    was named to look in."""
 
     name: str
     n: int
@@ -165,6 +167,7 @@ class DataRecord(Struct, frozen=True):
     given: str = ""
     files: list[str] = []
     rows: list[int] = []
+    folder: str = ""
 
 
 class Provenance(Struct, frozen=True, kw_only=True):

@@ -142,6 +142,7 @@ def _asked(model: ModelRecord, data: DataRecord, record: AuditRecord) -> str:
     words += ["--weights", model.weights] if model.weights else []
     words += [word for option, value in model.inputs.items() for word in (f"--{option}", value)]
     words += ["--data", data.given] if data.given else []
+    words += ["--data-dir", data.folder] if data.folder else []
     words += [word for threat in record.threats for word in ("--threat", threat.threat)]
     words += [word for module in model.bpda for word in ("--bpda", module)]
     words += [] if model.reject is None else ["--reject", str(model.reject)]

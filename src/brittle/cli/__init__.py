@@ -30,6 +30,7 @@ def _run(debug: bool, began: float) -> int:
 
     from . import export, features, inspect, paper, run, studies, theory, verify  # noqa: F401 - they join the verbs to the app
     from .app import app
+    from .files import Forgotten
 
     try:
         status = int(app(standalone_mode=False, obj=began) or 0)
@@ -45,6 +46,8 @@ def _run(debug: bool, began: float) -> int:
         return _said(f"error: {text}", 2)
     except (KeyboardInterrupt, Abort):
         return _said("stopped; the same command goes on where it was", STOPPED)
+    except Forgotten as stopped:
+        return _said(str(stopped), STOPPED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -58,6 +58,7 @@ def repeated(
         typed,
         model=then.model.source,
         data=then.data.given,
+        data_dir=Path(then.data.folder) if then.data.folder else None,
         weights=Path(then.model.weights) if then.model.weights else None,
         **{option.replace("-", "_"): text for option, text in then.model.inputs.items()},
     ).subject()

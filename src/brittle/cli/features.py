@@ -1,5 +1,6 @@
 """Verbs of the features paper: what a model's features are worth, and data sets made of one kind of them."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -147,7 +148,7 @@ def _told(make: str, record: dict[str, Any], target: Path) -> Iterator["Renderab
             "warning",
         )
     else:
-        yield f"Next: brittle train --data made:{target}"
+        yield f"Next: brittle train --data {shlex.quote(f'made:{target}')}"
 
 
 def _making(name: str, threat: "Threat", changes: dict[str, Any], others: bool) -> "Construction":

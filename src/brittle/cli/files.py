@@ -11,6 +11,15 @@ from brittle.errors import BrittleError
 if TYPE_CHECKING:
     from brittle.studies import Audit, Make, Node, Score, Store
 
+BEGINS_ANEW = (
+    "stopped; the same command begins anew, since nobody can know whether this model is the same then: it is a plain "
+    "function, or its code reads files or the environment later than in __init__"
+)
+
+
+class Forgotten(Exception):  # it is no error
+    """Somebody stopped what cannot be taken up again."""
+
 
 def run_folder(what: str, node: "Audit | Score | Make") -> Path:
     """Where a result goes that nobody gave a place: named by model, data, threats and the whole of what was asked, so
@@ -35,12 +44,22 @@ def computed(node: "Node", out: Path | None, device: str, fresh: bool = False, o
         check_place(out)
     if on is None:
         pick_device(device)  # a result that is stored needs none, and yet it is asked for
-        folder = follow(run_node(node, Store(), device=device, fresh=fresh))
+        try:
+            folder = follow(run_node(node, Store(), device=device, fresh=fresh))
+        except KeyboardInterrupt:
+            if _forgotten(node):
+                raise Forgotten(BEGINS_ANEW) from None
+            raise
     else:
         folder = _computed_on(on, node, Store(), device, fresh)
     for name in node.results if out else ():
         copied(folder / name, out / name)  # type: ignore[operator]
     return out or folder
+
+
+def _forgotten(node: "Node") -> bool:
+    """Whether it cannot be known again what it is about, so that none of its work is taken up."""
+    return getattr(getattr(node, "model", None), "content", None) == ""
 
 
 def _computed_on(on: str, node: "Node", store: "Store", device: str, fresh: bool) -> Path:

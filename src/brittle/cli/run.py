@@ -1,5 +1,6 @@
 """Verbs that compute: arguments to declarations, their run followed, the result put where it was asked for."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +75,7 @@ def train(
 ) -> None:
     """Train a net into one file; resumes after a kill."""
     from brittle.ground import plain_name
-    from brittle.learning import Recipe, accuracy, check_log, goal_named, inner_attack_of, load_net
+    from brittle.learning import Recipe, accuracy, check_log, goal_named, inner_attack_of, load_net, usual_threats
     from brittle.studies import DataSource, File, Train, hash_of
 
     from .terminal import as_json, console
@@ -113,7 +114,10 @@ def train(
     if made:
         real = source.load().test
         terminal.print(f"On {len(real):,} images of {real.name}: clean {accuracy(trained, real):.1%}")
-    terminal.print(f"The net: {target}\nNext: brittle audit {target}")
+    usual = usual_threats(source.name)
+    words = ["brittle", "audit", str(target), *(("--data-dir", str(data_dir)) if data_dir else ())]
+    words += [] if usual else [word for one in header["threats"] or ("Linf:8/255",) for word in ("--threat", one)]
+    terminal.print(f"The net: {target}\nNext: {shlex.join(words)}")
 
 
 @app.command()

@@ -11,5 +11,6 @@ def plain_name(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """What an error of another library says, in its first line; its kind, where it says nothing. What cannot be printed
     (half a surrogate, what colours a terminal) is spelt out."""
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = lines[-1 if "TorchScript interpreter" in lines[0] else 0]  # which says last what is wrong
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in said)

@@ -73,7 +73,7 @@ def differences(record: Record) -> str:
     worst, *_, best = sorted(threats, key=lambda one: float(one["robust"]["accuracy"]))
     if worst["robust"]["interval"][1] >= best["robust"]["interval"][0]:
         return "No threat does clearly more harm than another: their intervals overlap."
-    return f"Of these threats, {worst['threat']} does the most harm and {best['threat']} the least."
+    return f"Of these threats, {worst['threat']} clearly does more harm than {best['threat']}."
 
 
 def certainty(record: Record) -> list[str]:

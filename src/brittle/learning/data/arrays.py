@@ -70,12 +70,12 @@ def _torch(path: Path) -> dict[str, Tensor]:
         warnings.simplefilter("ignore")  # of pickles that are refused in the next moment
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(found, Tensor):
-        return {"": found}
+        return {"": found.detach()}
     if isinstance(found, (tuple, list)):
         found = {str(place): one for place, one in enumerate(found)}
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}")
-    return {str(name): one for name, one in found.items() if isinstance(one, Tensor)}
+    return {str(name): one.detach() for name, one in found.items() if isinstance(one, Tensor)}
 
 
 READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {

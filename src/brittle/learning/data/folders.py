@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 import warnings
 from pathlib import Path
@@ -174,9 +175,10 @@ def _classes_of(path: Path, labels: set[str]) -> tuple[tuple[str, ...], dict[str
 
 def _number(label: str) -> float | None:
     try:
-        return float(label)
+        number = float(label)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None  # a class may be called nan
 
 
 def write_folder(path: Path, data: DataSet) -> None:

@@ -173,6 +173,8 @@ def _opened(stored: Sequence[Stored], place: int, called: str = "") -> Iterator[
     try:
         with Image.open(io.BytesIO(found) if isinstance(found, bytes) else found) as picture:
             yield picture
+    except FileNotFoundError:
+        raise BrittleError(f"there is no file {called or _called(stored, place)}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         problem = f"not a picture that can be read ({error}); save it as an 8-bit JPEG or PNG, or remove it"
         raise BrittleError(f"{called or _called(stored, place)}: {problem}") from None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from brittle.ground import BrittleError, first_line, package, seeded
 from ..reach import reached
 from .inputs import classifier
 from .names import in_order_of
-from .weights import classes_in, put_into
+from .weights import State, classes_in, put_into, read_state
 
 HUGGING_FACE = "hf"
 RANDOM = "random"  # in the place of a file of weights: an untrained net
@@ -31,6 +32,7 @@ class Known:
         mean, std: in units of [0, 1], of the preparation that those were trained with; (): it is inside.
         classes: its classes by name, in the order of its logits; (): not known.
         told: the preparation is known.
+        renamed: the model with a state dict under the library's older names; none: it has none.
     """
 
     build: Callable[[int | None], nn.Module]
@@ -39,6 +41,7 @@ class Known:
     std: Sequence[float] = ()
     classes: Sequence[str] = ()
     told: bool = True
+    renamed: Callable[[nn.Module, State], nn.Module] | None = None
 
 
 def load_from_hub(spec: str, weights: Path | None, plain: bool, classes: Sequence[str] = ()) -> Callable[[Tensor], Any]:
@@ -86,7 +89,12 @@ def _filled(known: Known, spec: str, weights: Path | None) -> nn.Module:
             return model
         if (count := classes_in(weights, model)) is not None:
             model = known.build(count)
-    put_into(model, weights, spec)
+    try:
+        put_into(model, weights, spec)
+    except BrittleError:
+        if known.renamed is None:
+            raise
+        return known.renamed(model, read_state(weights))
     return model
 
 
@@ -152,7 +160,16 @@ def _hugging_face(name: str, spec: str) -> Known:
         [one / scale for one in std],
         [names[number] for number in sorted(names)],
         told,
+        partial(_renamed, spec),
     )
+
+
+def _renamed(spec: str, model: Any, state: State) -> nn.Module:
+    """A model of transformers with weights under the names that it writes into files, which may be older ones."""
+    found, about = type(model).from_pretrained(None, config=model.config, state_dict=state, output_loading_info=True)
+    if strange := [*about["missing_keys"], *about["unexpected_keys"], *about["mismatched_keys"]]:
+        raise BrittleError(f"these weights do not fit {spec}: {strange[0]}")
+    return found  # type: ignore[no-any-return]
 
 
 def _robustbench(name: str, spec: str) -> Known:

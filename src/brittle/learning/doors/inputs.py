@@ -85,7 +85,10 @@ class Classifier(nn.Module):
         if isinstance(x, Tensor) and isinstance(self.normalize, Normalize):  # torch.fx shows it something else
             means = self.normalize.get_buffer("mean")
             if means.dim() and (x.dim() != 4 or x.shape[1] != len(means)):
-                raise BrittleError(f"{len(means)} means are given, but the images are {list(x.shape)}")
+                grey = "; they are grey: save them as RGB" if x.dim() == 4 and x.shape[1] == 1 else ""
+                raise BrittleError(
+                    f"the model is prepared for {len(means)} channels, but the images are {list(x.shape)}{grey}"
+                )
         x = self.normalize(x)
         return self.model(x.permute(0, 2, 3, 1) if self.layout == "NHWC" else x)
 

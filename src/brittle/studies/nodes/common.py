@@ -213,7 +213,7 @@ def subject_of(
         source=loaded.source,
         weights=loaded.weights,
         inputs=loaded.inputs,
-        digest=loaded.digest,
+        digest=loaded.digest if loaded.known else "",
         parameters=sum(value.numel() for value in net.parameters()) if isinstance(net, nn.Module) else None,
         training=training if header else None,
     )
@@ -226,6 +226,7 @@ def subject_of(
         source.typed,
         list(split.files),
         list(split.rows),
+        source.folder or "",
     )
 
 
