@@ -210,8 +210,8 @@ class Table:
         rows = np.flatnonzero(alive_8bit)
         rows = rows[np.argsort(-margin[rows], kind="stable")]
         rows = rows[np.argsort(~alive[rows], kind="stable")]
-        rows = rows[: stage.most(int(self.right.sum()))]
         some = stage.at_a_time(len(rows))
+        rows = rows[: stage.most(int(self.right.sum()))]
         for part in (rows[at : at + some] for at in range(0, len(rows), some)):
             before = alive[part].sum() + alive_8bit[part].sum()
             work += self.work[name][part].sum()

@@ -37,7 +37,7 @@ def agreed(state: AuditState, journal: Journal) -> AuditState:
     tensors, facts = kept
     right, answers, margin = (tensors[name].to(state.right.device) for name in ("right", "answers", "margin"))
     threats = [
-        replace(one, right=right, alive=right.clone(), alive_8bit=right.clone(), margin=margin.clone())
+        replace(one, right=right, alive=right.clone(), alive_8bit=right.clone(), clean=margin, margin=margin.clone())
         for one in state.threats
     ]
     subject = replace(state.subject, gradients=facts.gradients, blind=facts.blind)

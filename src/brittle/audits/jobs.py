@@ -71,12 +71,13 @@ class Job(NamedTuple):
         if self.stage.pilot:
             yield torch.split(subject.drawn(PILOT_OF, self.state.right), subject.batch)
             return
-        if self.stage.noise not in (None, self.state.noise_helps):
+        if self.stage.noise not in (None, self.state.noise_helps) or (self.stage.stuck and not self.state.stuck):
             return
-        rows = self.state.nearest(self.stage.most(int(self.state.right.sum())))
+        withstand = self.state.nearest()
+        rows = withstand[: self.stage.most(int(self.state.right.sum()))]
         if len(rows) == 0:
             return
-        for part in torch.split(rows, self.stage.at_a_time(len(rows))):
+        for part in torch.split(rows, self.stage.at_a_time(len(withstand))):
             before = self._left(part)
             yield torch.split(part, subject.batch)
             if self._left(part) == before:

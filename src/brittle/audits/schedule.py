@@ -21,12 +21,14 @@ class Stage:
         attack: by name and settings.
         order: the norm that it is meant for (inf, 2 or 1); none: threats that are no norm.
         share: at most this share of the examples that the model gets right (`LEAST` at least), nearest to breaking.
-        gives_up: they are tried a fifth (`AT_A_TIME`, `BEFORE_GIVING_UP` at least) at a time, until none of it breaks.
+        gives_up: they are tried a fifth of what withstands (`AT_A_TIME`, `BEFORE_GIVING_UP` at least) at a time, until
+            none of it breaks.
         outside: a minimum-norm attack starts at the image of the data that is called otherwise and is, after so many
             others, the nearest.
         blind: only where the model's gradients are known to be missing or wrong.
         noise: only where gradients with noise, in the pilots of its threat, broke more than gradients without (`False`:
             only where they did not).
+        stuck: only where attacks hardly moved the margin of most that withstands.
         pilot: one of these two: `PILOT_OF` examples that the model gets right, drawn at random, broken or not.
         curve: it looks for the smallest change, of `CURVE_OF` examples drawn at random, broken or not.
     """
@@ -39,15 +41,16 @@ class Stage:
     curve: bool = False
     blind: bool = False
     noise: bool | None = None
+    stuck: bool = False
     pilot: bool = False
 
     def most(self, right: int) -> int:
         """How many examples it tries at most, of `right` that the model gets right."""
         return right if self.share == 1 else max(LEAST, math.ceil(self.share * right))
 
-    def at_a_time(self, count: int) -> int:
-        """How many of `count` examples it tries before it may give up."""
-        return max(BEFORE_GIVING_UP, math.ceil(AT_A_TIME * count)) if self.gives_up else max(1, count)
+    def at_a_time(self, withstand: int) -> int:
+        """How many examples it tries before it may give up, where so many withstand."""
+        return max(BEFORE_GIVING_UP, math.ceil(AT_A_TIME * withstand)) if self.gives_up else max(1, withstand)
 
     def work(self, n: int) -> float:
         """About what it costs for `n` examples, in gradients."""
@@ -56,6 +59,8 @@ class Stage:
             tried = min(n, CURVE_OF if self.curve else PILOT_OF)
         elif self.noise is not None:
             tried /= 2  # as likely as not
+        elif self.stuck:
+            tried = 0  # as on most models
         return tried * self.attack.cost.gradients
 
 
@@ -95,7 +100,7 @@ class Effort:
 # From which effort on; in which norms (-: what is no norm); whom (a share, the nearest; ~: gives up); the attack; when.
 # Put together from what a search on a zoo of ours proposed, tried on nets of others (benchmarks/schedule.py).
 SCHEDULE = """
-quick     inf ~1   apgd:steps=8
+quick     inf 1    apgd:steps=8
 quick     inf ~0.2 apgd:steps=30,loss=margin
 quick     inf ~1   apgd:steps=30,loss=dlr
 quick     inf ~0.2 square_apgd
@@ -116,7 +121,7 @@ thorough  inf ~1   fab_targeted:steps=50
 thorough  inf 0.5  square_apgd:queries=5000,steps=100
 thorough  inf ~0.1 memetic:generations=60
 
-quick     2   ~1   apgd:steps=8
+quick     2   1    apgd:steps=8
 quick     2   ~0.1 apgd:steps=40
 quick     2   ~1   second_order_apgd:steps=50,draws=1
 quick     2   ~0.1 fmn:steps=30
@@ -137,7 +142,7 @@ quick     1   1    second_order_mim:look=4,sigma=0.2 noise
 quick     1   ~1   second_order_mim:look=4 noise
 quick     1   ~1   second_order_mim:look=4,steps=100,draws=1,start=random,loss=margin noise
 quick     1   ~0.2 apgd:steps=40 noise
-quick     1   ~1   apgd:steps=20 plain
+quick     1   1    apgd:steps=20 plain
 quick     1   ~0.4 apgd:steps=40,start=clean,loss=margin plain
 quick     1   ~0.4 mm:steps=20,targets=3 plain
 quick     1   1    fmn:steps=30 curve
@@ -148,10 +153,17 @@ standard  1   ~0.1 second_order_mim:look=4,loss=margin noise
 standard  1   ~0.1 apgd:steps=100 noise
 standard  1   ~0.4 apgd:steps=100,start=clean,loss=margin plain
 standard  1   ~0.1 second_order_mim:look=4 plain
-standard  1   1    mm:steps=30,targets=3 plain
+standard  1   1    apgd:steps=30 plain
+standard  1   ~0.1 apgd:steps=30 plain
+standard  1   ~0.1 apgd:steps=30 plain
+standard  1   ~0.1 apgd:steps=30 plain
+standard  1   ~0.1 apgd:steps=30 plain
+standard  1   ~1   mm:steps=30,targets=3 plain
 standard  1   ~0.2 square_apgd
 standard  1   ~1   fmn:steps=50 outside=0
 standard  1   ~0.1 second_order_apgd:steps=100,draws=1,loss=margin
+
+standard  inf,2 1  second_order_apgd:steps=25,draws=4 stuck
 
 thorough  2,1 1    apgd:steps=100
 thorough  2,1 1    apgd_targeted:steps=100
@@ -200,6 +212,7 @@ def _stages(upto: str) -> Iterator[Stage]:
                 curve="curve" in more,
                 blind="blind" in more,
                 noise="noise" in more if {"noise", "plain"} & set(more) else None,
+                stuck="stuck" in more,
                 pilot="pilot" in more,
             )
 

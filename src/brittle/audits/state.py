@@ -22,6 +22,7 @@ from .subject import Subject, prepared
 
 REPLAY, GRID = "replay", "grid"  # what other threats broke; every image that is allowed
 LOST = 0.95  # of what the model gets right
+MOVED = 0.1  # of a margin
 
 
 class Piece(NamedTuple):
@@ -57,7 +58,8 @@ class ThreatState:
     alive_8bit: Flags
     breaker: list[str | None]
     sizes: Tensor
-    margin: PerExample  # the largest that any attack reached, at first that of the clean image
+    clean: PerExample  # the margin of the clean image
+    margin: PerExample  # the largest that any attack reached
     minimum: Tensor  # smallest size found; NaN where it was not looked for
     minimum_by: str | None = None  # the attack that looked for it
     found: dict[int, Tensor] = field(default_factory=dict)  # the adversarial image of each example that is broken
@@ -75,15 +77,22 @@ class ThreatState:
         right = ~clean.success
         zeros = torch.zeros(len(right), dtype=torch.float64)
         minimum, margin = torch.full_like(zeros, torch.nan), clean.margin.clone()
-        return cls(threat, right, right.clone(), right.clone(), [None] * len(right), zeros, margin, minimum)
+        return cls(
+            threat, right, right.clone(), right.clone(), [None] * len(right), zeros, clean.margin, margin, minimum
+        )
 
-    def nearest(self, most: int) -> Tensor:
-        """The rows still attacked, nearest to breaking first, after them those that are broken but not in 8 bits; at
-        most so many."""
+    def nearest(self) -> Tensor:
+        """The rows still attacked, nearest to breaking first, after them those that are broken but not in 8 bits."""
         rows = self.alive_8bit.nonzero().squeeze(1)
         rows = rows[self.margin[rows].argsort(descending=True, stable=True)]
-        rows = rows[self.alive[rows].int().argsort(descending=True, stable=True)]
-        return rows[:most]
+        return rows[self.alive[rows].int().argsort(descending=True, stable=True)]
+
+    @property
+    def stuck(self) -> bool:
+        """Whether attacks moved the margin by less than a tenth (`MOVED`) on most of what withstands: there it tells
+        little of what is nearest to breaking, and gradients lead hardly anywhere."""
+        moved = (self.margin - self.clean)[self.alive]
+        return bool((moved < MOVED * self.clean[self.alive].abs()).float().mean() > 0.5)
 
     def withdraw(self, row: int) -> None:
         """Take an example back that is not broken when it is looked at once more."""
