@@ -257,6 +257,25 @@ def test_those_nearest_to_breaking_are_tried_first_and_a_stage_may_give_up(
     assert sorted(row for part in tried(whole, curve=True) for row in part) == list(range(N))  # broken or not
 
 
+def test_the_first_fifth_is_one_of_all_that_withstands_and_not_of_a_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    for least in ("LEAST", "BEFORE_GIVING_UP"):
+        monkeypatch.setattr(import_module("brittle.audits.schedule"), least, 1)
+    whole = first(list(range(N)), Linf(0.1))
+    assert tried(whole, share=0.5, gives_up=True) == [[7, 6]]  # a fifth of eight; of the share's four it were one
+
+
+def test_some_stages_run_only_where_margins_hardly_move() -> None:
+    whole = first(list(range(N)), Linf(0.1))
+    (state,) = whole.threats
+    assert tried(whole, stuck=True), "before any attack nothing has moved"
+    moved = state.clean * 0.95  # by a twentieth
+    state.enter("A", piece(list(range(N)), [], margin=moved))
+    assert tried(whole, stuck=True) == tried(whole)
+    moved[:5] = state.clean[:5] * 0.8
+    state.enter("A", piece(list(range(N)), [], margin=moved))
+    assert tried(whole, stuck=True) == []
+
+
 def test_a_tally_counts_over_batches_and_an_example_is_broken_once() -> None:
     (state,) = first(list(range(7)), Linf(0.1)).threats
     state.enter("A", piece([0, 1, 2, 3], [1, 2], rounded=[1], claimed=4, seconds=1.0))
@@ -398,7 +417,7 @@ VERDICTS = [
         "and no sign of masked gradients was seen; in L2:1 it was seen: quote the union, not single attacks",
         AGAIN,
     ),
-    ([], ["S-O"], "suspicious", "an upper bound: the budget left out 1 pieces of work", "brittle audit MODEL"),
+    ([], ["S-O"], "suspicious", "an upper bound: the budget left out 1 piece of work", "brittle audit MODEL"),
     ([check("skipped")], [], "suspicious", "but whether gradients can be trusted was not looked at", AGAIN),
     (
         [check("warn", "L2:1"), check("warn")],

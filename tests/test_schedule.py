@@ -62,6 +62,7 @@ def test_what_is_read_from_a_line_of_the_schedule() -> None:
     assert all(one.outside == 1 and one.share == 0.2 and one.gives_up for one in outside)
     assert all(one.gives_up == ("~" in line) and one.curve == ("curve" in line) for line, one in read)
     assert all(one.blind == ("blind" in line) and one.pilot == ("pilot" in line) for line, one in read)
+    assert {one.order for line, one in read if one.stuck == ("stuck" in line) is True} == {math.inf, 2.0}
     assert all(one.noise is {"noise": True, "plain": False}.get(line.split()[-1]) for line, one in read)
     for threat in (Linf(0.1), L2(0.1), L1(0.1)):
         seen, blind = (EFFORTS["quick"].stages_of(threat, blind=flag) for flag in (False, True))

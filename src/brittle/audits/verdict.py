@@ -46,7 +46,8 @@ def verdict_of(state: AuditState, asked: Asked | None = None) -> Verdict:
     if bad:
         return Verdict("broken", f"{figure}, but do not trust it: {_said(bad[0])}.", _command(bad[0], same))
     if state.skipped:
-        why = f"an upper bound: the budget left out {len(state.skipped)} pieces of work"
+        count = len(state.skipped)
+        why = f"an upper bound: the budget left out {count} {'piece' if count == 1 else 'pieces'} of work"
         return Verdict("suspicious", f"{figure}, {why}.", f"brittle audit MODEL{same}")
     if unseen:
         return Verdict("suspicious", f"{figure}, but whether gradients can be trusted was not looked at.", again)
