@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 import brittle
@@ -59,6 +60,25 @@ def test_a_directory_answers_as_its_library_does(vit: Path) -> None:
     ours = answer_of(load_model(f"hf:{vit}").model, x)
     assert torch.allclose(ours.detach(), expected, atol=1e-5)
     assert not torch.allclose(theirs(x).logits.detach(), expected, atol=1e-2)
+
+
+def test_weights_in_a_file_of_its_library_fit(vit: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Which names them as older versions did."""
+    torch.manual_seed(1)
+    theirs = ViTForImageClassification(ViTForImageClassification.from_pretrained(vit).config).eval()
+    theirs.save_pretrained(tmp_path / "other")
+    torch.save(theirs.state_dict(), tmp_path / "plain.pt")
+    x = shown(pictures(3))
+    expected = answer_of(load_model(f"hf:{vit}", weights=tmp_path / "plain.pt").model, x)
+    assert not torch.allclose(answer_of(load_model(f"hf:{vit}").model, x), expected, atol=1e-3)
+    capfd.readouterr()
+    found = load_model(f"hf:{vit}", weights=tmp_path / "other/model.safetensors").model
+    assert capfd.readouterr() == ("", "")
+    assert torch.allclose(answer_of(found, x), expected, atol=1e-6)
+    held = load_file(tmp_path / "other/model.safetensors")
+    save_file({name: value for name, value in held.items() if "classifier" not in name}, tmp_path / "part.safetensors")
+    with pytest.raises(brittle.BrittleError, match="do not fit"):
+        load_model(f"hf:{vit}", weights=tmp_path / "part.safetensors")
 
 
 def test_code_of_a_models_own_is_neither_run_nor_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Models of libraries by their names there: timm, torchvision, Hugging Face's transformers, RobustBench."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -144,13 +144,8 @@ def _hugging_face(name: str, spec: str) -> Known:
         return found.from_config(transformers.AutoConfig.from_pretrained(name, **NO_CODE, **more))  # type: ignore[no-any-return]
 
     def trained() -> nn.Module:
-        shown = logs.is_progress_bar_enabled()
-        logs.disable_progress_bar()
-        try:
+        with _silently(logs):
             return found.from_pretrained(name, **NO_CODE)  # type: ignore[no-any-return]
-        finally:
-            if shown:
-                logs.enable_progress_bar()
 
     names = transformers.AutoConfig.from_pretrained(name, **NO_CODE).id2label
     return Known(
@@ -160,13 +155,28 @@ def _hugging_face(name: str, spec: str) -> Known:
         [one / scale for one in std],
         [names[number] for number in sorted(names)],
         told,
-        partial(_renamed, spec),
+        partial(_renamed, spec, logs),
     )
 
 
-def _renamed(spec: str, model: Any, state: State) -> nn.Module:
+@contextmanager
+def _silently(logs: Any) -> Iterator[None]:
+    """Without the progress bars of transformers, whose module of logging this is."""
+    shown = logs.is_progress_bar_enabled()
+    logs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logs.enable_progress_bar()
+
+
+def _renamed(spec: str, logs: Any, model: Any, state: State) -> nn.Module:
     """A model of transformers with weights under the names that it writes into files, which may be older ones."""
-    found, about = type(model).from_pretrained(None, config=model.config, state_dict=state, output_loading_info=True)
+    with _silently(logs):
+        found, about = type(model).from_pretrained(
+            None, config=model.config, state_dict=state, output_loading_info=True
+        )
     if strange := [*about["missing_keys"], *about["unexpected_keys"], *about["mismatched_keys"]]:
         raise BrittleError(f"these weights do not fit {spec}: {strange[0]}")
     return found  # type: ignore[no-any-return]
