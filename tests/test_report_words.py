@@ -48,7 +48,7 @@ def test_the_headline_counts_what_attacks_turned(made: dict[str, Any], sentence:
 
 
 def test_a_threat_is_called_more_harmful_only_where_intervals_are_apart() -> None:
-    assert differences(record(Linf=80, L2=10)) == "Of these threats, L2:1 does the most harm and Linf:1 the least."
+    assert differences(record(Linf=80, L2=10)) == "Of these threats, L2:1 clearly does more harm than Linf:1."
     assert differences(record(Linf=60, L2=55)).startswith("No threat does clearly more harm")
     assert differences(record(Linf=60)) == ""
 

@@ -55,6 +55,7 @@ def page(audits: Sequence[Audited], *, title: str | None = None) -> str:
     return template("page.html.j2").render(
         title=title or _title([name for name, _ in kinds], len(models)),
         models=models,
+        many=len(kinds),
         colours=colours,
         compared=comparison(models, list(colours)) if len(models) > 1 else None,
         told=DOUBTS_TOLD,
