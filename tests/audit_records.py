@@ -92,6 +92,7 @@ def audited(name: str, strength: float, *, size: int = 8, channels: int = 3, wal
             "given": "cifar10",
             "files": [],
             "rows": [],
+            "folder": "",
         },
         "verdict": {
             "level": "trust",

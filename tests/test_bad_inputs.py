@@ -1,6 +1,7 @@
 """Bad input of every kind is one clear line: on the command line with exit status 2, in Python a BrittleError."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -610,7 +611,7 @@ def test_a_store_may_be_written_relative_to_where_one_is(
     monkeypatch.setenv("BRITTLE_STORE", "results")
     status, _, err = run("attack", str(folder / NET), "-n", "5", "--steps", "1")
     assert status == 0, err
-    assert list((tmp_path / "results").glob("*/attack.json"))
+    assert list((tmp_path / "results").glob("*/*/attack.json"))
 
 
 FORGED = {
@@ -642,8 +643,8 @@ def test_a_forged_entry_of_the_store_is_computed_again(kind: str, here: Run, tmp
 def test_more_images_than_there_are_is_said(here: Run) -> None:
     status, out, err = here(*shlex.split(f"attack {NET} --data tensors:fine.safetensors --threat L2:0 -n 99 --steps 1"))
     assert status == 0
-    assert "note: 24 images are there, and all are taken" in err
-    assert "of 24 withstand" in out
+    (there,) = re.findall(r"note: (\d+) images are there, and all are taken", err)
+    assert f"of {there} withstand" in out
 
 
 @pytest.mark.parametrize("kind", ["Raises", "Nan", "Half", "Three", "Rgb", "Text", "Bools", "InPlace", "Surrogate"])

@@ -399,10 +399,11 @@ def write_pictures(
 
 def test_a_folder_of_pictures_is_split_when_it_has_no_test_part(tmp_path: Path) -> None:
     data = load(f"folder:{write_pictures(tmp_path)}")
-    assert (len(data.train), len(data.validation), len(data.test)) == (14, 2, 4)
+    assert len(data.train) + len(data.validation) + len(data.test) == 20
+    assert 2 <= len(data.test) <= 8  # each picture by its own content
     assert data.shape == (3, 6, 4)
     assert data.classes == ("cat", "dog")
-    assert data.test.labels.bincount().tolist() == [2, 2]
+    assert data.test.labels.bincount().amin() > 0
     assert torch.equal(data.train.images[:, 1, 0, 0].to(torch.int64), data.train.labels)
     assert data.train.digest == load(f"folder:{tmp_path}").train.digest
 
@@ -552,12 +553,13 @@ def write_tensors(path: Path, metadata: dict[str, str] | None = None, **changed:
 
 def test_a_tensors_file_is_split_and_numbers_its_classes(tmp_path: Path) -> None:
     data = load(write_tensors(tmp_path / "t.safetensors"))
-    assert (len(data.train), len(data.validation), len(data.test)) == (28, 4, 8)
+    assert len(data.train) + len(data.validation) + len(data.test) == 40
+    assert 4 <= len(data.test) <= 14  # each image by its own content
     assert data.classes == ("0", "1", "2", "3")
 
 
 def test_a_tensors_file_may_name_classes_and_bring_its_test_part(tmp_path: Path) -> None:
-    test_images = torch.rand(5, 1, 3, 4, dtype=torch.float64)
+    test_images = torch.randint(0, 256, (5, 1, 3, 4)).double() / 255
     name = write_tensors(
         tmp_path / "t.safetensors",
         {"classes": json.dumps(["a", "b", "c", "d", "e"])},

@@ -85,7 +85,7 @@ def test_what_a_node_needs_is_computed_once(tmp_path: Path) -> None:
     audit = last(Audit(small(), DataSource.of("digits"), (Linf(0.1),), "smoke", n=40), store).folder
     report = json.loads((audit / "audit.json").read_text())
     assert report["union"]["correct"] <= record["robust"]["correct"]
-    assert not list(tmp_path.glob("*.work"))
+    assert not list(tmp_path.glob("*/*.work"))
 
 
 def test_a_budget_cuts_short_and_more_time_goes_on(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ TRAIN = [
 def test_training_killed_three_times_gives_the_same_bits(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
     finished(command(tmp_path / "a", *TRAIN, "--out", str(whole)))
-    hits = killed_and_resumed(tmp_path / "b", "*.work/training-*.safetensors", [*TRAIN, "--out", str(broken)])
+    hits = killed_and_resumed(tmp_path / "b", "*/*.work/training-*.safetensors", [*TRAIN, "--out", str(broken)])
     assert hits >= 2
     (one, header), (two, other) = load_tensors(whole), load_tensors(broken)
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -138,7 +138,7 @@ def test_an_audit_killed_three_times_gives_the_same_record(tmp_path: Path) -> No
     words = ["audit", str(model), "--effort", "quick", "-n", "300"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     finished(command(tmp_path / "a", *words, "--out", str(whole)))
-    hits = killed_and_resumed(tmp_path / "b", "*.work/pieces/*", [*words, "--out", str(broken)])
+    hits = killed_and_resumed(tmp_path / "b", "*/*.work/pieces/*", [*words, "--out", str(broken)])
     assert hits >= 2
     assert timeless(whole) == timeless(broken)
     assert (whole / "report.html").exists()

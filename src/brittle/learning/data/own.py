@@ -63,7 +63,7 @@ def _to_bytes(path: Path, key: str, images: Tensor) -> Tensor:
         span = f"{float(images.min()):g} to {float(images.max()):g}"
         raise BrittleError(f"{path}: {key} goes from {span}, but floats must be in [0, 1]; scale them, or save uint8")
     scaled = images * 255
-    if len(images) and (off := float((scaled - scaled.round()).abs().max())) > EXACT:
+    if images.numel() and (off := float((scaled - scaled.round()).abs().max())) > EXACT:
         warnings.warn(
             f"{key} of {path} are rounded to 8 bits, which changes a pixel by up to {off / 255:.4f}: what was made of "
             "the floats themselves is not made of these images",
