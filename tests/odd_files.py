@@ -173,7 +173,7 @@ def checkpoints(folder: Path) -> None:
 
 
 def data_sets(folder: Path) -> None:
-    images, labels = torch.rand(120, 1, 8, 8), torch.arange(120) % 10
+    images, labels = torch.randint(0, 256, (120, 1, 8, 8)) / 255, torch.arange(120) % 10
 
     def write(name: str, images: Tensor, labels: Tensor, classes: str | None = None, **more: Tensor) -> None:
         tensors = {"images": images, "labels": labels, **more}
@@ -181,8 +181,8 @@ def data_sets(folder: Path) -> None:
         save_file({key: value.clone() for key, value in tensors.items()}, folder / f"{name}.safetensors", metadata)
 
     write("fine", images, labels)
-    write("d-28", torch.rand(120, 1, 28, 28), labels)
-    write("d-rgb", torch.rand(120, 3, 8, 8), labels)
+    write("d-28", torch.randint(0, 256, (120, 1, 28, 28)) / 255, labels)
+    write("d-rgb", torch.randint(0, 256, (120, 3, 8, 8)) / 255, labels)
     write("d-classes", torch.rand(200, 1, 8, 8), torch.arange(200) % 20)
     write("d-tiny", torch.rand(120, 1, 2, 2), labels)
     write("d-nothing", torch.rand(120, 0, 8, 8), labels)
