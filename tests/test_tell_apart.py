@@ -227,6 +227,14 @@ def test_what_a_model_imports_while_it_answers_is_part_of_what_it_is(
     assert digest_of_code(net) != digest_of_code(net), "a file that is read later is no part of it"
 
 
+def test_a_function_of_many_names_is_told_and_an_import_that_leads_nowhere_is_not() -> None:
+    held: dict[str, Callable[[], object]] = {}
+    many = "\n".join(f"    some.name{place}" for place in range(300))
+    exec(compile(f"def many():\n{many}\n    import json\n\ndef lost():\n    from . import x\n", "own.py", "exec"), held)
+    assert contents_of(held["many"]) == contents_of(held["many"])
+    assert contents_of(held["lost"]) != contents_of(held["lost"])
+
+
 DEFENCE = """
 import functools
 import importlib.util

@@ -259,12 +259,14 @@ def _names(code: CodeType) -> list[str]:
 def _imported(code: CodeType, package: str) -> list[ModuleType]:
     """The user's modules that a function imports as it runs; what it has not imported yet cannot be told."""
     found = [module for one in code.co_consts if isinstance(one, CodeType) for module in _imported(one, package)]
-    steps = list(dis.get_instructions(code))
+    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
     for level, names, step in zip(steps, steps[1:], steps[2:], strict=False):
         if step.opname != "IMPORT_NAME":
             continue
-        whole = "." * level.argval + step.argval
-        name = importlib.util.resolve_name(whole, package) if level.argval else whole
+        try:
+            name = importlib.util.resolve_name("." * level.argval + step.argval, package)
+        except ImportError as error:  # it fails as it runs, too
+            raise _Unknown from error
         if not _is_own_module(name):
             continue
         for one in (name, *(f"{name}.{part}" for part in names.argval or ())):
