@@ -16,6 +16,7 @@ from brittle.audits import audit, doctor
 from brittle.audits.proofs import graph_of
 from brittle.ground import BrittleError, as_floats
 from brittle.learning import Reordered, Split, load, load_model
+from brittle.learning.checkpoints import load_tensors, save_tensors
 from brittle.learning.zoo import zoo_file
 from brittle.studies.nodes import common
 from conftest import Run
@@ -109,6 +110,20 @@ def test_images_that_come_later_put_none_that_was_learned_from_into_the_part_hel
     before, after = load("npz:few.npz"), load("npz:more.npz")
     assert len(content(after.test) - content(before.test)) > 1
     assert not content(after.test) & (content(before.train) | content(before.validation))
+
+
+def test_a_net_that_knows_of_no_held_out_part_is_told_from_one_that_does(own: dict[str, Tensor], run: Run) -> None:
+    np.savez("all.npz", x_train=own["x"].numpy(), y_train=own["y"].numpy())
+    status, _, err = run(
+        "train", "--data", "npz:all.npz", "--net", "mlp", "--epochs", "1", "--out", "net", "--seed", "1"
+    )
+    assert status == 0, err
+    tensors, header = load_tensors(Path("net.safetensors"))
+    assert "fifth held out" in header.pop("held_out")
+    save_tensors(Path("older.safetensors"), tensors, header)
+    for net, data, said in (("net", "all", False), ("older", "all", True), ("older", "own", False)):
+        err = run("doctor", f"{net}.safetensors", "--data", f"npz:{data}.npz")[2]
+        assert ("warning: this net was trained when others" in err) is said
 
 
 def test_classes_are_matched_by_name(own: dict[str, Tensor], run: Run) -> None:

@@ -67,7 +67,7 @@ class Given:
         Raises:
             BrittleError: no model is named, or no data; either cannot be had.
         """
-        from brittle.learning import Inputs
+        from brittle.learning import Inputs, real_name
         from brittle.studies import DataSource, File
 
         if self.model is None:
@@ -77,9 +77,13 @@ class Given:
         file = File.of(self.model, self.weights, inputs, asked)
         source = asked or DataSource.of(_trained_on(file.load().header), self.data_dir)
         if part := source.load().held_out:
-            from .terminal import console
+            from .terminal import console, noted
 
             console.print(f"note: tried on {part}; a test part of your own (PATH/test, x_test) is tried on as a whole")
+            header = file.load().header or {}
+            if "held_out" not in header and real_name(header.get("data", "")) == source.name:
+                told = "this net was trained when others of these images were held out, and is tried on some of its own"
+                console.print(noted(f"{told}; train it again", "warning"))
         return file.tried_on(source), source
 
     def filled(self, typed: frozenset[str], **usual: Any) -> "Given":

@@ -102,6 +102,7 @@ class Train:
             "mean": mean,
             "std": std,
             "data": self.data.name,
+            "held_out": self.data.source.load().held_out,
             "threats": [str(threat) for threat in self.goal.threats],
             "goal": goal_name(self.goal),
             "declaration": hash_of(self),
