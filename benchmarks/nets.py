@@ -1,9 +1,9 @@
 """Nets that others trained and published, as benchmarks take them: what each is, where it lies, its images' threats.
 
 A folder holds them as `<name>.pth` or `<name>.onnx` (unpacked; read by `onnx` of peers.txt); a digest is checked before
-anything is measured. `SEEN` are those on which the
-audit's schedule was improved; `UNSEEN` were first measured when `standard` and `quick` stood, and nothing of these was
-chosen by them (`thorough` has learned from some images of `madry_tiny` and `cnn_a_mnist`: hard.py).
+anything is measured. `SEEN` are those on which the audit's schedule was improved; `UNSEEN` and `LATE` were first
+measured when `standard` and `quick` stood, and had a say only after that, as docs/audits.md tells (`thorough` has
+learned from some images of `madry_tiny` and `cnn_a_mnist`: hard.py).
 """
 
 import hashlib

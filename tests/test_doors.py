@@ -8,6 +8,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 import brittle
 import own_models
+from brittle.audits import Journal
 from brittle.learning import Inputs, Split, digest_of_code, examples_of, load, load_model, save_tensors
 from brittle.studies import DataSource, File
 from conftest import Run
@@ -554,23 +556,32 @@ def test_a_model_and_a_text_stand_for_objective_and_threat() -> None:
     assert torch.equal(brittle.verify(net, "L2:1", x, x, y).broken, brittle.verify(net, brittle.L2(1), x, x, y).broken)
 
 
-def test_a_journal_resumes_the_same_audit_and_no_other(tmp_path: Path) -> None:
+def test_a_journal_resumes_the_same_audit_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net, x = own_models.Net().eval(), torch.rand(20, 1, 8, 8)
-    y = net(x).argmax(1)
-    before = brittle.audit(net, (x, y), "L2:1", effort="smoke", journal=tmp_path)
-    calls = []
-    handle = net.register_forward_hook(lambda *_: calls.append(1))
-    again = brittle.audit(net, (x, y), "L2:1", effort="smoke", journal=str(tmp_path))
-    handle.remove()
+    y, kept, write = net(x).argmax(1), list[str](), Journal.write
+    monkeypatch.setattr(Journal, "write", lambda one, key, *more: (kept.append(key), write(one, key, *more)))
+
+    def audited(journal: Path | str = tmp_path) -> tuple[brittle.Report, int]:
+        """And how many pieces of work were done for it."""
+        kept.clear()
+        return brittle.audit(net, (x, y), "L2:1", effort="smoke", journal=journal), len(kept)
+
+    before, work = audited()
+    assert work > 0
+    again, work = audited(str(tmp_path))
     assert torch.equal(before.withstands, again.withstands)
-    asked = len(calls)
+    assert work == 0
+    with torch.no_grad():
+        net.body[-1].bias.add_(1)  # all logits: the attacks go the same way
+    assert audited()[1] > 0
+    assert audited()[1] == 0
+    with monkeypatch.context() as changed:
+        changed.setattr(import_module("brittle.audits.audit"), "OWN_CODE", "another state of ours")
+        assert audited()[1] > 0
     torch.nn.init.zeros_(net.body[1].weight)
-    other = brittle.audit(net, (x, y), "L2:1", effort="smoke", journal=tmp_path)
+    other, work = audited()
     assert other.clean.correct < before.clean.correct
-    calls.clear()
-    net.register_forward_hook(lambda *_: calls.append(1))
-    brittle.audit(net, (x, y), "L2:1", effort="smoke")
-    assert asked < len(calls)
+    assert work > 0
 
 
 def test_a_journal_that_cannot_be_taken_up_again_says_so(tmp_path: Path) -> None:
